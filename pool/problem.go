@@ -1,0 +1,80 @@
+package pool
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Severity tells whether a Problem makes a commit unusable.
+type Severity int
+
+const (
+	// Warning is reported and changes nothing.
+	Warning Severity = iota
+	// Error makes the whole commit be refused.
+	Error
+)
+
+func (s Severity) String() string {
+	if s == Error {
+		return "error"
+	}
+	return "warning"
+}
+
+// Position is a place in a file of the repository. Line and Column count from
+// 1, Column in bytes; both are 0 where a problem belongs to the file as a whole.
+type Position struct {
+	File   string `json:"file"`
+	Line   int    `json:"line"`
+	Column int    `json:"column"`
+}
+
+func (p Position) String() string {
+	switch {
+	case p.Line == 0:
+		return p.File
+	case p.Column == 0:
+		return fmt.Sprintf("%s:%d", p.File, p.Line)
+	}
+	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
+}
+
+// Problem is one mistake in the repository, worded for the person who can
+// mend it: where it is, what it is about, what was found, what was expected.
+type Problem struct {
+	Position
+	Severity Severity `json:"-"`
+	// What names the thing: a path such as "pools[0].members[1].weight".
+	What string `json:"what"`
+	// Found is what stands in the file; empty where that says nothing.
+	Found string `json:"found,omitempty"`
+	// Expected is what should stand there, or what to do.
+	Expected string `json:"expected"`
+}
+
+// String gives the problem on one line:
+//
+//	pools.json:14:22: error: pools[0].ttl: found "soon", expected a whole number of seconds from 1 to 86400
+func (p Problem) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s: ", p.Position, p.Severity)
+	if p.What != "" {
+		fmt.Fprintf(&b, "%s: ", p.What)
+	}
+	if p.Found != "" {
+		fmt.Fprintf(&b, "found %s, ", p.Found)
+	}
+	fmt.Fprintf(&b, "expected %s", p.Expected)
+	return b.String()
+}
+
+// HasErrors reports whether any of the problems is an Error.
+func HasErrors(problems []Problem) bool {
+	for _, p := range problems {
+		if p.Severity == Error {
+			return true
+		}
+	}
+	return false
+}
