@@ -1,7 +1,24 @@
+// Package selection is the rule of choice: which candidates one client may be
+// given, and with what probability each. It is the one implementation for DNS
+// pools and redirect hosts, so that both give every mirror the same share.
+//
+// The rule has five steps. Leave out what is unusable, disabled (weight 0) or
+// kept from this client by a rule of its own. Take those that are up; if none
+// is, the reserve that is up; if none is either, what when_all_down says. Take
+// the near ones: whole tiers around the client, or the nearest by great-circle
+// distance. Share in proportion to the weights, no share above max_share. Draw
+// without replacement, each draw by the shares of those left.
+//
+// It imports pool and pool/geo alone, and knows no clock, no network and no
+// source of randomness but the one that is handed to Draw. A Chooser and all
+// that it gives out may be used by many goroutines at once; a question whose
+// class of client has come before takes no lock and allocates nothing.
 package selection
 
 import (
+	"math"
 	"net/netip"
+	"slices"
 
 	"mirrorpool/pool"
 	"mirrorpool/pool/geo"
@@ -18,42 +35,182 @@ type Candidate struct {
 	Reserve  bool
 	Up       bool
 	// Health says in words why the candidate is up or down, for Explain.
-	Health        string
-	Place         geo.Place
+	Health string
+	Place  geo.Place
+	// Exclude keeps the candidate from the clients that it names, Only keeps
+	// it for them. A client of which something is unknown is not named by it:
+	// Exclude does not keep such a client off, Only does. Rules that are not
+	// nil but empty name nobody.
 	Exclude, Only *pool.Rules
 }
 
 // Client is who asks.
 type Client struct {
 	// Address is the client's, or the network address of its prefix; the zero
-	// Addr for a client of which nothing may be known.
+	// Addr for a client of which nothing may be known: its Place is not looked
+	// at either. An IPv4-mapped IPv6 address counts as IPv4.
 	Address netip.Addr
 	Place   geo.Place
-	// Bits is the length of the prefix around Address in which Place holds.
+	// Bits is the length of the prefix around Address in which Place holds; a
+	// negative or too large one means Address alone.
 	Bits int
 }
 
-// Mode tells which candidates a Choice is made of.
-type Mode int
-
-// The modes, in the order in which the rule of choice falls back.
-const (
-	Normal  Mode = iota // those that are up
-	Reserve             // the reserve that is up
-	All                 // nothing is up: as if all were
-	Self                // nothing is up: the node's own addresses; no shares
-	Empty               // nothing to give; no shares
-)
-
-// Share is one candidate's probability of being drawn first.
-type Share struct {
-	Index int     // in the candidates given to New
-	Share float64 // over 0, at most 1; the shares of a Choice add up to 1
+// normalised gives the client in the one form that the rest of the package
+// knows: no mapped addresses, no zones, Bits within the address's length.
+func (c Client) normalised() Client {
+	if !c.Address.IsValid() {
+		return Client{}
+	}
+	c.Address = c.Address.Unmap().WithZone("")
+	if length := c.Address.BitLen(); c.Bits < 0 || c.Bits > length {
+		c.Bits = length
+	}
+	return c
 }
 
-// Choice is what one set of clients gets. It is immutable.
-type Choice struct {
-	Mode   Mode
-	Shares []Share // in the order of the candidates
-	// unexported: what Draw needs
+// Chooser applies the rule of choice to one list of candidates. Its answers
+// never change; what it keeps between questions is memory of its own answers.
+type Chooser struct {
+	policy      pool.Policy
+	whenAllDown pool.WhenAllDown
+	candidates  []Candidate
+	positions   []position // of each candidate, for distances; nil unless the policy is distance
+	needed      int        // candidates that step 3 takes at least
+	capNeeds    int        // how many of them max_share asks for
+
+	rules   *ruleIndex
+	mention mentions
+	// placeMatters: the client's Place may change the choice. Networks named
+	// in rules may still do so if it does not.
+	placeMatters bool
+
+	// fixed is what everybody gets, or nil if that depends on who asks.
+	fixed *Choice
+	memo  *memo
 }
+
+// New makes a Chooser. The candidates are copied, their rules are not: they
+// must not be written to any more. Settings out of range are taken for the
+// nearest that is in range (max_share that is not in (0, 1]: no cap), an
+// unknown nearness for pool.None, an unknown whenAllDown for pool.AnswerAll.
+func New(policy pool.Policy, whenAllDown pool.WhenAllDown, candidates []Candidate) *Chooser {
+	policy.MinCandidates = max(policy.MinCandidates, 1)
+	if !(policy.MaxShare > 0 && policy.MaxShare <= 1) { // so that NaN fails too
+		policy.MaxShare = 1
+	}
+	if policy.Nearness != pool.Near && policy.Nearness != pool.Distance {
+		policy.Nearness = pool.None
+	}
+	if whenAllDown != pool.AnswerEmpty && whenAllDown != pool.AnswerSelf {
+		whenAllDown = pool.AnswerAll
+	}
+	c := &Chooser{
+		policy:      policy,
+		whenAllDown: whenAllDown,
+		candidates:  slices.Clone(candidates),
+		capNeeds:    candidatesForCap(policy.MaxShare),
+		memo:        newMemo(),
+	}
+	c.needed = max(policy.MinCandidates, c.capNeeds)
+	if policy.Nearness == pool.Distance {
+		c.positions = make([]position, len(candidates))
+		for i := range candidates {
+			c.positions[i] = positionOf(candidates[i].Place)
+		}
+	}
+	c.rules = indexRules(c.candidates)
+	c.findDependence()
+	return c
+}
+
+// findDependence finds out what of a client can change its choice.
+func (c *Chooser) findDependence() {
+	field := c.possibleField()
+	geography := len(field) > c.needed && slices.ContainsFunc(field, c.hasPlace)
+	c.placeMatters = geography || c.rules.byPlace
+	c.mention = c.mentioned(field, geography)
+	if !geography && !c.rules.any() {
+		// Nothing about the client is looked at: one Choice serves all.
+		c.fixed = c.memo.keep(c, class{}, c.decide(Client{}))
+	}
+}
+
+// possibleField gives the candidates that step 3 may have before it for some
+// client. Without rules that is the same for every client; with rules it is
+// everybody who is not left out for all.
+func (c *Chooser) possibleField() []int {
+	if !c.rules.any() {
+		return c.decide(Client{}).field
+	}
+	var field []int
+	for i := range c.candidates {
+		if c.candidates[i].usable() {
+			field = append(field, i)
+		}
+	}
+	return field
+}
+
+// hasPlace reports whether the policy can tell candidate i from one of which
+// nothing is known.
+func (c *Chooser) hasPlace(i int) bool {
+	p := c.candidates[i].Place
+	switch c.policy.Nearness {
+	case pool.Near:
+		return p.Network.IsValid() || p.ASN != 0 || p.Country != "" || p.Continent != ""
+	case pool.Distance:
+		return c.positions[i].known
+	}
+	return false
+}
+
+// usable reports whether any client at all may be given the candidate.
+func (c *Candidate) usable() bool { return c.Unusable == "" && c.Weight > 0 }
+
+// PlaceDependent reports whether what a client gets may depend on who it is:
+// on its place, or on the networks that the candidates' rules name. False
+// means that every client gets the same Choice. It looks at the settings and
+// at who is up, not at every client there could be: under near and distance it
+// is false where all candidates are always taken or nothing is known of where
+// any of them stands, and true otherwise, even if all of them stand in one place.
+func (c *Chooser) PlaceDependent() bool { return c.fixed == nil }
+
+// Choose gives what this client gets, and the length of the prefix around
+// Client.Address in which every client gets the very same, as long as
+// Client.Bits is right about its Place. The length counts in the address's own
+// family. It is 0 if the choice does not depend on who asks, and for the zero
+// Address; never 0 otherwise, since caches take 0 for both families. It is at
+// least Client.Bits where the place matters, and longer where a network that
+// a rule names begins or ends inside of that prefix.
+//
+// Clients with the same candidates share one *Choice (see Choice.ID).
+func (c *Chooser) Choose(client Client) (*Choice, int) {
+	if c.fixed != nil {
+		return c.fixed, 0
+	}
+	client = client.normalised()
+	k, bits := c.classify(client)
+	if choice := c.memo.load(k); choice != nil {
+		return choice, bits
+	}
+	return c.memo.keep(c, k, c.decide(client)), bits
+}
+
+// candidatesForCap gives the smallest number of candidates with which no
+// share needs to be above maxShare. The margin forgives what a decimal
+// fraction or 1/3 loses as a float64.
+func candidatesForCap(maxShare float64) int {
+	n := int(math.Min(math.Ceil((1-capMargin)/maxShare), math.MaxInt32))
+	if !capHolds(n, maxShare) && n < math.MaxInt32 {
+		n++ // the division lost its last digit
+	}
+	return n
+}
+
+// capMargin is how much n*max_share may lack of 1 for the cap to hold with n
+// candidates.
+const capMargin = 1e-9
+
+// capHolds reports whether n shares of at most maxShare can add up to 1.
+func capHolds(n int, maxShare float64) bool { return float64(n)*maxShare >= 1-capMargin }

@@ -1,0 +1,127 @@
+package selection
+
+import (
+	"math"
+	"math/bits"
+	"slices"
+)
+
+// tickets gives every candidate a whole number of tickets, so that its share
+// is its part of all tickets (step 4): in proportion to the weights, and none
+// above maxShare; what is cut off goes to the others in proportion to their
+// weights, and so on until it holds. If there are too few candidates for the
+// cap, all get one ticket. The weights are over 0, and fewer than 2^30.
+//
+// Candidates that the cap does not touch have tickets in exact proportion to
+// their weights; those it cuts have one ticket fewer at most than the exact
+// cap would give, of at least 2^61. A heavier candidate never has fewer
+// tickets than a lighter one. All arithmetic is on whole numbers, so that a
+// share never passes the cap by rounding.
+func tickets(weights []uint32, maxShare float64) []uint64 {
+	const one = 1 << 62 // tickets in all, before rounding
+	given := make([]uint64, len(weights))
+	if !capHolds(len(weights), maxShare) {
+		return even(given)
+	}
+	var rest uint64 // weight of those that are not cut off
+	for _, w := range weights {
+		rest += uint64(w)
+	}
+	limit := uint64(one)
+	if maxShare < 1 {
+		limit = uint64(math.Ldexp(maxShare, 62))
+	}
+	// The heaviest are cut first: once the next one is under the cap, all
+	// after it are. room is what those that are not cut off share.
+	order := heaviestFirst(weights)
+	room, cut := uint64(one), 0
+	for cut < len(order) && productAbove(uint64(weights[order[cut]]), room, limit, rest) {
+		room -= limit // room > limit, since rest is at least the weight
+		rest -= uint64(weights[order[cut]])
+		cut++
+	}
+	switch cut {
+	case 0: // the weights themselves are the tickets
+		for i, w := range weights {
+			given[i] = uint64(w)
+		}
+		return given
+	case len(order): // cut*maxShare is 1, but for capMargin
+		return even(given)
+	}
+	// Whole tickets per unit of weight; the cut ones are scaled down along, so
+	// that they keep to the cap of what there is in all.
+	perWeight := room / rest
+	high, low := bits.Mul64(limit, perWeight*rest)
+	most, _ := bits.Div64(high, low, room) // high < room, since limit < 2^64
+	for _, i := range order[:cut] {
+		given[i] = most
+	}
+	for _, i := range order[cut:] {
+		given[i] = perWeight * uint64(weights[i])
+	}
+	return given
+}
+
+func even(tickets []uint64) []uint64 {
+	for i := range tickets {
+		tickets[i] = 1
+	}
+	return tickets
+}
+
+func heaviestFirst(weights []uint32) []int {
+	order := make([]int, len(weights))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int {
+		switch {
+		case weights[a] > weights[b]:
+			return -1
+		case weights[a] < weights[b]:
+			return 1
+		}
+		return 0
+	})
+	return order
+}
+
+// productAbove reports whether a*b > c*d.
+func productAbove(a, b, c, d uint64) bool {
+	leftHigh, leftLow := bits.Mul64(a, b)
+	rightHigh, rightLow := bits.Mul64(c, d)
+	return leftHigh > rightHigh || leftHigh == rightHigh && leftLow > rightLow
+}
+
+// makeChoice gives the candidates in chosen, which are ascending, their shares.
+func (c *Chooser) makeChoice(id int, mode Mode, chosen []int) *Choice {
+	choice := &Choice{ID: id, Mode: mode}
+	if len(chosen) == 0 {
+		return choice
+	}
+	weights := make([]uint32, len(chosen))
+	for i, index := range chosen {
+		weights[i] = c.candidates[index].Weight
+	}
+	choice.Shares = make([]Share, len(chosen))
+	choice.ends = tickets(weights, c.policy.MaxShare)
+	var all uint64
+	for _, t := range choice.ends {
+		all += t
+	}
+	highest := 1.0
+	if capHolds(len(chosen), c.policy.MaxShare) {
+		// Dividing two rounded numbers may pass the cap by a last digit; but
+		// where the cap holds by the margin only, 1/n is right and above it.
+		highest = max(c.policy.MaxShare, 1/float64(len(chosen)))
+	}
+	var end uint64
+	for i, index := range chosen {
+		own := choice.ends[i]
+		end += own
+		choice.ends[i] = end
+		choice.Shares[i] = Share{Index: index, Share: min(float64(own)/float64(all), highest)}
+	}
+	return choice
+}
