@@ -1,20 +1,14 @@
 package health
 
 import (
+	"cmp"
+	"iter"
 	"net/netip"
+	"slices"
 	"time"
 
 	"mirrorpool/pool"
 )
-
-// Target is one thing that is probed: an address of a pool member or a URL of
-// a mirror, with what is asked of it. Targets are comparable: the same target
-// in two pools is probed once, and keeps its state through reloads.
-type Target struct {
-	Probe   pool.Probe
-	Address netip.Addr // members; the zero Addr for mirrors
-	URL     string     // mirrors: the whole URL that is fetched; empty for members
-}
 
 // Verdict is what the prober holds a target for.
 type Verdict int
@@ -36,7 +30,7 @@ func (v Verdict) String() string {
 	return "unknown"
 }
 
-// State is what is known of a target.
+// State is what is known of a target. Times are UTC.
 type State struct {
 	Verdict   Verdict
 	Since     time.Time     // when the verdict last changed
@@ -53,17 +47,34 @@ type State struct {
 	CertificateExpiry time.Time
 }
 
-// Report is what was known of all targets at one moment. It is immutable.
+// Report is what was known of all targets at one moment. It is immutable, and
+// a nil Report knows nothing.
 type Report struct {
-	states map[Target]State
+	targets []Target       // in the order in which they were set; shared between reports
+	index   map[Target]int // place in targets; shared between reports
+	states  []State        // of targets, in their order
 }
 
-// NewReport makes a report of the given states, which the caller gives up.
-func NewReport(states map[Target]State) *Report { return &Report{states: states} }
+// NewReport makes a report of the given states. It keeps nothing of the map.
+func NewReport(states map[Target]State) *Report {
+	r := &Report{
+		targets: make([]Target, 0, len(states)),
+		index:   make(map[Target]int, len(states)),
+		states:  make([]State, 0, len(states)),
+	}
+	for t := range states {
+		r.targets = append(r.targets, t)
+	}
+	slices.SortFunc(r.targets, func(a, b Target) int { return cmp.Compare(a.String(), b.String()) })
+	for i, t := range r.targets {
+		r.index[t] = i
+		r.states = append(r.states, states[t])
+	}
+	return r
+}
 
 // State gives a target's state; the zero State (Unknown) for one that the
-// report does not hold. Targets with pool.CheckNone are always up. A nil
-// Report knows nothing.
+// report does not hold. Targets with pool.CheckNone are always up.
 func (r *Report) State(t Target) State {
 	if t.Probe.Kind == pool.CheckNone {
 		return State{Verdict: Up, Reason: "not checked", Address: t.Address}
@@ -71,5 +82,32 @@ func (r *Report) State(t Target) State {
 	if r == nil {
 		return State{}
 	}
-	return r.states[t]
+	i, ok := r.index[t]
+	if !ok {
+		return State{}
+	}
+	return r.states[i]
+}
+
+// Len is how many targets the report holds.
+func (r *Report) Len() int {
+	if r == nil {
+		return 0
+	}
+	return len(r.targets)
+}
+
+// All yields every target that the report holds with its state, in the order
+// in which the targets were set.
+func (r *Report) All() iter.Seq2[Target, State] {
+	return func(yield func(Target, State) bool) {
+		if r == nil {
+			return
+		}
+		for i, t := range r.targets {
+			if !yield(t, r.states[i]) {
+				return
+			}
+		}
+	}
 }

@@ -2,26 +2,124 @@ package health
 
 import (
 	"net/netip"
+	"strconv"
 	"strings"
 
 	"mirrorpool/pool"
 )
+
+// Target is one thing that is probed: an address of a pool member or a URL of
+// a mirror, with what is asked of it. Targets are comparable: the same target
+// in two pools is probed once, and keeps its state through reloads.
+type Target struct {
+	Probe   pool.Probe
+	Address netip.Addr // members; the zero Addr for mirrors
+	URL     string     // mirrors: the whole URL that is fetched; empty for members
+}
 
 // MemberTarget is the target of one address of a pool's member.
 func MemberTarget(p *pool.Pool, address netip.Addr) Target {
 	return Target{Probe: p.Health.Probe, Address: address}
 }
 
-// MirrorTarget is the target of a redirect host's mirror.
+// MirrorTarget is the target of a redirect host's mirror. The URL says all
+// that is asked, so the probe's kind is the URL's scheme (or none), and what
+// the URL makes superfluous is left out: two redirect hosts that fetch the same
+// URL share a target.
 func MirrorTarget(r *pool.Redirect, m *pool.Mirror) Target {
-	return Target{
-		Probe: r.Health.Probe,
-		URL:   m.URLPrefix + strings.TrimPrefix(r.Health.Path, "/"),
+	probe := r.Health.Probe
+	url := m.URLPrefix + strings.TrimPrefix(probe.Path, "/")
+	probe.Host, probe.Port, probe.Path = "", 0, ""
+	if probe.Kind != pool.CheckNone {
+		probe.Kind = pool.CheckHTTP
+		if len(url) > 6 && strings.EqualFold(url[:6], "https:") {
+			probe.Kind = pool.CheckHTTPS
+		}
 	}
+	return Target{Probe: probe, URL: url}
+}
+
+// String names the target for people: the URL that is fetched,
+// "http://127.0.0.1:80/project/trace", or "tcp://127.0.0.1:80". Targets that
+// differ in other things asked of them may have the same name.
+func (t Target) String() string {
+	if t.URL != "" {
+		return t.URL
+	}
+	if t.Probe.Kind == pool.CheckNone {
+		return t.Address.String()
+	}
+	port := strconv.Itoa(int(t.Probe.Port))
+	host := t.Address.String()
+	if t.Address.Is6() {
+		host = "[" + host + "]"
+	}
+	return string(t.Probe.Kind) + "://" + host + ":" + port + t.Probe.Path
 }
 
 // Assignment is a target and how often it is to be probed.
 type Assignment struct {
 	Target   Target
 	Schedule pool.Schedule
+}
+
+// Targets gives everything in a definition that is to be probed, each target
+// once, in the order in which they stand there. Where the same target stands
+// several times, its schedule is the strictest of all: the smallest interval,
+// the smallest DownAfter, the largest UpAfter. Members and mirrors of weight 0
+// are given to nobody, and so are not probed; nor is what has no check.
+func Targets(def *pool.Definition) []Assignment {
+	if def == nil {
+		return nil
+	}
+	var all []Assignment
+	for _, p := range def.Pools {
+		if p.Health.Kind == pool.CheckNone {
+			continue
+		}
+		for _, m := range p.Members {
+			if m.Weight == 0 {
+				continue
+			}
+			for _, address := range m.Addresses {
+				all = append(all, Assignment{MemberTarget(p, address), p.Health.Schedule})
+			}
+		}
+	}
+	for _, r := range def.Redirects {
+		if r.Health.Kind == pool.CheckNone || r.List == nil {
+			continue
+		}
+		for _, m := range r.List.Mirrors {
+			if m.Weight != 0 {
+				all = append(all, Assignment{MirrorTarget(r, m), r.Health.Schedule})
+			}
+		}
+	}
+	return merge(all)
+}
+
+// merge leaves each target once, with the strictest schedule.
+func merge(all []Assignment) []Assignment {
+	merged := make([]Assignment, 0, len(all))
+	index := make(map[Target]int, len(all))
+	for _, a := range all {
+		i, ok := index[a.Target]
+		if !ok {
+			index[a.Target] = len(merged)
+			merged = append(merged, a)
+			continue
+		}
+		merged[i].Schedule = strictest(merged[i].Schedule, a.Schedule)
+	}
+	return merged
+}
+
+// strictest is the schedule that does justice to both.
+func strictest(a, b pool.Schedule) pool.Schedule {
+	return pool.Schedule{
+		Interval:  min(a.Interval, b.Interval),
+		DownAfter: min(a.DownAfter, b.DownAfter),
+		UpAfter:   max(a.UpAfter, b.UpAfter),
+	}
 }

@@ -1,0 +1,39 @@
+// Package health probes targets and publishes what it holds them for.
+//
+// A [Target] is an address of a pool's member, or a mirror's URL, with what is
+// asked of it. A [Prober] asks every target once per interval over tcp, http or
+// https, counts failures and successes against the thresholds of its schedule,
+// and publishes an immutable [Report]. It forgets nothing over a change of
+// targets, and [Prober.Save] and [Prober.Restore] carry it over a restart.
+//
+// # Thresholds
+//
+// The first probe of an unknown target decides at once. After that:
+//
+//   - Every failed probe adds one to the failures; a successful one takes
+//     nothing away, but UpAfter successes in a row clear them. A target that is
+//     up turns down with the failure that makes them DownAfter. A target that
+//     answers one time in three is thus taken down, and one that fails now and
+//     then, with UpAfter successes between, stays up.
+//   - Every successful probe adds one to the successes in a row; a failed one
+//     clears them. A target that is down turns up with the success that makes
+//     them UpAfter, and begins without failures.
+//   - Both are counted no further than their threshold.
+//
+// A probe that was cut short because Run ends, or because its target left, is
+// no failure: it is forgotten.
+//
+// # Schedule
+//
+// Every target has a phase of its own within its interval, drawn when it first
+// appears, and is started once per interval at that phase, moved by a jitter of
+// at most a twentieth of the interval either way. New targets are probed at
+// once, as fast as the rate of all probes permits, and join their phase with
+// their second probe, half to one and a half intervals later. The next start is
+// counted from the last start, not from its end; a target is never probed twice
+// at the same time. Where there are more targets than the rate permits, those
+// that wait longest go first and the intervals grow.
+//
+// The package imports package pool and nothing else of this program, writes no
+// log, and reads no proxy from the environment.
+package health

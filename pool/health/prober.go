@@ -1,0 +1,314 @@
+package health
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"mirrorpool/pool"
+)
+
+// Config is what a Prober depends on. The zero Config is ready for use.
+type Config struct {
+	// Now is the wall clock: what states tell, how old traces are, whether
+	// certificates are valid. nil: time.Now. The schedule follows the
+	// machine's monotonic clock instead, which no one sets back.
+	Now func() time.Time
+	// Random is where phases and jitter come from; nil: a seed of its own.
+	// The Prober keeps it for itself.
+	Random rand.Source
+	// Rate is how many probes are started in a second at most; 0 or less: 100.
+	Rate float64
+	// Concurrency is how many probes are under way at most; 0 or less: 256.
+	Concurrency int
+
+	// Dial makes connections to an address and port ("127.0.0.1:80"); nil:
+	// directly, as net.Dialer does. It has to return when its context ends.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Resolver finds the addresses of mirrors' names; nil: the machine's.
+	Resolver Resolver
+	// RootCAs are the authorities that certificates may be signed by; nil:
+	// those of the machine.
+	RootCAs *x509.CertPool
+	// UserAgent is the header of that name; empty: "mirrorpool/1".
+	UserAgent string
+	// Probe takes the place of all checks: it asks a target once, and has to
+	// return when its context ends, which it does after the probe's timeout.
+	// nil: tcp, http and https, by the settings above.
+	Probe func(ctx context.Context, t Target) Result
+}
+
+// Defaults of Config, and of schedules that are out of range.
+const (
+	defaultRate        = 100
+	defaultConcurrency = 256
+	defaultUserAgent   = "mirrorpool/1"
+	defaultInterval    = 30 * time.Second
+	defaultTimeout     = 5 * time.Second
+)
+
+// Prober asks targets again and again and knows which are up. Its methods may
+// be called from any goroutine.
+type Prober struct {
+	// Set by NewProber.
+	now         func() time.Time
+	check       func(ctx context.Context, t Target) Result
+	concurrency int
+	gap         time.Duration // between two starts, by the rate
+	base        time.Time     // the schedule's zero, on the monotonic clock
+	wake        chan struct{} // the schedule has changed
+	changed     chan struct{}
+	metrics     *metrics
+
+	report atomic.Pointer[Report]
+	stale  atomic.Bool // report is older than the entries; written under mu
+
+	mu       sync.Mutex // guards all that follows
+	active   bool       // Run is running
+	random   *rand.Rand
+	entries  []*entry // in the order of targets
+	targets  []Target // shared with reports, never written after it is made
+	index    map[Target]int
+	queue    queue // entries that are not being probed
+	running  int   // probes under way
+	earliest time.Duration
+	restored map[Target]State // until the first SetTargets; then nil
+	assigned bool             // SetTargets has been called
+}
+
+// NewProber makes a Prober without targets. It touches no network before Run.
+func NewProber(config Config) *Prober {
+	p := &Prober{
+		now:         config.Now,
+		check:       config.Probe,
+		concurrency: config.Concurrency,
+		base:        time.Now(),
+		wake:        make(chan struct{}, 1),
+		changed:     make(chan struct{}, 1),
+		metrics:     newMetrics(),
+		index:       map[Target]int{},
+	}
+	if p.now == nil {
+		p.now = time.Now
+	}
+	if p.concurrency <= 0 {
+		p.concurrency = defaultConcurrency
+	}
+	rate := config.Rate
+	if !(rate > 0) {
+		rate = defaultRate
+	}
+	p.gap = time.Duration(min(float64(time.Second)/rate, float64(time.Hour)))
+	source := config.Random
+	if source == nil {
+		source = rand.NewPCG(rand.Uint64(), rand.Uint64())
+	}
+	p.random = rand.New(source)
+	if p.check == nil {
+		p.check = newChecker(config, p.now).probe
+	}
+	p.report.Store(&Report{})
+	return p
+}
+
+func newChecker(config Config, now func() time.Time) *checker {
+	c := &checker{
+		dial:      config.Dial,
+		resolver:  config.Resolver,
+		roots:     config.RootCAs,
+		userAgent: config.UserAgent,
+		now:       now,
+	}
+	if c.dial == nil {
+		c.dial = (&net.Dialer{KeepAlive: -1}).DialContext
+	}
+	if c.resolver == nil {
+		// Only Go's own resolver gives up when its context ends.
+		c.resolver = &net.Resolver{PreferGo: true}
+	}
+	if c.userAgent == "" {
+		c.userAgent = defaultUserAgent
+	}
+	return c
+}
+
+// Probe asks a target once, outside of the schedule, and keeps nothing of what
+// it finds. It returns soon after ctx ends or the probe's timeout is over.
+func (p *Prober) Probe(ctx context.Context, t Target) Result {
+	ctx, cancel := context.WithTimeout(ctx, timeoutOf(t))
+	defer cancel()
+	result := guarded(ctx, p.check, t)
+	if result.Outcome == "" {
+		result.Outcome = Failed
+	}
+	if result.Reason == "" {
+		result.Reason = string(result.Outcome)
+	}
+	return result
+}
+
+// timeoutOf is how long a probe of the target may take.
+func timeoutOf(t Target) time.Duration {
+	if t.Probe.Timeout > 0 {
+		return t.Probe.Timeout
+	}
+	return defaultTimeout
+}
+
+// guarded takes a panic for a failure: one strange answer must not end the
+// program.
+func guarded(ctx context.Context, check func(context.Context, Target) Result, t Target) (result Result) {
+	defer func() {
+		if r := recover(); r != nil {
+			result = Result{Outcome: Failed, Reason: clip(fmt.Sprintf("the probe panicked: %v", r))}
+		}
+	}()
+	return check(ctx, t)
+}
+
+// SetTargets tells what is to be probed from now on, before Run or while it
+// runs. Targets that stay keep their state and their place in the schedule;
+// new ones are probed at once, within the rate; those that are missing are
+// forgotten. Of a target that is given twice the strictest schedule counts;
+// what has no check is left out. An interval that is not positive counts as
+// 30 s, a threshold under 1 as 1.
+func (p *Prober) SetTargets(assignments []Assignment) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := p.elapsed()
+	var entries []*entry
+	kept := make(map[*entry]bool)
+	for _, a := range merge(assignments) {
+		if a.Target.Probe.Kind == pool.CheckNone {
+			continue
+		}
+		schedule := usable(a.Schedule)
+		e := p.lookup(a.Target)
+		if e == nil {
+			e = p.newEntry(a.Target, schedule, now)
+		} else if e.schedule != schedule {
+			e.reschedule(schedule, now, p.random)
+		}
+		kept[e] = true
+		entries = append(entries, e)
+	}
+	for _, e := range p.entries {
+		if !kept[e] {
+			e.leave()
+		}
+	}
+	p.entries = entries
+	p.targets = make([]Target, len(entries))
+	p.index = make(map[Target]int, len(entries))
+	for i, e := range entries {
+		p.targets[i] = e.target
+		p.index[e.target] = i
+	}
+	p.queue = newQueue(entries)
+	p.restored, p.assigned = nil, true
+	p.stale.Store(true)
+	signal(p.wake)
+}
+
+// usable brings a schedule into range.
+func usable(s pool.Schedule) pool.Schedule {
+	if s.Interval <= 0 {
+		s.Interval = defaultInterval
+	}
+	s.DownAfter, s.UpAfter = max(s.DownAfter, 1), max(s.UpAfter, 1)
+	return s
+}
+
+// lookup finds a target's entry; nil if it has none. p.mu is held.
+func (p *Prober) lookup(t Target) *entry {
+	if i, ok := p.index[t]; ok {
+		return p.entries[i]
+	}
+	return nil
+}
+
+// Report is what is known of all targets now.
+func (p *Prober) Report() *Report {
+	if p.stale.Load() {
+		p.publish()
+	}
+	return p.report.Load()
+}
+
+// publish makes a report of what the entries hold. Most probes change nothing
+// that anybody waits for, so it is made when it is asked for, not each time.
+func (p *Prober) publish() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.stale.Load() {
+		return
+	}
+	states := make([]State, len(p.entries))
+	for i, e := range p.entries {
+		states[i] = e.state
+	}
+	p.report.Store(&Report{targets: p.targets, index: p.index, states: states})
+	p.stale.Store(false)
+}
+
+// Changed receives a value after a verdict has changed or become known, or a
+// mirror's address has changed. Changes that nobody has received yet are one
+// value; there may be one receiver. A Report taken afterwards shows the change.
+func (p *Prober) Changed() <-chan struct{} { return p.changed }
+
+// WaitKnown returns when the verdict of every target that was set at the moment
+// of the call is known, or the target has left. It returns the context's error
+// when that ends first. Something has to Run meanwhile.
+func (p *Prober) WaitKnown(ctx context.Context) error {
+	p.mu.Lock()
+	var unknown []*entry
+	for _, e := range p.entries {
+		if e.state.Verdict == Unknown {
+			unknown = append(unknown, e)
+		}
+	}
+	p.mu.Unlock()
+	for i, e := range unknown {
+		select {
+		case <-e.known:
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for the first probes: %d targets not yet known: %w",
+				stillUnknown(unknown[i:]), context.Cause(ctx))
+		}
+	}
+	return nil
+}
+
+func stillUnknown(entries []*entry) int {
+	return len(slices.DeleteFunc(entries, func(e *entry) bool {
+		select {
+		case <-e.known:
+			return true
+		default:
+			return false
+		}
+	}))
+}
+
+// Collectors are the Prober's metrics, to be registered once.
+func (p *Prober) Collectors() []prometheus.Collector { return p.metrics.collectors() }
+
+// errRunning tells of a second Run.
+var errRunning = errors.New("running the prober: it is running already")
+
+// signal leaves a value in a channel that has room for one, unless it is there.
+func signal(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,69 @@
+package health
+
+import (
+	"net/netip"
+	"time"
+
+	"mirrorpool/pool"
+)
+
+// Outcome is what a probe came to, in one word of a short list, for counting.
+type Outcome string
+
+// The outcomes. All but Success are failures.
+const (
+	Success     Outcome = "success"
+	Timeout     Outcome = "timeout"     // the probe's time was over
+	Resolution  Outcome = "resolution"  // the mirror's name has no address
+	Connection  Outcome = "connection"  // refused, unreachable, reset, closed early
+	Certificate Outcome = "certificate" // expired, for another name, of an unknown authority
+	Protocol    Outcome = "protocol"    // what came back is not TLS or not HTTP
+	Status      Outcome = "status"      // another HTTP status than expected, or a redirect not to be followed
+	Content     Outcome = "content"     // the body is not what was expected, or too old
+	Failed      Outcome = "failed"      // anything else: a target that cannot be probed, a panic
+)
+
+// Result is what one probe found.
+type Result struct {
+	Outcome Outcome // empty counts as Failed
+	// Reason says it in words, short and exact: "connection refused",
+	// "status 503, expected 200"; for a success what was seen: "status 200".
+	Reason string
+	// Address is what the probe connected to; the zero Addr if to nothing.
+	Address netip.Addr
+	// CertificateExpiry is the end of the server certificate's validity; zero
+	// if none was seen.
+	CertificateExpiry time.Time
+}
+
+// after is the state that follows s when a probe that took the given time and
+// ended at now came to the given result. It is a pure function; the rules are
+// in the package comment. The schedule's thresholds are at least 1.
+func (s State) after(r Result, schedule pool.Schedule, now time.Time, took time.Duration) State {
+	next := s
+	next.Checked, next.Duration, next.Reason = now, took, r.Reason
+	if r.Address.IsValid() {
+		next.Address = r.Address
+	}
+	if !r.CertificateExpiry.IsZero() {
+		next.CertificateExpiry = r.CertificateExpiry
+	}
+	if r.Outcome == Success {
+		next.Successes = min(s.Successes+1, schedule.UpAfter)
+		enough := next.Successes >= schedule.UpAfter
+		if s.Verdict == Unknown || enough {
+			next.Verdict = Up
+			next.Failures = 0
+		}
+	} else {
+		next.Failures = min(s.Failures+1, schedule.DownAfter)
+		next.Successes = 0
+		if s.Verdict == Unknown || next.Failures >= schedule.DownAfter {
+			next.Verdict = Down
+		}
+	}
+	if next.Verdict != s.Verdict {
+		next.Since = now
+	}
+	return next
+}
