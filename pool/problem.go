@@ -1,7 +1,9 @@
 package pool
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -20,6 +22,22 @@ func (s Severity) String() string {
 		return "error"
 	}
 	return "warning"
+}
+
+// MarshalText makes "error" and "warning" of a Severity, in JSON too.
+func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText reads what MarshalText writes.
+func (s *Severity) UnmarshalText(text []byte) error {
+	switch string(text) {
+	case "error":
+		*s = Error
+	case "warning":
+		*s = Warning
+	default:
+		return fmt.Errorf("reading a severity: found %q, expected error or warning", text)
+	}
+	return nil
 }
 
 // Position is a place in a file of the repository. Line and Column count from
@@ -44,7 +62,7 @@ func (p Position) String() string {
 // mend it: where it is, what it is about, what was found, what was expected.
 type Problem struct {
 	Position
-	Severity Severity `json:"-"`
+	Severity Severity `json:"severity"`
 	// What names the thing: a path such as "pools[0].members[1].weight".
 	What string `json:"what"`
 	// Found is what stands in the file; empty where that says nothing.
@@ -77,4 +95,50 @@ func HasErrors(problems []Problem) bool {
 		}
 	}
 	return false
+}
+
+// SortProblems puts problems in the order of file, line, column and name, errors
+// before warnings at the same place.
+func SortProblems(problems []Problem) {
+	slices.SortStableFunc(problems, func(a, b Problem) int {
+		return cmp.Or(
+			cmp.Compare(a.File, b.File),
+			cmp.Compare(a.Line, b.Line),
+			cmp.Compare(a.Column, b.Column),
+			cmp.Compare(b.Severity, a.Severity),
+			cmp.Compare(a.What, b.What),
+		)
+	})
+}
+
+// maxProblems is how many errors, and how many warnings, are kept of one
+// repository: nobody reads more, and memory and status pages have to bear them.
+const maxProblems = 1000
+
+// problemList gathers problems.
+type problemList struct {
+	kept    []Problem
+	counted [2]int // by Severity
+}
+
+func (l *problemList) add(p Problem) {
+	l.counted[p.Severity]++
+	if l.counted[p.Severity] <= maxProblems {
+		l.kept = append(l.kept, p)
+	}
+}
+
+// sorted gives what was gathered, with a last line for what was not kept.
+func (l *problemList) sorted() []Problem {
+	SortProblems(l.kept)
+	for severity, count := range l.counted {
+		if count > maxProblems {
+			l.kept = append(l.kept, Problem{
+				Position: Position{File: "."}, Severity: Severity(severity),
+				Found:    fmt.Sprintf("%d more problems like these", count-maxProblems),
+				Expected: "none",
+			})
+		}
+	}
+	return l.kept
 }

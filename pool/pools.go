@@ -1,0 +1,219 @@
+package pool
+
+import (
+	"fmt"
+	"net/netip"
+)
+
+// Defaults of pools.json.
+const (
+	DefaultTTL           = 60 // seconds
+	DefaultAnswers       = 4
+	DefaultMinCandidates = 3
+	DefaultMaxShare      = 1.0
+
+	maxTTL           = 86400
+	maxAnswers       = 32
+	maxMinCandidates = 1000
+)
+
+// pools reads pools.json and tells whether it is there.
+func (p *parser) pools() (present bool) {
+	data, present, ok := p.read(PoolsPath)
+	if !ok {
+		return present
+	}
+	document, root := newDocument(PoolsPath, data, false, &p.problems)
+	if root == nil {
+		return true
+	}
+	o, ok := value{root, document, ""}.object(`an object with "pools" and "redirects"`, "$schema", "version", "pools", "redirects")
+	if !ok {
+		return true
+	}
+	readVersion(o)
+	if field, ok := o.optional("pools"); ok {
+		p.readPools(field)
+	}
+	if field, ok := o.optional("redirects"); ok {
+		p.readRedirects(field)
+	}
+	return true
+}
+
+func (p *parser) readPools(v value) {
+	elements, _ := v.elements("an array of pools")
+	first := map[string]Position{}
+	for _, element := range elements {
+		if pool := readPool(element, first); pool != nil {
+			p.definition.Pools = append(p.definition.Pools, pool)
+		}
+	}
+}
+
+// readPool reads one pool. first holds the places of the names read so far.
+func readPool(v value, first map[string]Position) *Pool {
+	o, ok := v.object("a pool, which is an object",
+		"name", "ttl", "answers", "geo", "health", "when_all_down", "members")
+	if !ok {
+		return nil
+	}
+	pool := &Pool{
+		TTL:         uint32(o.optionalInteger("ttl", 1, maxTTL, DefaultTTL, " of seconds")),
+		Answers:     int(o.optionalInteger("answers", 1, maxAnswers, DefaultAnswers, "")),
+		WhenAllDown: WhenAllDown(readChoice(o, "when_all_down", string(AnswerAll), "all", "empty", "self")),
+	}
+	if field, ok := o.required("name", "the pool's name, "+expectedName); ok {
+		pool.NamePosition = field.position()
+		pool.Name = readName(field, "the pool's name")
+		unique(field, pool.Name, "pool", first)
+	}
+	pool.Health = readHealth(o, pool.Name, poolHealth)
+	if field, ok := o.required("members", "an array of members"); ok {
+		pool.Members = readMembers(field)
+		checkWeights(field, pool)
+	}
+	policy, places := readPolicy(o)
+	pool.Policy = policy
+	checkPoolPolicy(pool, places)
+	return pool
+}
+
+// unique reports a name that something before it has already.
+func unique(v value, name, kind string, first map[string]Position) {
+	if name == "" {
+		return
+	}
+	if other, twice := first[name]; twice {
+		v.refuse(fmt.Sprintf("a name that no other %s has: line %d has it too", kind, other.Line))
+		return
+	}
+	first[name] = v.position()
+}
+
+// readChoice reads one of a few words.
+func readChoice(o object, key, without string, words ...string) string {
+	field, ok := o.optional(key)
+	if !ok {
+		return without
+	}
+	return readWord(field, without, words...)
+}
+
+func readWord(v value, without string, words ...string) string {
+	expected := "one of"
+	for i, word := range words {
+		if i > 0 {
+			expected += ","
+		}
+		expected += fmt.Sprintf(" %q", word)
+	}
+	text, ok := v.string(expected)
+	if !ok {
+		return without
+	}
+	for _, word := range words {
+		if text == word {
+			return word
+		}
+	}
+	if near := nearest(text, words); near != "" {
+		expected += fmt.Sprintf(": did you mean %q?", near)
+	}
+	v.refuse(expected)
+	return without
+}
+
+// seenMembers are the ids and addresses of a pool's members read so far.
+type seenMembers struct {
+	ids       map[string]Position
+	addresses map[netip.Addr]Position
+}
+
+func readMembers(v value) []*Member {
+	elements, ok := v.elements("an array of members")
+	if !ok {
+		return nil
+	}
+	if len(elements) == 0 {
+		v.report(Error, "no member", "at least one")
+	}
+	seen := seenMembers{ids: map[string]Position{}, addresses: map[netip.Addr]Position{}}
+	members := make([]*Member, 0, len(elements))
+	for _, element := range elements {
+		if member := readMember(element, seen); member != nil {
+			members = append(members, member)
+		}
+	}
+	return members
+}
+
+func readMember(v value, seen seenMembers) *Member {
+	o, ok := v.object("a member, which is an object",
+		"id", "mirror", "addresses", "weight", "reserve", "location", "exclude", "only", "notes")
+	if !ok {
+		return nil
+	}
+	member := &Member{
+		Weight:   readWeight(o),
+		Reserve:  o.optionalBool("reserve"),
+		Notes:    o.optionalString("notes", "a text"),
+		Position: v.position(),
+	}
+	if field, ok := o.required("id", "the member's id, "+expectedID); ok {
+		member.ID = readID(field, seen.ids)
+	}
+	if field, ok := o.optional("mirror"); ok {
+		member.Mirror = readName(field, "the mirror's host name")
+	}
+	if field, ok := o.required("addresses", "an array of addresses"); ok {
+		member.Addresses = readAddresses(field, seen.addresses)
+	}
+	if field, ok := o.optional("location"); ok {
+		member.Location = readLocation(field)
+	}
+	if field, ok := o.optional("exclude"); ok {
+		member.Exclude = readRules(field)
+	}
+	if field, ok := o.optional("only"); ok {
+		member.Only = readRules(field)
+	}
+	return member
+}
+
+func readID(v value, first map[string]Position) string {
+	text, ok := v.string(expectedID)
+	if !ok {
+		return ""
+	}
+	if !shortID.MatchString(text) {
+		v.refuse(expectedID)
+		return ""
+	}
+	if other, twice := first[text]; twice {
+		v.refuse(fmt.Sprintf("an id that no other member of the pool has: line %d has it too", other.Line))
+		return ""
+	}
+	first[text] = v.position()
+	return text
+}
+
+// checkWeights warns of pools that cannot give what they seem to.
+func checkWeights(v value, pool *Pool) {
+	weighted, reserve := 0, 0
+	for _, member := range pool.Members {
+		if member.Weight > 0 {
+			weighted++
+			if member.Reserve {
+				reserve++
+			}
+		}
+	}
+	switch {
+	case len(pool.Members) == 0:
+	case weighted == 0:
+		v.report(Warning, "only members with weight 0", "one with a weight over 0: without any, the answers are empty")
+	case weighted == reserve:
+		v.report(Warning, "only reserve members", `one without "reserve": true that has a weight over 0`)
+	}
+}
