@@ -1,0 +1,164 @@
+package dnsserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"runtime"
+	"strconv"
+	"syscall"
+)
+
+// socketBuffer is what is asked for at each UDP socket, so that a burst waits
+// rather than is lost: some 20,000 questions. The system may give less.
+const socketBuffer = 4 << 20
+
+// binding is one address with its sockets.
+type binding struct {
+	address  netip.AddrPort
+	sockets  []*net.UDPConn
+	listener *net.TCPListener
+}
+
+func (b *binding) wildcard() bool { return b.address.Addr().IsUnspecified() }
+
+// workers gives a socket for each worker: one per core, its own where the
+// system spreads packets over sockets of one address.
+func (b *binding) workers() []*net.UDPConn {
+	n := runtime.GOMAXPROCS(0)
+	sockets := make([]*net.UDPConn, 0, n)
+	for i := range n {
+		sockets = append(sockets, b.sockets[i%len(b.sockets)])
+	}
+	return sockets
+}
+
+func (b *binding) close() {
+	for _, socket := range b.sockets {
+		socket.Close()
+	}
+	if b.listener != nil {
+		b.listener.Close()
+	}
+}
+
+// bind binds UDP and TCP on the address, which is number i of the
+// configuration. Port 0 is tried until one is found that is free for both.
+func bind(i int, address netip.AddrPort) (*binding, error) {
+	for attempt := 1; ; attempt++ {
+		b, err := bindOnce(address)
+		if err == nil {
+			return b, nil
+		}
+		if address.Port() == 0 && attempt < 50 && errors.Is(err, syscall.EADDRINUSE) {
+			continue
+		}
+		return nil, fmt.Errorf("dns.listen[%d]: binding %s: %w%s", i, address, err, wayOut(err, address))
+	}
+}
+
+func bindOnce(address netip.AddrPort) (_ *binding, err error) {
+	b := &binding{address: address}
+	defer func() {
+		if err != nil {
+			b.close()
+		}
+	}()
+	family := "4"
+	if address.Addr().Is6() {
+		family = "6" // sets IPV6_V6ONLY as well
+	}
+	sockets := runtime.GOMAXPROCS(0)
+	if !spreadsPackets {
+		sockets = 1
+	}
+	for n := range sockets {
+		socket, err := bindUDP("udp"+family, b.address, n == 0)
+		if err != nil {
+			return nil, err
+		}
+		b.sockets = append(b.sockets, socket)
+		if n > 0 {
+			continue
+		}
+		bound := socket.LocalAddr().(*net.UDPAddr).AddrPort()
+		b.address = netip.AddrPortFrom(address.Addr(), bound.Port())
+	}
+	var tcp net.ListenConfig
+	tcp.SetMultipathTCP(false)
+	listener, err := tcp.Listen(context.Background(), "tcp"+family, b.address.String())
+	if err != nil {
+		return nil, fmt.Errorf("tcp: %w", reason(err))
+	}
+	b.listener = listener.(*net.TCPListener)
+	return b, nil
+}
+
+// bindUDP binds one socket. The first of an address is bound alone, so that it
+// fails where another program has the address, and opened for the others of
+// this program afterwards.
+func bindUDP(network string, address netip.AddrPort, first bool) (*net.UDPConn, error) {
+	var config net.ListenConfig
+	if !first {
+		config.Control = func(_, _ string, raw syscall.RawConn) error { return sharePort(raw) }
+	}
+	bound, err := config.ListenPacket(context.Background(), network, address.String())
+	if err != nil {
+		return nil, fmt.Errorf("udp: %w", reason(err))
+	}
+	socket := bound.(*net.UDPConn)
+	if err := prepare(socket, address.Addr(), first); err != nil {
+		socket.Close()
+		return nil, fmt.Errorf("udp: %w", err)
+	}
+	return socket, nil
+}
+
+func prepare(socket *net.UDPConn, address netip.Addr, first bool) error {
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return fmt.Errorf("reaching the socket: %w", err)
+	}
+	if first && spreadsPackets {
+		if err := sharePort(raw); err != nil {
+			return err
+		}
+	}
+	if address.IsUnspecified() {
+		if err := receiveDestination(socket, raw, address); err != nil {
+			return fmt.Errorf("asking for the address that packets are sent to: %w", err)
+		}
+	}
+	// Best effort, all of it: the server works with what it gets.
+	_ = socket.SetReadBuffer(socketBuffer)
+	_ = socket.SetWriteBuffer(socketBuffer)
+	tune(raw, address)
+	return nil
+}
+
+// reason strips what the error of this package says again.
+func reason(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op.Err
+	}
+	return err
+}
+
+// wayOut says what to do about an error of bind.
+func wayOut(err error, address netip.AddrPort) string {
+	port := strconv.Itoa(int(address.Port()))
+	switch {
+	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
+		return ": ports below 1024 need the capability CAP_NET_BIND_SERVICE (systemd: AmbientCapabilities=CAP_NET_BIND_SERVICE), or choose a higher port"
+	case errors.Is(err, syscall.EADDRINUSE):
+		return ": another program has it (ss -lntup 'sport = :" + port + "' shows which): stop that, or listen on another address or port"
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return ": this machine has no such address (ip address shows those that it has)"
+	case errors.Is(err, syscall.EAFNOSUPPORT):
+		return ": this machine has no IPv6: remove the address"
+	}
+	return ""
+}

@@ -1,0 +1,141 @@
+package dnsserver
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"mirrorpool/zones"
+)
+
+// Answerer is what the answers come from. *zones.Table is one. Answer is
+// called by many goroutines at once.
+type Answerer interface {
+	Answer(zones.Question, zones.Random) zones.Answer
+}
+
+// What a Config's zero values stand for.
+const (
+	DefaultUDPSize        = 1232
+	DefaultTCPConnections = 1000
+	DefaultTCPIdle        = 10 * time.Second
+)
+
+// maxNSID keeps the identifier from crowding the records out of 512 bytes.
+const maxNSID = 128
+
+// Config is what a Server is made of.
+type Config struct {
+	// Listen are the addresses that are served, UDP and TCP on each, such as
+	// "0.0.0.0:53" or "[::]:53". An IPv6 address is for IPv6 alone. Port 0 is
+	// one that is free for both.
+	Listen []string
+	// NSID is given to whoever asks for the name server's identifier; at most
+	// 128 bytes; empty: nobody gets one.
+	NSID string
+	// Table gives what is answered from; it is called once for each question.
+	// While it gives nil (an interface that is nil, see FromTable), questions
+	// get silence, so that resolvers ask another server.
+	Table func() Answerer
+	// UDPSize is the largest UDP answer in bytes, and what is announced in
+	// EDNS: 512 to 4096; 0: DefaultUDPSize.
+	UDPSize int
+	// TCPConnections is the number of connections, over all addresses, beyond
+	// which a new one takes the place of the one that was quiet the longest;
+	// 0: DefaultTCPConnections.
+	TCPConnections int
+	// TCPIdle is how long a connection may wait for the next question, take to
+	// send a whole one, or take to accept an answer; 0: DefaultTCPIdle.
+	TCPIdle time.Duration
+	// Random gives each worker its source of draws; nil: ChaCha8, seeded from
+	// the operating system.
+	Random func() zones.Random
+	// Report is told of what should not happen: a panic while answering, a
+	// record that cannot be packed, a socket that fails. It may be called by
+	// many goroutines at once and very often, so it has to limit itself; what
+	// it gets holds no client's address. nil: nobody is told.
+	Report func(error)
+}
+
+// FromTable makes a Config's Table of a function such as the Load method of an
+// atomic pointer, minding that a nil *zones.Table is no table.
+func FromTable(load func() *zones.Table) func() Answerer {
+	return func() Answerer {
+		if t := load(); t != nil {
+			return t
+		}
+		return nil
+	}
+}
+
+// Validate reports everything that is wrong with the configuration, each error
+// naming its key.
+func (c Config) Validate() error {
+	_, err := c.addresses()
+	errs := []error{err}
+	if c.Table == nil {
+		errs = append(errs, errors.New("dns: no table to answer from, expected one"))
+	}
+	if len(c.NSID) > maxNSID {
+		errs = append(errs, fmt.Errorf("dns.nsid: found %d bytes, expected at most %d", len(c.NSID), maxNSID))
+	}
+	if c.UDPSize != 0 && (c.UDPSize < minUDPSize || c.UDPSize > 4096) {
+		errs = append(errs, fmt.Errorf("dns.udp_size: found %d, expected %d to 4096 bytes", c.UDPSize, minUDPSize))
+	}
+	if c.TCPConnections < 0 {
+		errs = append(errs, fmt.Errorf("dns.tcp_connections: found %d, expected at least 1", c.TCPConnections))
+	}
+	if c.TCPIdle < 0 {
+		errs = append(errs, fmt.Errorf("dns.tcp_idle: found %v, expected more than 0s", c.TCPIdle))
+	}
+	return errors.Join(errs...)
+}
+
+// addresses reads Listen, in its order.
+func (c Config) addresses() ([]netip.AddrPort, error) {
+	if len(c.Listen) == 0 {
+		return nil, errors.New(`dns.listen: found no address, expected at least one, such as "0.0.0.0:53"`)
+	}
+	var errs []error
+	addresses := make([]netip.AddrPort, 0, len(c.Listen))
+	seen := make(map[netip.AddrPort]bool)
+	for i, text := range c.Listen {
+		a, err := netip.ParseAddrPort(text)
+		switch {
+		case err != nil:
+			errs = append(errs, fmt.Errorf(`dns.listen[%d]: found %q, expected an IP address and a port, such as "0.0.0.0:53" or "[::]:53"`, i, text))
+			continue
+		case a.Addr().Is4In6():
+			errs = append(errs, fmt.Errorf("dns.listen[%d]: found %q, expected the IPv4 address itself, %q",
+				i, text, netip.AddrPortFrom(a.Addr().Unmap(), a.Port())))
+			continue
+		case seen[a] && a.Port() != 0:
+			errs = append(errs, fmt.Errorf("dns.listen[%d]: found %q a second time, expected each address once", i, text))
+			continue
+		}
+		seen[a] = true
+		addresses = append(addresses, a)
+	}
+	return addresses, errors.Join(errs...)
+}
+
+// withDefaults puts in what zero values stand for.
+func (c Config) withDefaults() Config {
+	if c.UDPSize == 0 {
+		c.UDPSize = DefaultUDPSize
+	}
+	if c.TCPConnections == 0 {
+		c.TCPConnections = DefaultTCPConnections
+	}
+	if c.TCPIdle == 0 {
+		c.TCPIdle = DefaultTCPIdle
+	}
+	if c.Random == nil {
+		c.Random = newRandom
+	}
+	if c.Report == nil {
+		c.Report = func(error) {}
+	}
+	return c
+}

@@ -1,0 +1,174 @@
+package dnsserver
+
+import (
+	"fmt"
+	"net/netip"
+	"runtime"
+	"strings"
+
+	"github.com/miekg/dns"
+
+	"mirrorpool/zones"
+)
+
+// transport is what a packet came over; it is the value of a label.
+type transport string
+
+const (
+	overUDP transport = "udp"
+	overTCP transport = "tcp"
+)
+
+// responder turns a packet into the packet that answers it. It belongs to one
+// goroutine at a time: all that it writes to is its own.
+type responder struct {
+	config  *Config // with its defaults; only read
+	random  zones.Random
+	counts  *counters
+	message message
+}
+
+func newResponder(config *Config, m *metrics) *responder {
+	r := &responder{config: config, random: config.Random(), counts: newCounters(m)}
+	r.message.names = make(map[string]int)
+	return r
+}
+
+// respond appends the answer to packet to buffer, which does not overlap it,
+// and gives the longer buffer; nil: silence. It keeps neither slice. The client
+// is who sent the packet.
+func (r *responder) respond(buffer, packet []byte, client netip.Addr, over transport) (response []byte) {
+	if len(packet) < headerSize {
+		r.counts.drop(dropShort)
+		return nil
+	}
+	if packet[2]&(flagQR>>8) != 0 {
+		r.counts.drop(dropResponse)
+		return nil
+	}
+	var q request
+	defer func() {
+		if value := recover(); value != nil {
+			r.counts.failed(failurePanic)
+			r.config.Report(fmt.Errorf("answering a question: panic: %v at %s", value, where()))
+			response = append(buffer, r.failure(packet, over)...)
+		}
+	}()
+	q = parseRequest(packet)
+	rcode := r.verdict(&q)
+	if rcode != dns.RcodeSuccess {
+		return append(buffer, r.refuse(&q, rcode, over)...)
+	}
+	table := r.config.Table()
+	if table == nil {
+		r.counts.drop(dropNotReady)
+		return nil
+	}
+	return append(buffer, r.answer(&q, table, client, over)...)
+}
+
+// verdict is the error that a request gets whatever the table says, or
+// RcodeSuccess. Its order is that of how well the request was understood.
+func (r *responder) verdict(q *request) int {
+	switch {
+	case q.opcode() != dns.OpcodeQuery:
+		return dns.RcodeNotImplemented
+	case q.fault != faultNone:
+		r.counts.malformed(q.fault)
+		return dns.RcodeFormatError
+	case q.edns.version != 0:
+		return dns.RcodeBadVers
+	case q.class != dns.ClassINET:
+		return dns.RcodeRefused
+	}
+	switch q.qtype {
+	case dns.TypeAXFR, dns.TypeIXFR:
+		return dns.RcodeRefused
+	case dns.TypeMAILA, dns.TypeMAILB, dns.TypeTKEY:
+		return dns.RcodeNotImplemented
+	case dns.TypeOPT, dns.TypeTSIG:
+		r.counts.malformed(faultType)
+		return dns.RcodeFormatError
+	}
+	return dns.RcodeSuccess
+}
+
+// refuse makes an answer without records. The options of the request come back
+// where they were understood.
+func (r *responder) refuse(q *request, rcode int, over transport) []byte {
+	// Without a name nothing is packed, and so nothing can fail.
+	_ = r.message.begin(q, "", maxMessage)
+	bare := rcode == dns.RcodeFormatError || rcode == dns.RcodeBadVers || rcode == dns.RcodeNotImplemented
+	r.counts.answered("", rcode, over)
+	return r.message.finish(q, rcode, r.config.UDPSize, false, reply{nsid: r.config.NSID, bare: bare})
+}
+
+// answer asks the table and packs what it says.
+func (r *responder) answer(q *request, table Answerer, client netip.Addr, over transport) []byte {
+	name, _, err := dns.UnpackDomainName(q.question, 0)
+	if err != nil {
+		r.counts.malformed(faultQuestion)
+		return r.refuse(q, dns.RcodeFormatError, over)
+	}
+	client = client.Unmap().WithZone("")
+	if q.edns.subnet.present() {
+		client = q.edns.subnet.client
+	}
+	a := table.Answer(zones.Question{Name: name, Type: q.qtype, Client: client}, r.random)
+
+	limit := r.limit(q, over) - q.edns.replySize(r.config.NSID)
+	err = r.message.begin(q, name, limit)
+	if err == nil {
+		err = r.message.fill(&a)
+	}
+	if err != nil {
+		r.counts.failed(failurePack)
+		r.config.Report(fmt.Errorf("answering a question: %w", err))
+		return r.refuse(q, dns.RcodeServerFailure, over)
+	}
+	r.counts.answered(a.Pool, a.Rcode, over)
+	r.counts.chose(&a, r.message.given)
+	if r.message.truncated {
+		r.counts.truncated(over)
+	}
+	return r.message.finish(q, a.Rcode, r.config.UDPSize, a.Authoritative,
+		reply{nsid: r.config.NSID, scope: q.edns.subnet.scope(&a)})
+}
+
+// limit is the largest answer in bytes that the client takes and we give.
+func (r *responder) limit(q *request, over transport) int {
+	switch {
+	case over == overTCP:
+		return maxMessage
+	case !q.edns.present:
+		return minUDPSize
+	}
+	return min(max(int(q.edns.size), minUDPSize), r.config.UDPSize)
+}
+
+// failure is the answer where answering panicked: SERVFAIL and nothing that
+// would have to be read from the packet a second time but for its header.
+func (r *responder) failure(packet []byte, over transport) []byte {
+	q := request{
+		id:    uint16(packet[0])<<8 | uint16(packet[1]),
+		flags: uint16(packet[2])<<8 | uint16(packet[3]),
+	}
+	return r.refuse(&q, dns.RcodeServerFailure, over)
+}
+
+// where tells the place of a panic by functions and lines. The runtime's own
+// stack traces print arguments, and those may be a client's address.
+func where() string {
+	callers := make([]uintptr, 32)
+	frames := runtime.CallersFrames(callers[:runtime.Callers(3, callers)])
+	var b strings.Builder
+	for {
+		frame, more := frames.Next()
+		if !strings.HasPrefix(frame.Function, "runtime.") {
+			fmt.Fprintf(&b, "%s:%d ", frame.Function, frame.Line)
+		}
+		if !more {
+			return strings.TrimSpace(b.String())
+		}
+	}
+}

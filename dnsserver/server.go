@@ -1,0 +1,98 @@
+package dnsserver
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+)
+
+// When the server ends, it answers what has arrived: each socket is read until
+// nothing comes for drainQuiet, and no longer than drainWhole.
+const (
+	drainQuiet = 5 * time.Millisecond
+	drainWhole = 200 * time.Millisecond
+)
+
+// Server is a name server whose sockets are bound. Make one with Listen; call
+// Run once, or Close if it is not to be run.
+type Server struct {
+	config   Config
+	metrics  *metrics
+	bindings []*binding
+	ran      atomic.Bool
+}
+
+// Listen binds UDP and TCP on every address of the configuration. It fails
+// whole: on an error nothing stays bound. The error names the address and the
+// way out.
+func Listen(config Config) (*Server, error) {
+	if err := config.Validate(); err != nil {
+		return nil, err
+	}
+	addresses, err := config.addresses()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{config: config.withDefaults(), metrics: newMetrics()}
+	for i, address := range addresses {
+		b, err := bind(i, address)
+		if err != nil {
+			s.Close()
+			return nil, err
+		}
+		s.bindings = append(s.bindings, b)
+	}
+	return s, nil
+}
+
+// Run answers until ctx ends, and then what has arrived by then, which takes
+// at most a moment. It returns nil, or the error of a socket that nothing can
+// be read from any more. All that it has started has ended when it returns,
+// and the sockets are closed.
+func (s *Server) Run(ctx context.Context) error {
+	if s.ran.Swap(true) {
+		return errors.New("running the name server: it has run before")
+	}
+	defer s.Close()
+	group, ctx := errgroup.WithContext(ctx)
+	for _, b := range s.bindings {
+		for _, socket := range b.workers() {
+			w := newUDPWorker(s, socket, b.wildcard())
+			group.Go(func() error { return w.run(ctx) })
+		}
+	}
+	tcp := newTCPServer(s)
+	for _, b := range s.bindings {
+		group.Go(func() error { return tcp.accept(ctx, b.listener) })
+	}
+	err := group.Wait()
+	tcp.finish()
+	return err
+}
+
+// Close closes the sockets of a server that is not run. It is for nothing
+// after Run.
+func (s *Server) Close() {
+	for _, b := range s.bindings {
+		b.close()
+	}
+}
+
+// Addresses are those that are served, in the order of the configuration, with
+// the ports that were found where it said 0.
+func (s *Server) Addresses() []netip.AddrPort {
+	addresses := make([]netip.AddrPort, 0, len(s.bindings))
+	for _, b := range s.bindings {
+		addresses = append(addresses, b.address)
+	}
+	return slices.Clip(addresses)
+}
+
+// Collectors are the server's metrics, for one registry.
+func (s *Server) Collectors() []prometheus.Collector { return s.metrics.collectors() }
