@@ -1,6 +1,18 @@
+// Package zones makes what is served out of what is known: zone files, pools
+// and redirect hosts, health and geography go into Compile, and out comes a
+// Table, which answers questions and never changes.
+//
+// Parse reads and checks the zone files once for each commit; Compile lays the
+// pools over them, decides all that can be decided before the question comes,
+// and is pure: no I/O, no clock, no randomness but what is handed to Answer.
+// A Table may be used by many goroutines at once.
+//
+// It imports pool, pool/geo, pool/health and pool/selection, and the DNS
+// library for records and their text; no sockets and no messages.
 package zones
 
 import (
+	"errors"
 	"math/rand/v2"
 	"net/netip"
 	"time"
@@ -10,7 +22,6 @@ import (
 	"mirrorpool/pool"
 	"mirrorpool/pool/geo"
 	"mirrorpool/pool/health"
-	"mirrorpool/pool/selection"
 )
 
 // Input is everything that a table depends on. Compile reads it and nothing else.
@@ -68,4 +79,82 @@ type Answer struct {
 // Random is where draws come from; *rand.PCG and *rand.ChaCha8 are such.
 type Random = rand.Source
 
-var _ selection.Mode
+// Table is everything that is served, compiled and immutable.
+type Table struct {
+	Definition *pool.Definition
+	Commit     string
+	CommitTime time.Time
+	Compiled   time.Time // Input.Now
+
+	static *Static
+	health *health.Report
+	geo    *geo.Map
+	zones  map[string]*servedZone // by apex
+	pools  []*servedPool          // as in the definition
+	hosts  map[string]*Host       // by hostKey
+}
+
+// servedZone is a zone with the serial that this table gives it.
+type servedZone struct {
+	*Zone
+	serial   Serial
+	soa      []dns.RR // one record
+	negative []dns.RR // the same for negative answers (RFC 2308, section 3)
+}
+
+// Compile makes a table. It reads the input and nothing else, and keeps parts
+// of it: the caller must not write to them any more. It fails only if the
+// input does not belong together.
+func Compile(in Input) (*Table, error) {
+	if in.Definition == nil {
+		return nil, errors.New("compiling a table: there is no definition")
+	}
+	if in.Static == nil || in.Static.definition != in.Definition {
+		return nil, errors.New("compiling a table: the static zones are not those of the definition")
+	}
+	t := &Table{
+		Definition: in.Definition,
+		Commit:     in.Commit,
+		CommitTime: in.CommitTime,
+		Compiled:   in.Now,
+		static:     in.Static,
+		health:     in.Health,
+		geo:        in.Geo,
+		zones:      make(map[string]*servedZone, len(in.Static.sorted)),
+		hosts:      make(map[string]*Host, len(in.Definition.Redirects)),
+	}
+	for i := range in.Definition.Pools {
+		t.pools = append(t.pools, t.compilePool(&in, i))
+	}
+	for _, redirect := range in.Definition.Redirects {
+		t.hosts[hostKey(redirect.Host)] = compileHost(&in, redirect)
+	}
+	for _, zone := range in.Static.sorted {
+		t.zones[zone.Apex] = t.compileZone(&in, zone)
+	}
+	return t, nil
+}
+
+// compileZone gives a zone its serial. The pools have to be compiled before.
+func (t *Table) compileZone(in *Input, zone *Zone) *servedZone {
+	last, seen := in.Serials[zone.Apex]
+	serial := nextSerial(last, seen, t.content(zone), in.Now)
+	soa, negative := *zone.SOA, *zone.SOA
+	soa.Serial, negative.Serial = serial.Number, serial.Number
+	negative.Hdr.Ttl = min(zone.SOA.Hdr.Ttl, zone.SOA.Minttl)
+	return &servedZone{Zone: zone, serial: serial, soa: []dns.RR{&soa}, negative: []dns.RR{&negative}}
+}
+
+// Serials are those of all zones of the table, by apex. The map is the
+// caller's.
+func (t *Table) Serials() map[string]Serial {
+	serials := make(map[string]Serial, len(t.zones))
+	for apex, zone := range t.zones {
+		serials[apex] = zone.serial
+	}
+	return serials
+}
+
+// Host gives the redirect host of a name, in any case and without port; nil if
+// there is none.
+func (t *Table) Host(name string) *Host { return t.hosts[hostKey(name)] }

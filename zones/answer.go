@@ -1,0 +1,276 @@
+package zones
+
+import (
+	"net/netip"
+
+	"github.com/miekg/dns"
+
+	"mirrorpool/pool/geo"
+	"mirrorpool/pool/selection"
+)
+
+// maxAliases bounds the CNAME records of one answer.
+const maxAliases = 8
+
+// Answer answers a question from the table. The answers for random that is the
+// same are the same. Random must not be nil, and not be used elsewhere at the
+// same time.
+//
+// Outside of all zones the answer is REFUSED; otherwise the deepest zone
+// answers, as RFC 1034 (section 4.3.2), 2308 and 4592 say. CNAME and DNAME
+// records are followed through all zones of the table. ANY gets one RRset (RFC
+// 8482): the CNAME where there is one, or else HINFO "RFC8482". Records at the
+// name asked for carry it as it was asked.
+func (t *Table) Answer(q Question, random Random) Answer {
+	l := lookup{table: t, question: q, random: random, name: q.Name, key: canonical(q.Name)}
+	l.zone, _ = deepest(t.zones, l.key)
+	if l.zone == nil {
+		return Answer{Rcode: dns.RcodeRefused}
+	}
+	if q.Type == dns.TypeDS {
+		l.zone = t.delegating(l.zone, l.key)
+	}
+	l.answer.Authoritative = true
+	for l.step() {
+		l.seen[l.aliases] = l.key
+		l.aliases++
+		l.key = canonical(l.name)
+		if l.aliases == maxAliases || l.looped() {
+			break
+		}
+		if l.zone, _ = deepest(t.zones, l.key); l.zone == nil {
+			break // the rest is for others to answer
+		}
+	}
+	return l.answer
+}
+
+// delegating gives the zone that answers for DS at a name: the one above its
+// apex, if that is served too and delegates it (RFC 4035, section 3.1.4.1).
+func (t *Table) delegating(zone *servedZone, key string) *servedZone {
+	if key != zone.Apex || zone.parent == nil {
+		return zone
+	}
+	if node, exact := zone.parent.find(key); exact && node.Delegation {
+		return t.zones[zone.parent.Apex]
+	}
+	return zone
+}
+
+// lookup is one question on its way through the zones.
+type lookup struct {
+	table    *Table
+	question Question
+	random   Random
+	answer   Answer
+
+	zone    *servedZone
+	name    string // that is looked for now, as it was asked or is spelt in a CNAME
+	key     string // the same, canonical
+	aliases int
+	seen    [maxAliases]string // keys of the aliases followed
+}
+
+func (l *lookup) looped() bool {
+	for _, key := range l.seen[:l.aliases] {
+		if key == l.key {
+			return true
+		}
+	}
+	return false
+}
+
+// step looks one name up in one zone. It reports whether the answer goes on at
+// another name, which is then in l.name.
+func (l *lookup) step() (alias bool) {
+	node, exact := l.zone.find(l.key)
+	switch {
+	case node.Delegation && !(exact && l.question.Type == dns.TypeDS):
+		l.refer(node)
+		return false
+	case exact:
+		return l.take(node)
+	case node.set(dns.TypeDNAME) != nil:
+		return l.rename(node.set(dns.TypeDNAME))
+	case node.Wildcard != nil:
+		return l.take(node.Wildcard)
+	}
+	l.answer.Rcode = dns.RcodeNameError
+	l.answer.Authority = l.zone.negative
+	return false
+}
+
+// refer points to the servers of a delegated zone. AA tells about the name
+// that was asked for, and not about those that aliases led to.
+func (l *lookup) refer(node *Node) {
+	servers := node.set(dns.TypeNS)
+	l.answer.Authoritative = l.aliases > 0
+	l.answer.Authority = servers.Records
+	l.answer.Additional = servers.Additional
+}
+
+// take answers from a node, with the name that is looked for as owner.
+func (l *lookup) take(node *Node) (alias bool) {
+	kind := l.question.Type
+	if set := node.set(dns.TypeCNAME); set != nil {
+		l.append(owned(set.Records, l.name))
+		if kind == dns.TypeCNAME || kind == dns.TypeANY {
+			return false
+		}
+		if cname, ok := set.Records[0].(*dns.CNAME); ok {
+			l.name = cname.Target
+		}
+		return true
+	}
+	if node.Pool >= 0 {
+		served := l.table.pools[node.Pool]
+		if f := served.of(kind); f != nil {
+			l.draw(served, f)
+			return false
+		}
+	}
+	switch {
+	case kind == dns.TypeANY && node.exists():
+		l.append(l.refusal(node))
+	case kind == dns.TypeSOA && node.set(dns.TypeSOA) != nil:
+		l.append(owned(l.zone.soa, l.name))
+	case node.set(kind) != nil:
+		set := node.set(kind)
+		l.append(owned(set.Records, l.name))
+		l.answer.Additional = set.Additional
+	default:
+		l.answer.Authority = l.zone.negative
+	}
+	return false
+}
+
+// refusal is what ANY gets: the HINFO of RFC 8482, section 4.2, if the name
+// has none of its own.
+func (l *lookup) refusal(node *Node) []dns.RR {
+	if set := node.set(dns.TypeHINFO); set != nil {
+		return owned(set.Records, l.name)
+	}
+	const ttl = 3600
+	return []dns.RR{&dns.HINFO{
+		Hdr: dns.RR_Header{Name: l.name, Rrtype: dns.TypeHINFO, Class: dns.ClassINET, Ttl: ttl},
+		Cpu: "RFC8482",
+	}}
+}
+
+// rename follows a DNAME above the name, with a CNAME made for this name (RFC
+// 6672, section 3.1).
+func (l *lookup) rename(set *RRset) (alias bool) {
+	dname, ok := set.Records[0].(*dns.DNAME)
+	if !ok {
+		return false
+	}
+	l.append(set.Records)
+	renamed, ok := substitute(l.name, l.key, canonical(dname.Hdr.Name), dname.Target)
+	if !ok {
+		l.answer.Rcode = dns.RcodeYXDomain
+		return false
+	}
+	l.append([]dns.RR{&dns.CNAME{
+		Hdr:    dns.RR_Header{Name: l.name, Rrtype: dns.TypeCNAME, Class: dns.ClassINET, Ttl: dname.Hdr.Ttl},
+		Target: renamed,
+	}})
+	l.name = renamed
+	return l.question.Type != dns.TypeCNAME && l.question.Type != dns.TypeANY
+}
+
+// substitute puts a DNAME's target in the place of its owner at the end of a
+// name, which keeps its spelling; not ok if the result is too long.
+func substitute(name, key, owner, target string) (string, bool) {
+	labels := dns.CountLabel(key) - dns.CountLabel(owner)
+	starts := dns.Split(name)
+	if labels <= 0 || labels > len(starts) {
+		return "", false
+	}
+	prefix := name
+	if labels < len(starts) {
+		prefix = name[:starts[labels]]
+	}
+	if target == "." {
+		target = ""
+	}
+	renamed := prefix + target
+	var wire [256]byte
+	length, err := dns.PackDomainName(renamed, wire[:], 0, nil, false)
+	return renamed, err == nil && length <= 255
+}
+
+// draw answers from a pool.
+func (l *lookup) draw(served *servedPool, f *family) {
+	a := &l.answer
+	a.Pool = served.definition.Name
+	if !f.served {
+		a.Authority = l.zone.negative
+		return
+	}
+	client := clientAt(l.table.geo, l.question.Client)
+	choice, bits := f.chooser.Choose(client)
+	if f.chooser.PlaceDependent() {
+		a.PlaceDependent = true
+		if client.Address.IsValid() {
+			a.ScopeBits = bits
+		}
+	}
+	before := len(a.Answer)
+	switch choice.Mode {
+	case selection.Self:
+		l.append(owned(f.self, l.name))
+	default:
+		var onStack [32]int
+		drawn := choice.Draw(l.random, served.definition.Answers, onStack[:0])
+		if len(drawn) > 0 {
+			a.Members = make([]string, 0, len(drawn))
+			a.Answer = append(make([]dns.RR, 0, before+len(drawn)), a.Answer...)
+		}
+		for _, index := range drawn {
+			member := &f.members[index]
+			a.Members = append(a.Members, served.definition.Members[index].ID)
+			records := member.up
+			if choice.Mode == selection.All {
+				records = member.all
+			}
+			a.Answer = append(a.Answer, owned(records, l.name)...)
+		}
+	}
+	if a.Drawn = len(a.Answer) - before; a.Drawn == 0 {
+		a.Authority = l.zone.negative
+	}
+}
+
+// append adds records to the answer section. What is shared with the table is
+// never appended to.
+func (l *lookup) append(records []dns.RR) {
+	if l.answer.Answer == nil {
+		l.answer.Answer = records[:len(records):len(records)]
+		return
+	}
+	l.answer.Answer = append(l.answer.Answer, records...)
+}
+
+// owned gives records with the owner spelt as asked: themselves where they are
+// spelt so already.
+func owned(records []dns.RR, name string) []dns.RR {
+	if len(records) == 0 || records[0].Header().Name == name {
+		return records
+	}
+	out := make([]dns.RR, len(records))
+	for i, rr := range records {
+		out[i] = dns.Copy(rr)
+		out[i].Header().Name = name
+	}
+	return out
+}
+
+// clientAt gives a client as the rule of choice knows it.
+func clientAt(m *geo.Map, address netip.Addr) selection.Client {
+	if !address.IsValid() {
+		return selection.Client{}
+	}
+	address = address.Unmap().WithZone("")
+	place, bits := lookUp(m, address)
+	return selection.Client{Address: address, Place: place, Bits: bits}
+}

@@ -1,0 +1,218 @@
+package zones
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/miekg/dns"
+
+	"mirrorpool/pool"
+	"mirrorpool/pool/geo"
+	"mirrorpool/pool/health"
+	"mirrorpool/pool/selection"
+)
+
+// ZoneDescription says what a zone of the table is.
+type ZoneDescription struct {
+	Apex        string   `json:"apex"` // with the final dot
+	File        string   `json:"file"`
+	Serial      Serial   `json:"serial"`
+	Records     int      `json:"records"` // from the file
+	Names       int      `json:"names"`   // with data or a pool
+	Delegations int      `json:"delegations"`
+	Pools       []string `json:"pools"` // without the final dot, sorted
+}
+
+// PoolDescription says what a pool is and what is known of its members.
+type PoolDescription struct {
+	Name        string              `json:"name"` // without the final dot
+	Zone        string              `json:"zone"` // apex, with the final dot
+	TTL         uint32              `json:"ttl"`  // seconds
+	Answers     int                 `json:"answers"`
+	Policy      pool.Policy         `json:"policy"`
+	WhenAllDown pool.WhenAllDown    `json:"when_all_down"`
+	IPv4        FamilyDescription   `json:"ipv4"`
+	IPv6        FamilyDescription   `json:"ipv6"`
+	Members     []MemberDescription `json:"members"` // as in the file
+}
+
+// FamilyDescription says what questions of one address family get.
+type FamilyDescription struct {
+	// Served is false where no member that has a weight has an address.
+	Served bool `json:"served"`
+	// Mode is what a client of which nothing is known gets.
+	Mode selection.Mode `json:"mode"`
+}
+
+// MemberDescription says what a pool's member is and what is known of it.
+type MemberDescription struct {
+	ID        string               `json:"id"`
+	Mirror    string               `json:"mirror,omitempty"`
+	Weight    uint32               `json:"weight"` // 0: disabled
+	Reserve   bool                 `json:"reserve"`
+	Place     geo.Place            `json:"place"`
+	Notes     string               `json:"notes,omitempty"`
+	Addresses []AddressDescription `json:"addresses"`
+}
+
+// AddressDescription says what is known of a member's address.
+type AddressDescription struct {
+	Address netip.Addr    `json:"address"`
+	Target  health.Target `json:"target"`
+	State   health.State  `json:"state"`
+	// Up tells that it counts as up in the rule of choice; of an address that
+	// was not probed yet the state alone does not tell.
+	Up bool `json:"up"`
+}
+
+// HostDescription says what a redirect host is and what is known of its
+// mirrors.
+type HostDescription struct {
+	Host        string              `json:"host"`
+	StripPrefix string              `json:"strip_prefix"`
+	MirrorsFile string              `json:"mirrors_file"`
+	Policy      pool.Policy         `json:"policy"`
+	WhenAllDown pool.WhenAllDown    `json:"when_all_down"`
+	Fallbacks   []string            `json:"fallbacks"`
+	Plain       selection.Mode      `json:"plain"`   // of an http client of which nothing is known
+	Secure      selection.Mode      `json:"secure"`  // of an https client
+	Mirrors     []MirrorDescription `json:"mirrors"` // as in the file
+}
+
+// MirrorDescription says what a mirror is and what is known of it.
+type MirrorDescription struct {
+	URLPrefix string        `json:"url_prefix"`
+	Weight    uint32        `json:"weight"` // 0: disabled
+	Place     geo.Place     `json:"place"`
+	Target    health.Target `json:"target"`
+	State     health.State  `json:"state"`
+	// Up tells that it counts as up in the rule of choice for http clients.
+	Up bool `json:"up"`
+}
+
+// Zones describes the zones, sorted by apex.
+func (t *Table) Zones() []ZoneDescription {
+	out := make([]ZoneDescription, 0, len(t.static.sorted))
+	for _, zone := range t.static.sorted {
+		d := ZoneDescription{
+			Apex: zone.Apex, File: zone.File, Serial: t.zones[zone.Apex].serial,
+			Records: zone.Records, Pools: []string{},
+		}
+		for _, name := range zone.names {
+			node := zone.nodes[name]
+			if node.exists() {
+				d.Names++
+			}
+			if node.Delegation {
+				d.Delegations++
+			}
+			if node.Pool >= 0 {
+				d.Pools = append(d.Pools, t.pools[node.Pool].definition.Name)
+			}
+		}
+		slices.Sort(d.Pools)
+		out = append(out, d)
+	}
+	return out
+}
+
+// Pools describes the pools, sorted by name.
+func (t *Table) Pools() []PoolDescription {
+	out := make([]PoolDescription, 0, len(t.pools))
+	for _, served := range t.pools {
+		out = append(out, served.describe(t.health))
+	}
+	slices.SortFunc(out, func(a, b PoolDescription) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
+
+func (s *servedPool) describe(report *health.Report) PoolDescription {
+	d := PoolDescription{
+		Name: s.definition.Name, Zone: s.zone.Apex, TTL: s.definition.TTL, Answers: s.definition.Answers,
+		Policy: s.definition.Policy, WhenAllDown: s.definition.WhenAllDown,
+		IPv4:    FamilyDescription{Served: s.ipv4.served, Mode: s.ipv4.mode},
+		IPv6:    FamilyDescription{Served: s.ipv6.served, Mode: s.ipv6.mode},
+		Members: make([]MemberDescription, 0, len(s.definition.Members)),
+	}
+	trust := map[bool]bool{true: !s.anyKnownUp(report, dns.TypeA), false: !s.anyKnownUp(report, dns.TypeAAAA)}
+	for i, member := range s.definition.Members {
+		m := MemberDescription{
+			ID: member.ID, Mirror: member.Mirror, Weight: member.Weight, Reserve: member.Reserve,
+			Place: s.places[i], Notes: member.Notes,
+			Addresses: make([]AddressDescription, 0, len(member.Addresses)),
+		}
+		for _, address := range member.Addresses {
+			target := health.MemberTarget(s.definition, address)
+			state := report.State(target)
+			m.Addresses = append(m.Addresses, AddressDescription{
+				Address: address, Target: target, State: state,
+				Up: counts(state, trust[isOf(address, dns.TypeA)]),
+			})
+		}
+		d.Members = append(d.Members, m)
+	}
+	return d
+}
+
+// Hosts describes the redirect hosts, sorted by name.
+func (t *Table) Hosts() []HostDescription {
+	out := make([]HostDescription, 0, len(t.hosts))
+	for _, host := range t.hosts {
+		out = append(out, host.describe())
+	}
+	slices.SortFunc(out, func(a, b HostDescription) int { return strings.Compare(a.Host, b.Host) })
+	return out
+}
+
+func (h *Host) describe() HostDescription {
+	d := HostDescription{
+		Host: h.Redirect.Host, StripPrefix: h.Redirect.StripPrefix, Policy: h.Redirect.Policy,
+		WhenAllDown: h.Redirect.WhenAllDown, Fallbacks: slices.Clone(h.Redirect.Fallbacks),
+		Plain:   h.Choose(netip.Addr{}, false).Mode,
+		Secure:  h.Choose(netip.Addr{}, true).Mode,
+		Mirrors: make([]MirrorDescription, 0, len(h.Mirrors)),
+	}
+	if h.List != nil {
+		d.MirrorsFile = h.List.Path
+	}
+	trust := h.trustUnknown(false)
+	for _, m := range h.Mirrors {
+		target := health.MirrorTarget(h.Redirect, m.Mirror)
+		state := h.health.State(target)
+		d.Mirrors = append(d.Mirrors, MirrorDescription{
+			URLPrefix: m.Mirror.URLPrefix, Weight: m.Mirror.Weight, Place: m.Place,
+			Target: target, State: state, Up: counts(state, trust),
+		})
+	}
+	return d
+}
+
+// ExplainPool explains what a client gets from a pool, in address family 4 or
+// 6; nil if there is no such pool or family. The zero Addr is a client of
+// which nothing may be known.
+func (t *Table) ExplainPool(name string, client netip.Addr, family int) *selection.Explanation {
+	key := canonical(dns.Fqdn(name))
+	for _, served := range t.pools {
+		if served.owner != key {
+			continue
+		}
+		switch family {
+		case 4:
+			return served.ipv4.chooser.Explain(clientAt(t.geo, client))
+		case 6:
+			return served.ipv6.chooser.Explain(clientAt(t.geo, client))
+		}
+	}
+	return nil
+}
+
+// ExplainHost explains what a client gets from a redirect host; secure is for
+// one that came by https. nil if there is no such host.
+func (t *Table) ExplainHost(name string, client netip.Addr, secure bool) *selection.Explanation {
+	host := t.Host(name)
+	if host == nil {
+		return nil
+	}
+	return host.of(secure).chooser.Explain(clientAt(t.geo, client))
+}

@@ -1,0 +1,248 @@
+package zones
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/miekg/dns"
+
+	"mirrorpool/pool"
+	"mirrorpool/pool/geo"
+	"mirrorpool/pool/health"
+	"mirrorpool/pool/selection"
+)
+
+// servedPool is a pool as a table serves it.
+type servedPool struct {
+	definition *pool.Pool
+	zone       *Zone
+	owner      string // canonical
+	places     []geo.Place
+	ipv4, ipv6 *family
+}
+
+// family is one address family of a pool: what A or AAAA questions get.
+type family struct {
+	chooser *selection.Chooser
+	members []memberRecords // by candidate
+	self    []dns.RR
+	// served is false where no member that has a weight has an address of
+	// this family: then the answer is NODATA, for everybody and always.
+	served bool
+	mode   selection.Mode // for a client of which nothing is known
+}
+
+// memberRecords are a member's records of one family.
+type memberRecords struct {
+	disabled bool
+	reserve  bool
+	up       []dns.RR // those that are given while the member counts as up
+	all      []dns.RR // in the mode selection.All
+}
+
+// of gives the family that a type of question is about, or nil.
+func (s *servedPool) of(kind uint16) *family {
+	switch kind {
+	case dns.TypeA:
+		return s.ipv4
+	case dns.TypeAAAA:
+		return s.ipv6
+	}
+	return nil
+}
+
+// compilePool prepares everything about a pool that does not depend on who asks.
+func (t *Table) compilePool(in *Input, index int) *servedPool {
+	definition := in.Definition.Pools[index]
+	s := &servedPool{
+		definition: definition,
+		zone:       in.Static.pools[index],
+		owner:      canonical(dns.Fqdn(definition.Name)),
+	}
+	for _, member := range definition.Members {
+		s.places = append(s.places, memberPlace(in.Geo, member))
+	}
+	s.ipv4 = s.compileFamily(in, dns.TypeA)
+	s.ipv6 = s.compileFamily(in, dns.TypeAAAA)
+	return s
+}
+
+// memberPlace gives where a member stands: where the repository says so, or
+// else where its first address is. The operator's own networks are known of
+// both kinds, so that a client in one is near to the members in it.
+func memberPlace(m *geo.Map, member *pool.Member) geo.Place {
+	var looked geo.Place
+	if len(member.Addresses) > 0 {
+		looked, _ = lookUp(m, member.Addresses[0])
+	}
+	if member.Location == nil {
+		return looked
+	}
+	place := geo.Resolve(member.Location)
+	place.Network = looked.Network
+	return place
+}
+
+// lookUp looks an address up, and knows nothing without a map.
+func lookUp(m *geo.Map, address netip.Addr) (geo.Place, int) {
+	if m == nil || !address.IsValid() {
+		return geo.Place{}, 0
+	}
+	return m.Lookup(address)
+}
+
+// compileFamily makes candidates and records of one family.
+func (s *servedPool) compileFamily(in *Input, kind uint16) *family {
+	f := &family{members: make([]memberRecords, len(s.definition.Members))}
+	candidates := make([]selection.Candidate, len(s.definition.Members))
+	trustUnknown := !s.anyKnownUp(in.Health, kind)
+	for i, member := range s.definition.Members {
+		c := &candidates[i]
+		*c = selection.Candidate{
+			ID: member.ID, Weight: member.Weight, Reserve: member.Reserve,
+			Place: s.places[i], Exclude: member.Exclude, Only: member.Only,
+		}
+		records := &f.members[i]
+		records.disabled, records.reserve = member.Weight == 0, member.Reserve
+		var words []string
+		for _, address := range member.Addresses {
+			if !isOf(address, kind) {
+				continue
+			}
+			rr := addressRecord(s.owner, s.definition.TTL, address)
+			records.all = append(records.all, rr)
+			state := in.Health.State(health.MemberTarget(s.definition, address))
+			if counts(state, trustUnknown) {
+				records.up = append(records.up, rr)
+			}
+			words = append(words, address.String()+" "+healthWords(state, trustUnknown))
+		}
+		if len(words) == 0 {
+			c.Unusable = "no " + dns.Type(kind).String() + " address"
+			continue
+		}
+		f.served = f.served || !records.disabled
+		c.Up = len(records.up) > 0
+		c.Health = strings.Join(words, "; ")
+	}
+	whenAllDown := s.definition.WhenAllDown
+	if whenAllDown == pool.AnswerSelf {
+		for _, address := range in.SelfAddresses {
+			if isOf(address, kind) {
+				f.self = append(f.self, addressRecord(s.owner, s.definition.TTL, address))
+			}
+		}
+		if len(f.self) == 0 {
+			whenAllDown = pool.AnswerAll
+		}
+	}
+	f.chooser = selection.New(s.definition.Policy, whenAllDown, candidates)
+	choice, _ := f.chooser.Choose(selection.Client{})
+	f.mode = choice.Mode
+	return f
+}
+
+// anyKnownUp reports whether any member is known to be up in a family.
+func (s *servedPool) anyKnownUp(report *health.Report, kind uint16) bool {
+	for _, member := range s.definition.Members {
+		if member.Weight == 0 {
+			continue
+		}
+		for _, address := range member.Addresses {
+			if isOf(address, kind) && report.State(health.MemberTarget(s.definition, address)).Verdict == health.Up {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// counts reports whether a target counts as up. One that was not probed yet
+// does so only while nothing is known to be up: a new member has to show that
+// it works before clients get it, but a table made before the first probes
+// ended gives what there is.
+func counts(state health.State, trustUnknown bool) bool {
+	return state.Verdict == health.Up || state.Verdict == health.Unknown && trustUnknown
+}
+
+// healthWords says in words why a target counts as up or not.
+func healthWords(state health.State, trustUnknown bool) string {
+	switch {
+	case state.Verdict == health.Unknown && trustUnknown:
+		return "not probed yet, and nothing is known to be up: taken for up"
+	case state.Verdict == health.Unknown:
+		return "not probed yet: not given before it is known to be up"
+	case state.Reason == "":
+		return state.Verdict.String()
+	}
+	return fmt.Sprintf("%s: %s", state.Verdict, state.Reason)
+}
+
+// isOf reports whether an address is given to a type of question.
+func isOf(address netip.Addr, kind uint16) bool {
+	return address.IsValid() && address.Unmap().Is4() == (kind == dns.TypeA)
+}
+
+// addressRecord makes the A or AAAA record of an address.
+func addressRecord(owner string, ttl uint32, address netip.Addr) dns.RR {
+	header := dns.RR_Header{Name: owner, Class: dns.ClassINET, Ttl: ttl}
+	address = address.Unmap().WithZone("")
+	ip := net.IP(address.AsSlice())
+	if address.Is4() {
+		header.Rrtype, header.Rdlength = dns.TypeA, net.IPv4len
+		return &dns.A{Hdr: header, A: ip}
+	}
+	header.Rrtype, header.Rdlength = dns.TypeAAAA, net.IPv6len
+	return &dns.AAAA{Hdr: header, AAAA: ip}
+}
+
+// given are the addresses that may be drawn now for a client of which nothing
+// is known and that no rule names, sorted.
+func (f *family) given() []netip.Addr {
+	if !f.served {
+		return nil
+	}
+	var regular, reserve, all []dns.RR
+	for _, member := range f.members {
+		switch {
+		case member.disabled:
+			continue
+		case member.reserve:
+			reserve = append(reserve, member.up...)
+		default:
+			regular = append(regular, member.up...)
+		}
+		all = append(all, member.all...)
+	}
+	records := regular
+	switch {
+	case len(regular) > 0:
+	case len(reserve) > 0:
+		records = reserve
+	case f.mode == selection.Self:
+		records = f.self
+	case f.mode == selection.All:
+		records = all
+	}
+	out := make([]netip.Addr, len(records))
+	for i, rr := range records {
+		out[i] = addressOf(rr)
+	}
+	slices.SortFunc(out, netip.Addr.Compare)
+	return slices.Compact(out)
+}
+
+func addressOf(rr dns.RR) netip.Addr {
+	var ip net.IP
+	switch rr := rr.(type) {
+	case *dns.A:
+		ip = rr.A
+	case *dns.AAAA:
+		ip = rr.AAAA
+	}
+	address, _ := netip.AddrFromSlice(ip)
+	return address.Unmap()
+}

@@ -1,0 +1,122 @@
+package zones
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"hash"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// nextSerial gives the serial for content with the given digest. The number
+// stays while the content does, and otherwise only grows, in the arithmetic of
+// RFC 1982; it follows the time of day where it can.
+func nextSerial(last Serial, seen bool, digest string, now time.Time) Serial {
+	if seen && last.Digest == digest {
+		return last
+	}
+	number := uint32(now.Unix())
+	if seen && !serialAfter(number, last.Number) {
+		number = last.Number + 1
+	}
+	return Serial{Number: number, Digest: digest}
+}
+
+// serialAfter reports whether a is greater than b (RFC 1982, section 3.2).
+func serialAfter(a, b uint32) bool { return int32(a-b) > 0 }
+
+// digest is a SHA-256 over fields, each with its length before it.
+type digest struct{ hash.Hash }
+
+func newDigest() digest { return digest{sha256.New()} }
+
+func (d digest) text(s string) {
+	d.number(uint64(len(s)))
+	_, _ = d.Write([]byte(s)) // a hash never fails
+}
+
+func (d digest) number(n uint64) {
+	_, _ = d.Write(binary.BigEndian.AppendUint64(nil, n))
+}
+
+func (d digest) address(a netip.Addr) { d.text(string(a.AsSlice())) }
+
+func (d digest) hexadecimal() string { return hex.EncodeToString(d.Sum(nil)) }
+
+// contentDigest digests the zone's RRsets in canonical order. It packs records,
+// which writes to them, and must not be called once the zone is shared.
+func (z *Zone) contentDigest() [sha256.Size]byte {
+	d := newDigest()
+	d.text(z.Apex)
+	for _, name := range z.names {
+		for _, set := range z.nodes[name].Sets {
+			d.set(name, set)
+		}
+	}
+	slices.SortFunc(z.glue, func(a, b RRset) int {
+		return cmp.Or(strings.Compare(a.owner(), b.owner()), int(a.Type)-int(b.Type))
+	})
+	for _, set := range z.glue {
+		d.set(set.owner(), set)
+	}
+	return [sha256.Size]byte(d.Sum(nil))
+}
+
+func (s RRset) owner() string { return canonical(s.Records[0].Header().Name) }
+
+// set digests an RRset; the order of its records does not matter.
+func (d digest) set(name string, set RRset) {
+	d.text(name)
+	d.number(uint64(set.Type))
+	d.number(uint64(set.Records[0].Header().Ttl))
+	data := make([]string, len(set.Records))
+	for i, rr := range set.Records {
+		data[i] = rdata(rr)
+	}
+	slices.Sort(data)
+	d.number(uint64(len(data)))
+	for _, each := range data {
+		d.text(each)
+	}
+}
+
+// rdata gives a record's data, uncompressed.
+func rdata(rr dns.RR) string {
+	buffer := make([]byte, min(dns.Len(rr)+256, dns.MaxMsgSize))
+	length, err := dns.PackRR(rr, buffer, 0, nil, false)
+	if err != nil {
+		return rr.String() // what was unpacked packs; if not, this still tells it from others
+	}
+	return string(buffer[length-int(rr.Header().Rdlength) : length])
+}
+
+// content digests what the table gives for a zone: the static records and, of
+// every pool, what may be drawn. Weights and places are not in it: they decide
+// who gets what, but not what there is.
+func (t *Table) content(z *Zone) string {
+	d := newDigest()
+	_, _ = d.Write(z.digest[:])
+	for _, name := range z.names {
+		index := z.nodes[name].Pool
+		if index < 0 {
+			continue
+		}
+		served := t.pools[index]
+		d.text(name)
+		d.number(uint64(served.definition.TTL))
+		for _, f := range []*family{served.ipv4, served.ipv6} {
+			given := f.given()
+			d.number(uint64(len(given)))
+			for _, address := range given {
+				d.address(address)
+			}
+		}
+	}
+	return d.hexadecimal()
+}
