@@ -1,0 +1,29 @@
+VERSION := $(shell git describe --always --dirty --tags 2>/dev/null)
+LDFLAGS := -X main.version=$(VERSION)
+
+.PHONY: help build demo test unit lint e2e geodata manual clean
+
+help: ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+build: ## build bin/mirrorpool
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/mirrorpool ./cmd/mirrorpool
+
+demo: build ## show it working on this machine; Ctrl-C ends it
+	@exec bin/mirrorpool demo
+
+test: lint unit e2e ## every test: linters, unit tests with -race, command-line scripts, end to end
+
+unit: ## unit tests and command-line scripts, with the race detector, in random order
+	go test -race -shuffle=on -timeout 10m ./...
+
+e2e: build ## the built program between real mirrors, sshd, unbound, dnsperf and curl
+	go test -tags e2e -count=1 -timeout 10m -run TestEndToEnd -v ./cmd/mirrorpool
+
+lint: ## formatting, vet, staticcheck
+	@unformatted="$$(go tool gofumpt -l .)"; if [ -n "$$unformatted" ]; then echo "run 'go tool gofumpt -w .':"; echo "$$unformatted"; exit 1; fi
+	go vet -tags e2e ./...
+	go tool staticcheck -tags e2e ./...
+
+clean: ## remove what was built
+	rm -rf bin

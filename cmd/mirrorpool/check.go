@@ -1,0 +1,94 @@
+package main
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"mirrorpool/pool"
+	"mirrorpool/zones"
+)
+
+func checkCommand() *cobra.Command {
+	var quiet bool
+	command := &cobra.Command{
+		Use:   "check DIR",
+		Short: "Say whether a working tree would be taken by the server",
+		Long: `check reads a working tree of the mirrors repository as the server reads a
+commit, and prints every problem with file, line and column. It needs neither a
+server nor a configuration file, so that it serves in Git hooks and in CI.
+
+Exit code 0: the tree would be taken (there may be warnings). 1: it would be
+refused. What only the running server knows is not checked: how much capacity
+a commit would remove compared with the one that is served.`,
+		Args: cobra.ExactArgs(1),
+		Example: `  mirrorpool check .
+
+  # .git/hooks/pre-commit
+  exec mirrorpool check --quiet "$(git rev-parse --show-toplevel)"`,
+		RunE: func(command *cobra.Command, arguments []string) error {
+			directory := arguments[0]
+			info, err := os.Stat(directory)
+			if err != nil {
+				return usageError{fmt.Errorf("check: %w", err)}
+			}
+			if !info.IsDir() {
+				return usageError{fmt.Errorf("check: %s is not a directory: name the working tree that holds pools.json or mirrors.json", directory)}
+			}
+			content, problems := readRepository(os.DirFS(directory))
+			out := command.OutOrStdout()
+			for _, problem := range problems {
+				if quiet && problem.Severity != pool.Error {
+					continue
+				}
+				fmt.Fprintln(out, problem)
+			}
+			if content == nil {
+				return errNo
+			}
+			if !quiet {
+				fmt.Fprintln(out, "ok:", content.summary())
+			}
+			return nil
+		},
+	}
+	command.Flags().BoolVarP(&quiet, "quiet", "q", false, "print errors only")
+	return command
+}
+
+// content is what a commit says, read and found good.
+type content struct {
+	definition *pool.Definition
+	static     *zones.Static
+	warnings   []pool.Problem
+}
+
+// readRepository reads the files of a commit or working tree. The content is
+// nil if any of the problems is an error.
+func readRepository(files fs.FS) (*content, []pool.Problem) {
+	definition, problems := pool.Parse(files)
+	if definition == nil {
+		return nil, problems
+	}
+	static, zoneProblems := zones.Parse(definition)
+	problems = append(problems, zoneProblems...)
+	if static == nil || pool.HasErrors(problems) {
+		return nil, problems
+	}
+	return &content{definition: definition, static: static, warnings: problems}, problems
+}
+
+func (c *content) summary() string {
+	members := 0
+	for _, one := range c.definition.Pools {
+		members += len(one.Members)
+	}
+	mirrors := 0
+	for _, list := range c.definition.MirrorLists {
+		mirrors += len(list.Mirrors)
+	}
+	return fmt.Sprintf("zones %d, pools %d with members %d, redirect hosts %d, mirrors %d",
+		len(c.definition.Zones), len(c.definition.Pools), members, len(c.definition.Redirects), mirrors)
+}

@@ -1,0 +1,173 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"mirrorpool/gitsource"
+	"mirrorpool/pool/geo"
+	"mirrorpool/pool/health"
+	"mirrorpool/zones"
+)
+
+// commitContent is a commit that can be served.
+type commitContent struct {
+	*content
+	revision *gitsource.Revision
+}
+
+// compileRequest asks the loop to serve another commit.
+type compileRequest struct {
+	commit *commitContent
+	reply  chan error
+}
+
+// compiler is the one place where tables are made. Its loop waits for commits,
+// changes of health and changes of geography, and swaps the table whole.
+type compiler struct {
+	logger zerolog.Logger
+	stages *stages
+	state  *stateDir
+	prober *health.Prober
+	geo    func() *geo.Map
+	now    func() time.Time
+
+	table         atomic.Pointer[zones.Table]
+	selfAddresses atomic.Pointer[[]netip.Addr]
+	requests      chan compileRequest
+	geoChanged    chan struct{}
+
+	// Only the loop reads and writes these.
+	current     *commitContent
+	serials     map[string]zones.Serial
+	serialsKept bool // they are on disk
+}
+
+// coalesce is how long the loop waits after a change of health, so that what
+// changes together is compiled once.
+const coalesce = 20 * time.Millisecond
+
+// run compiles until ctx ends.
+func (c *compiler) run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case request := <-c.requests:
+			err := c.compile(request.commit)
+			if err == nil {
+				c.current = request.commit
+			}
+			request.reply <- err
+		case <-c.prober.Changed():
+			if !sleep(ctx, coalesce) {
+				return
+			}
+			c.recompile()
+		case <-c.geoChanged:
+			c.recompile()
+		}
+	}
+}
+
+// serve makes the loop serve another commit, and returns when it does or
+// cannot. The table that was there stays when it cannot.
+func (c *compiler) serve(ctx context.Context, commit *commitContent) error {
+	request := compileRequest{commit: commit, reply: make(chan error, 1)}
+	select {
+	case c.requests <- request:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-request.reply:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// geographyChanged tells the loop that the geo data is another one.
+func (c *compiler) geographyChanged() {
+	select {
+	case c.geoChanged <- struct{}{}:
+	default:
+	}
+}
+
+func (c *compiler) recompile() {
+	if c.current == nil {
+		return
+	}
+	if err := c.compile(c.current); err != nil {
+		c.logger.Error().Err(err).Str("stage", string(stageCompile)).Msg("the last table goes on being served")
+	}
+}
+
+// compile makes a table of a commit and of what is known now, and serves it.
+func (c *compiler) compile(commit *commitContent) error {
+	start := c.now()
+	table, err := zones.Compile(zones.Input{
+		Definition:    commit.definition,
+		Static:        commit.static,
+		Health:        c.prober.Report(),
+		Geo:           c.geo(),
+		Serials:       c.serials,
+		SelfAddresses: *c.selfAddresses.Load(),
+		Commit:        commit.revision.Commit,
+		CommitTime:    commit.revision.Time,
+		Now:           start,
+	})
+	if err != nil {
+		err = fmt.Errorf("compiling commit %s: %w", commit.revision.Commit, err)
+		c.stages.fail(stageCompile, err)
+		return err
+	}
+	c.keepSerials(table.Serials())
+	c.table.Store(table)
+	c.stages.succeed(stageCompile)
+	c.logger.Debug().Str("commit", commit.revision.Commit).Dur("took", c.now().Sub(start)).Msg("serving a new table")
+	return nil
+}
+
+// keepSerials writes serials down before they are served, so that no serial is
+// given twice to different content. Serving goes on when that fails: after a
+// restart the time of day is above any serial given.
+func (c *compiler) keepSerials(serials map[string]zones.Serial) {
+	// Zones that left keep their last serial, should they come back.
+	merged := maps.Clone(c.serials)
+	if merged == nil {
+		merged = map[string]zones.Serial{}
+	}
+	maps.Copy(merged, serials)
+	if c.serialsKept && maps.Equal(merged, c.serials) {
+		return
+	}
+	c.serials = merged
+	err := c.state.writeSerials(merged)
+	c.serialsKept = err == nil
+	if err != nil {
+		c.stages.fail(stageState, err)
+		c.logger.Error().Err(err).Str("stage", string(stageState)).Msg("SOA serials are not kept")
+		return
+	}
+	c.stages.succeed(stageState)
+}
+
+// sleep waits, and reports whether ctx is still alive.
+func sleep(ctx context.Context, duration time.Duration) bool {
+	timer := time.NewTimer(duration)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}

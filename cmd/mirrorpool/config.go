@@ -1,0 +1,302 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+
+	"mirrorpool/gitsource"
+)
+
+// config is the node's configuration file. Each section is comparable by
+// reflect.DeepEqual, so that a reload can tell what changed.
+type config struct {
+	Git      gitConfig   `yaml:"git"`
+	StateDir string      `yaml:"state_dir"`
+	DNS      dnsConfig   `yaml:"dns"`
+	HTTP     httpConfig  `yaml:"http"`
+	Admin    adminConfig `yaml:"admin"`
+	Geo      geoConfig   `yaml:"geo"`
+	Log      logConfig   `yaml:"log"`
+
+	// unused are the keys that are set and do nothing in this version.
+	unused []unusedKey
+}
+
+type gitConfig struct {
+	URL             string        `yaml:"url"`
+	Branch          string        `yaml:"branch"`
+	Poll            time.Duration `yaml:"poll"`
+	Timeout         time.Duration `yaml:"timeout"`
+	Proxy           string        `yaml:"proxy"`
+	SSHKey          string        `yaml:"ssh_key"`
+	KnownHosts      string        `yaml:"known_hosts"`
+	AllowedSigners  string        `yaml:"allowed_signers"`
+	MaxCapacityDrop float64       `yaml:"max_capacity_drop"`
+}
+
+type dnsConfig struct {
+	Listen           []string        `yaml:"listen"`
+	NSID             string          `yaml:"nsid"`
+	Transfer         *transferConfig `yaml:"transfer"`
+	DNSSECKeys       string          `yaml:"dnssec_keys"`
+	RRL              *rrlConfig      `yaml:"rrl"`
+	CookieSecretFile string          `yaml:"cookie_secret_file"`
+}
+
+type transferConfig struct {
+	Allow    []string `yaml:"allow"`
+	Notify   []string `yaml:"notify"`
+	TSIGKeys string   `yaml:"tsig_keys"`
+}
+
+type rrlConfig struct {
+	ResponsesPerSecond int      `yaml:"responses_per_second"`
+	Slip               int      `yaml:"slip"`
+	Exempt             []string `yaml:"exempt"`
+}
+
+type httpConfig struct {
+	Listen         []string `yaml:"listen"`
+	TrustedProxies []string `yaml:"trusted_proxies"`
+}
+
+type adminConfig struct {
+	Listen string `yaml:"listen"`
+}
+
+type geoConfig struct {
+	City      string `yaml:"city"`
+	Country   string `yaml:"country"`
+	ASN       string `yaml:"asn"`
+	Overrides string `yaml:"overrides"`
+}
+
+type logConfig struct {
+	Level           string `yaml:"level"`
+	Format          string `yaml:"format"`
+	ClientAddresses bool   `yaml:"client_addresses"`
+}
+
+func defaultConfig() *config {
+	return &config{
+		Git: gitConfig{
+			Poll: time.Minute, Timeout: time.Minute, MaxCapacityDrop: 0.5,
+		},
+		StateDir: "/var/lib/mirrorpool",
+		DNS:      dnsConfig{Listen: []string{"0.0.0.0:53", "[::]:53"}},
+		HTTP:     httpConfig{Listen: []string{"0.0.0.0:80", "[::]:80"}},
+		Admin:    adminConfig{Listen: "127.0.0.1:8053"},
+		Log:      logConfig{Level: "info", Format: "json"},
+	}
+}
+
+// loadConfig reads a configuration file. Its errors name file, line and column
+// and are of kind exitUsage.
+func loadConfig(path string) (*config, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("reading the configuration: %w; name another file with --config", err)}
+	}
+	c, err := parseConfig(path, data)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return c, nil
+}
+
+func parseConfig(path string, data []byte) (*config, error) {
+	file, err := parser.ParseBytes(data, 0)
+	if err != nil {
+		return nil, yamlError(path, err)
+	}
+	c := defaultConfig()
+	if err := yaml.UnmarshalWithOptions(data, c, yaml.Strict()); err != nil {
+		return nil, yamlError(path, err)
+	}
+	v := &validation{path: path, file: file}
+	c.validate(v)
+	if len(v.mistakes) > 0 {
+		return nil, fmt.Errorf("%s", strings.Join(v.mistakes, "\n"))
+	}
+	c.unused = v.unused
+	return c, nil
+}
+
+// yamlError words an error of the YAML library as file:line:column: message.
+func yamlError(path string, err error) error {
+	var located yaml.Error
+	if !errors.As(err, &located) || located.GetToken() == nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	position := located.GetToken().Position
+	message := located.GetMessage()
+	if unknown, found := strings.CutPrefix(message, "unknown field "); found {
+		message = fmt.Sprintf("unknown key %s: see the configuration's manual for the keys there are", unknown)
+	}
+	return fmt.Errorf("%s:%d:%d: %s", path, position.Line, position.Column, message)
+}
+
+// validation collects what is wrong with values, each with its place.
+type validation struct {
+	path     string
+	file     *ast.File
+	mistakes []string
+	unused   []unusedKey
+}
+
+// unusedKey is a key that is accepted and not acted upon.
+type unusedKey struct {
+	key  string
+	line int
+}
+
+// position finds the value of a key such as "git.poll" or "dns.listen[1]".
+func (v *validation) position(key string) (line, column int, found bool) {
+	path, err := yaml.PathString("$." + key)
+	if err != nil {
+		return 0, 0, false
+	}
+	node, err := path.FilterFile(v.file)
+	if err != nil || node == nil {
+		return 0, 0, false
+	}
+	position := node.GetToken().Position
+	return position.Line, position.Column, true
+}
+
+func (v *validation) wrong(key string, value any, expected string) {
+	v.say(key, fmt.Sprintf("found %q, expected %s", fmt.Sprint(value), expected))
+}
+
+func (v *validation) say(key, mistake string) {
+	place := v.path
+	if line, column, found := v.position(key); found {
+		place = fmt.Sprintf("%s:%d:%d", v.path, line, column)
+	}
+	v.mistakes = append(v.mistakes, fmt.Sprintf("%s: %s: %s", place, key, mistake))
+}
+
+func (v *validation) notUsed(key string, set bool) {
+	if set {
+		line, _, _ := v.position(key)
+		v.unused = append(v.unused, unusedKey{key: key, line: line})
+	}
+}
+
+func (v *validation) atLeast(key string, value, least time.Duration) {
+	if value < least {
+		v.wrong(key, value, fmt.Sprintf("a duration of at least %s, with its unit, such as 60s", least))
+	}
+}
+
+func (v *validation) listen(key string, addresses []string) {
+	for i, address := range addresses {
+		v.addressPort(fmt.Sprintf("%s[%d]", key, i), address)
+	}
+}
+
+func (v *validation) addressPort(key, value string) {
+	if _, err := netip.ParseAddrPort(value); err != nil {
+		v.wrong(key, value, "an IP address and a port, such as 127.0.0.1:8053 or [::]:53")
+	}
+}
+
+func (v *validation) prefixes(key string, prefixes []string) {
+	for i, text := range prefixes {
+		prefix, err := netip.ParsePrefix(text)
+		if err != nil || prefix != prefix.Masked() {
+			v.wrong(fmt.Sprintf("%s[%d]", key, i), text, "a network without host bits, such as 192.0.2.0/24 or 2001:db8::/32")
+		}
+	}
+}
+
+func (v *validation) oneOf(key, value string, allowed ...string) {
+	for _, one := range allowed {
+		if value == one {
+			return
+		}
+	}
+	v.wrong(key, value, "one of "+strings.Join(allowed, ", "))
+}
+
+func (c *config) validate(v *validation) {
+	c.Git.validate(v)
+	if c.StateDir == "" {
+		v.wrong("state_dir", "", "a directory that the program may write to")
+	}
+	c.validateSource(v)
+	c.DNS.validate(v)
+	v.listen("http.listen", c.HTTP.Listen)
+	v.prefixes("http.trusted_proxies", c.HTTP.TrustedProxies)
+	v.addressPort("admin.listen", c.Admin.Listen)
+	v.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
+	v.oneOf("log.format", c.Log.Format, "json", "text")
+	v.notUsed("log.client_addresses", c.Log.ClientAddresses)
+}
+
+func (g *gitConfig) validate(v *validation) {
+	if g.URL == "" {
+		v.wrong("git.url", "", "the repository to follow: a path, file://, https://, ssh:// or user@host:/path")
+	}
+	v.atLeast("git.poll", g.Poll, time.Second)
+	v.atLeast("git.timeout", g.Timeout, time.Second)
+	if g.MaxCapacityDrop < 0 || g.MaxCapacityDrop > 1 {
+		v.wrong("git.max_capacity_drop", g.MaxCapacityDrop, "a part from 0 (nothing may be removed) to 1 (everything may)")
+	}
+	v.notUsed("git.allowed_signers", g.AllowedSigners != "")
+}
+
+// validateSource adds what package gitsource has to say of its settings.
+func (c *config) validateSource(v *validation) {
+	if c.Git.URL == "" || c.StateDir == "" {
+		return // said already
+	}
+	err := c.source(nil).Validate()
+	list := []error{err}
+	if joined, isJoined := err.(interface{ Unwrap() []error }); isJoined {
+		list = joined.Unwrap()
+	}
+	for _, one := range list {
+		var setting *gitsource.SettingError
+		if errors.As(one, &setting) {
+			v.say("git."+setting.Setting, setting.Err.Error())
+		} else if one != nil {
+			v.say("git", one.Error())
+		}
+	}
+}
+
+func (d *dnsConfig) validate(v *validation) {
+	if len(d.Listen) == 0 {
+		v.wrong("dns.listen", "[]", "at least one address and port")
+	}
+	v.listen("dns.listen", d.Listen)
+	if len(d.NSID) > 255 {
+		v.wrong("dns.nsid", d.NSID, "at most 255 bytes")
+	}
+	if d.Transfer != nil {
+		v.prefixes("dns.transfer.allow", d.Transfer.Allow)
+		v.listen("dns.transfer.notify", d.Transfer.Notify)
+	}
+	if d.RRL != nil {
+		if d.RRL.ResponsesPerSecond < 0 {
+			v.wrong("dns.rrl.responses_per_second", d.RRL.ResponsesPerSecond, "a whole number, 0 for no limit")
+		}
+		if d.RRL.Slip < 0 {
+			v.wrong("dns.rrl.slip", d.RRL.Slip, "a whole number, 0 for none")
+		}
+		v.prefixes("dns.rrl.exempt", d.RRL.Exempt)
+	}
+	v.notUsed("dns.transfer", d.Transfer != nil)
+	v.notUsed("dns.dnssec_keys", d.DNSSECKeys != "")
+	v.notUsed("dns.rrl", d.RRL != nil)
+	v.notUsed("dns.cookie_secret_file", d.CookieSecretFile != "")
+}

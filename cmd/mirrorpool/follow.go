@@ -1,0 +1,220 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"mirrorpool/gitsource"
+	"mirrorpool/pool"
+	"mirrorpool/pool/health"
+)
+
+// source gives package gitsource its part of the configuration.
+func (c *config) source(looked func(gitsource.Status)) gitsource.Config {
+	return gitsource.Config{
+		URL: c.Git.URL, Branch: c.Git.Branch, Poll: c.Git.Poll, Timeout: c.Git.Timeout,
+		Proxy: c.Git.Proxy, SSHKey: c.Git.SSHKey, KnownHosts: c.Git.KnownHosts,
+		StateDir: c.StateDir, Notify: looked,
+	}
+}
+
+// follower is the goroutine that follows the repository.
+type follower struct {
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+func (f *follower) stop() {
+	f.cancel()
+	<-f.done
+}
+
+// follow serves the last good commit and then whatever the remote has.
+func (n *node) follow(ctx context.Context) *follower {
+	ctx, cancel := context.WithCancel(ctx)
+	f := &follower{cancel: cancel, done: make(chan struct{})}
+	source := n.source.Load()
+	go func() {
+		defer close(f.done)
+		if n.compiler.table.Load() == nil {
+			n.serveKept(ctx, source)
+		}
+		if err := source.Run(ctx, n.accept); err != nil && ctx.Err() == nil {
+			n.failed <- fmt.Errorf("following the repository: %w", err)
+		}
+	}()
+	return f
+}
+
+// serveKept serves the commit that the last run kept.
+func (n *node) serveKept(ctx context.Context, source *gitsource.Source) {
+	revision, err := source.Last()
+	if errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	if err == nil {
+		err = n.adopt(ctx, revision, 1)
+	}
+	if err != nil && ctx.Err() == nil {
+		n.stages.fail(stageState, err)
+		n.logger.Error().Err(err).Str("stage", string(stageState)).Msg("the kept commit cannot be served: waiting for the remote")
+	}
+}
+
+// accept is offered each new commit. A nil error makes it the last good one.
+func (n *node) accept(ctx context.Context, revision *gitsource.Revision) error {
+	err := n.adopt(ctx, revision, n.config.Load().Git.MaxCapacityDrop)
+	if err != nil && ctx.Err() == nil {
+		n.stages.fail(stageCommit, err)
+		n.logRefused(revision, err)
+		return err
+	}
+	n.stages.succeed(stageCommit)
+	return err
+}
+
+// refusal is why a commit is not taken: every problem, with its place.
+type refusal struct {
+	commit   string
+	problems []pool.Problem
+}
+
+func (r *refusal) Error() string {
+	first, count := "", 0
+	for _, problem := range r.problems {
+		if problem.Severity != pool.Error {
+			continue
+		}
+		if count == 0 {
+			first = problem.String()
+		}
+		count++
+	}
+	if count > 1 {
+		return fmt.Sprintf("commit %s is refused: %s (and %d more)", r.commit, first, count-1)
+	}
+	return fmt.Sprintf("commit %s is refused: %s", r.commit, first)
+}
+
+// adopt reads a commit, waits until all that it names has been probed once, and
+// serves it. Until then, and if it cannot, what was served goes on.
+func (n *node) adopt(ctx context.Context, revision *gitsource.Revision, maxCapacityDrop float64) error {
+	content, problems := readRepository(revision.Files)
+	if content == nil {
+		return &refusal{commit: revision.Commit, problems: problems}
+	}
+	var served *pool.Definition
+	if table := n.compiler.table.Load(); table != nil {
+		served = table.Definition
+	}
+	if drops := pool.CapacityDrop(served, content.definition, maxCapacityDrop); pool.HasErrors(drops) {
+		return &refusal{commit: revision.Commit, problems: drops}
+	}
+	wanted := health.Targets(content.definition)
+	n.probeFirst(ctx, served, wanted)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := n.compiler.serve(ctx, &commitContent{content: content, revision: revision}); err != nil {
+		n.prober.SetTargets(targetsOf(served))
+		return err
+	}
+	n.prober.SetTargets(wanted)
+	n.warnings.Store(&content.warnings)
+	n.logAdopted(revision, content)
+	if served == nil {
+		n.whenReady()
+	}
+	return nil
+}
+
+func targetsOf(definition *pool.Definition) []health.Assignment {
+	if definition == nil {
+		return nil
+	}
+	return health.Targets(definition)
+}
+
+// firstRoundSlack is added to the longest time-out: the time over which the
+// starts of first probes are spread.
+const firstRoundSlack = 3 * time.Second
+
+// longestFirstRound bounds the wait for very slow or very many targets.
+const longestFirstRound = 60 * time.Second
+
+// probeFirst has the new targets probed beside those that are served, and
+// returns when each has been probed once.
+func (n *node) probeFirst(ctx context.Context, served *pool.Definition, wanted []health.Assignment) {
+	n.await("the first round of health checks")
+	n.prober.SetTargets(union(wanted, targetsOf(served)))
+	longest := firstRoundSlack
+	for _, assignment := range wanted {
+		longest = max(longest, assignment.Target.Probe.Timeout+firstRoundSlack)
+	}
+	ctx, cancel := context.WithTimeout(ctx, min(longest, longestFirstRound))
+	defer cancel()
+	if err := n.prober.WaitKnown(ctx); err != nil {
+		n.logger.Warn().Err(err).Msg("not every target has been probed once: those that have not count as down")
+	}
+}
+
+// union is a, and what of b has a target that a does not have.
+func union(a, b []health.Assignment) []health.Assignment {
+	all := append([]health.Assignment(nil), a...)
+	seen := make(map[health.Target]bool, len(a))
+	for _, assignment := range a {
+		seen[assignment.Target] = true
+	}
+	for _, assignment := range b {
+		if !seen[assignment.Target] {
+			all = append(all, assignment)
+		}
+	}
+	return all
+}
+
+func (n *node) logAdopted(revision *gitsource.Revision, content *content) {
+	n.logger.Info().Str("commit", revision.Commit).Time("commit_time", revision.Time).
+		Str("content", content.summary()).Msg("serving a commit")
+	for _, warning := range content.warnings {
+		n.logger.Warn().Str("commit", revision.Commit).Str("file", warning.File).
+			Int("line", warning.Line).Int("column", warning.Column).Msg(warning.String())
+	}
+}
+
+func (n *node) logRefused(revision *gitsource.Revision, err error) {
+	var refused *refusal
+	if !errors.As(err, &refused) {
+		n.logger.Error().Err(err).Str("commit", revision.Commit).Str("stage", string(stageCommit)).Msg("the commit is refused")
+		return
+	}
+	for _, problem := range refused.problems {
+		if problem.Severity != pool.Error {
+			continue
+		}
+		n.logger.Error().Str("commit", revision.Commit).Str("stage", string(stageCommit)).Str("file", problem.File).
+			Int("line", problem.Line).Int("column", problem.Column).Str("problem", problem.String()).
+			Msg("the commit is refused: the last good one goes on being served")
+	}
+}
+
+// sourceLooked is called after each look at the remote.
+func (n *node) sourceLooked(status gitsource.Status) {
+	if status.Refused.Commit == "" {
+		// The head may have gone back to the commit that is served.
+		n.stages.succeed(stageCommit)
+	}
+	if status.LastError != "" {
+		err := errors.New(status.LastError)
+		n.stages.fail(stageSource, err)
+		n.logger.Error().Err(err).Str("stage", string(stageSource)).Time("failing_since", status.FailingSince).
+			Msg("the repository cannot be read: the last good commit goes on being served")
+		return
+	}
+	if n.stages.succeed(stageSource) {
+		n.logger.Info().Str("head", status.Head).Msg("the repository can be read again")
+	}
+}

@@ -1,0 +1,131 @@
+// Command mirrorpool is an authoritative DNS server and HTTP redirector for a
+// pool of download mirrors that are listed in a Git repository.
+//
+// This package parses flags and the configuration file and wires the others
+// together; one file holds one subcommand.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// The exit codes of every subcommand.
+const (
+	exitDone        = 0
+	exitNo          = 1 // the answer is no: a check or a probe failed
+	exitUsage       = 2 // usage or configuration
+	exitUnreachable = 3 // the server cannot be reached
+)
+
+// usageError is a mistake in the command line or the configuration.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// unreachableError says that the running server could not be asked.
+type unreachableError struct{ error }
+
+func (e unreachableError) Unwrap() error { return e.error }
+
+// errNo ends a subcommand whose answer is no and that has said so already.
+var errNo = errors.New("no")
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run executes one command line and returns its exit code.
+func run(ctx context.Context, arguments []string, stdout, stderr io.Writer) int {
+	root := rootCommand()
+	root.SetArgs(arguments)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitDone
+	}
+	if !errors.Is(err, errNo) {
+		fmt.Fprintf(stderr, "mirrorpool: %v\n", err)
+	}
+	return exitCode(err)
+}
+
+func exitCode(err error) int {
+	var usage usageError
+	var unreachable unreachableError
+	switch {
+	case errors.As(err, &usage):
+		return exitUsage
+	case errors.As(err, &unreachable):
+		return exitUnreachable
+	}
+	return exitNo
+}
+
+// defaultConfigPath is where a packaged node keeps its configuration.
+const defaultConfigPath = "/etc/mirrorpool/mirrorpool.yaml"
+
+func rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "mirrorpool",
+		Short: "Serve a pool of download mirrors by DNS and by HTTP redirects",
+		Long: `mirrorpool follows a Git repository that lists download mirrors, checks them,
+answers A and AAAA with weighted, geo-aware, rotating records, and redirects
+HTTP downloads by the same rule.
+
+Exit codes: 0 done, 1 the answer is no, 2 usage or configuration, 3 the running
+server cannot be reached.`,
+		SilenceUsage:      true,
+		SilenceErrors:     true,
+		DisableAutoGenTag: true,
+		Args: func(_ *cobra.Command, arguments []string) error {
+			if len(arguments) > 0 {
+				return usageError{fmt.Errorf("there is no subcommand %q: mirrorpool --help lists them", arguments[0])}
+			}
+			return nil
+		},
+		RunE: func(command *cobra.Command, _ []string) error { return command.Help() },
+	}
+	root.SetFlagErrorFunc(func(command *cobra.Command, err error) error {
+		return usageError{fmt.Errorf("%w: %s --help lists the flags", err, command.CommandPath())}
+	})
+	root.AddCommand(
+		serveCommand(), checkCommand(), explainCommand(), reloadCommand(),
+		schemaCommand(), versionCommand(), demoCommand(), manualCommand(),
+	)
+	for _, command := range root.Commands() {
+		takeUsageErrors(command)
+	}
+	return root
+}
+
+// takeUsageErrors makes a wrong number of arguments exit as any other mistake
+// in the command line does.
+func takeUsageErrors(command *cobra.Command) {
+	check := command.Args
+	if check == nil {
+		check = cobra.NoArgs
+	}
+	command.Args = func(command *cobra.Command, arguments []string) error {
+		if err := check(command, arguments); err != nil {
+			return usageError{fmt.Errorf("%w: see %s --help", err, command.CommandPath())}
+		}
+		return nil
+	}
+}
+
+// configFlag gives a subcommand the --config flag.
+func configFlag(command *cobra.Command) *string {
+	return command.Flags().String("config", defaultConfigPath, "the node's configuration `FILE`")
+}

@@ -1,0 +1,250 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/rs/zerolog"
+
+	"mirrorpool/gitsource"
+	"mirrorpool/pool"
+	"mirrorpool/pool/geo"
+	"mirrorpool/pool/health"
+)
+
+// node is one running server: the wiring of all packages.
+type node struct {
+	configPath string
+	config     atomic.Pointer[config] // swapped by reload
+	logger     zerolog.Logger
+	logOutput  *logOutput
+	started    time.Time
+	whenReady  func() // called once, when the first table is served
+
+	registry *prometheus.Registry
+	stages   *stages
+	state    *stateDir
+	prober   *health.Prober
+	compiler *compiler
+	geo      atomic.Pointer[geography]
+	source   atomic.Pointer[gitsource.Source]
+
+	dns, redirect, admin *service
+	following            *follower // started and replaced by run alone
+	failed               chan error
+	reloads              chan chan error
+	// awaiting says what /healthz waits for.
+	awaiting atomic.Pointer[string]
+	warnings atomic.Pointer[[]pool.Problem] // of the commit that is served
+}
+
+// newNode opens everything that has to work from the start, and binds every
+// address. Its errors are the operator's to mend.
+func newNode(path string, config *config, out io.Writer) (n *node, err error) {
+	logger, output := newLogger(out, config.Log)
+	n = &node{
+		configPath: path, logger: logger, logOutput: output, started: time.Now(),
+		registry: prometheus.NewRegistry(), stages: newStages(time.Now),
+		failed: make(chan error, 8), reloads: make(chan chan error),
+		whenReady: func() {},
+	}
+	n.config.Store(config)
+	n.await("the first commit")
+	n.warnUnused(config)
+	if n.state, err = openStateDir(config.StateDir); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			n.stopListeners()
+			err = errors.Join(err, n.state.close())
+		}
+	}()
+	if err := n.openGeo(config); err != nil {
+		return nil, err
+	}
+	source, err := n.openSource(config)
+	if err != nil {
+		return nil, err
+	}
+	n.source.Store(source)
+	n.prober = health.NewProber(health.Config{UserAgent: "mirrorpool/" + programVersion()})
+	n.restoreHealth()
+	if n.compiler, err = n.newCompiler(config); err != nil {
+		return nil, err
+	}
+	if err := n.registerCollectors(); err != nil {
+		return nil, err
+	}
+	return n, n.startListeners(config)
+}
+
+func (n *node) await(what string) { n.awaiting.Store(&what) }
+
+func (n *node) warnUnused(config *config) {
+	for _, key := range config.unused {
+		n.logger.Warn().Str("file", n.configPath).Int("line", key.line).Str("key", key.key).
+			Msg("this key is not yet used by this version: it changes nothing")
+	}
+}
+
+func (n *node) openGeo(config *config) error {
+	geography, fatal, without := openGeography(config.Geo.files())
+	if fatal != nil {
+		return fatal
+	}
+	if without != nil {
+		n.stages.fail(stageGeo, without)
+		n.logger.Error().Err(without).Str("stage", string(stageGeo)).
+			Msg("serving with country data alone until the configured files can be read")
+	}
+	n.geo.Store(geography)
+	return nil
+}
+
+func (n *node) openSource(config *config) (*gitsource.Source, error) {
+	return gitsource.Open(config.source(n.sourceLooked))
+}
+
+func (n *node) restoreHealth() {
+	data, err := n.state.read(healthFile)
+	if err == nil && data != nil {
+		err = n.prober.Restore(data)
+	}
+	if err != nil {
+		n.logger.Warn().Err(err).Str("stage", string(stageState)).Msg("health starts from a first round of probes")
+	}
+}
+
+func (n *node) newCompiler(config *config) (*compiler, error) {
+	serials, err := n.state.readSerials()
+	if err != nil {
+		n.logger.Warn().Err(err).Str("stage", string(stageState)).Msg("the kept serials are not used")
+	}
+	c := &compiler{
+		logger: n.logger, stages: n.stages, state: n.state, prober: n.prober,
+		geo: func() *geo.Map { return n.geo.Load().current() }, now: time.Now,
+		requests: make(chan compileRequest), geoChanged: make(chan struct{}, 1),
+		serials: serials, serialsKept: err == nil,
+	}
+	addresses, err := selfAddresses(config.HTTP.Listen)
+	if err != nil {
+		return nil, err
+	}
+	c.selfAddresses.Store(&addresses)
+	return c, nil
+}
+
+func (n *node) registerCollectors() error {
+	all := []prometheus.Collector{
+		n.stages.failures, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	}
+	for _, collector := range append(all, n.prober.Collectors()...) {
+		if err := n.registry.Register(collector); err != nil {
+			return fmt.Errorf("registering metrics: %w", err)
+		}
+	}
+	return nil
+}
+
+// run serves until ctx ends, then stops in order: first what takes questions,
+// then what feeds it, the status page last.
+func (n *node) run(ctx context.Context, hangups <-chan os.Signal) error {
+	defer func() {
+		if err := n.state.close(); err != nil {
+			n.logger.Error().Err(err).Msg("closing state_dir")
+		}
+	}()
+	work, stopWork := context.WithCancel(context.Background())
+	defer stopWork()
+	var workers sync.WaitGroup
+	workers.Go(func() { n.compiler.run(work) })
+	workers.Go(func() { n.probe(work) })
+	workers.Go(func() { n.geoFollow(work) })
+	workers.Go(func() { n.keepHealth(work) })
+	n.following = n.follow(work)
+	n.logger.Info().Str("version", programVersion()).Str("repository", n.source.Load().Remote()).
+		Strs("dns", n.config.Load().DNS.Listen).Strs("http", n.config.Load().HTTP.Listen).
+		Str("admin", n.config.Load().Admin.Listen).Msg("started")
+
+	err := n.wait(ctx, work, hangups)
+
+	n.logger.Info().Msg("stopping")
+	n.dns.stop()
+	n.redirect.stop()
+	n.following.stop()
+	stopWork()
+	workers.Wait()
+	n.saveHealth()
+	n.admin.stop()
+	return err
+}
+
+// wait handles reloads until ctx ends or a listener fails.
+func (n *node) wait(ctx, work context.Context, hangups <-chan os.Signal) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-n.failed:
+			return err
+		case <-hangups:
+			n.reload(work)
+		case reply := <-n.reloads:
+			reply <- n.reload(work)
+		}
+	}
+}
+
+func (n *node) probe(ctx context.Context) {
+	if err := n.prober.Run(ctx); err != nil && ctx.Err() == nil {
+		n.failed <- fmt.Errorf("health checks: %w", err)
+	}
+}
+
+func (n *node) geoFollow(ctx context.Context) {
+	for sleep(ctx, geographyInterval) {
+		n.refreshGeo()
+	}
+}
+
+func (n *node) refreshGeo() {
+	changed, err := n.geo.Load().refresh()
+	if err != nil {
+		n.stages.fail(stageGeo, err)
+		n.logger.Error().Err(err).Str("stage", string(stageGeo)).Msg("the geo data that was there goes on being used")
+		return
+	}
+	if n.stages.succeed(stageGeo) || changed {
+		n.logger.Info().Msg("geo data read")
+		n.compiler.geographyChanged()
+	}
+}
+
+// healthInterval is how often the health state is written down.
+const healthInterval = time.Minute
+
+func (n *node) keepHealth(ctx context.Context) {
+	for sleep(ctx, healthInterval) {
+		n.saveHealth()
+	}
+}
+
+func (n *node) saveHealth() {
+	data, err := n.prober.Save()
+	if err == nil {
+		err = n.state.write(healthFile, data)
+	}
+	if err != nil {
+		n.stages.fail(stageState, err)
+		n.logger.Error().Err(err).Str("stage", string(stageState)).Msg("health is not kept for the next start")
+	}
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+)
+
+// requestReload asks the node to read its configuration again, for the admin
+// listener.
+func (n *node) requestReload(ctx context.Context) error {
+	reply := make(chan error, 1)
+	select {
+	case n.reloads <- reply:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-reply:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// reload reads the configuration again and does what it says, or changes
+// nothing and says why. In any case the repository and the geo data are looked
+// at now.
+func (n *node) reload(work context.Context) error {
+	err := n.reconfigure(work)
+	if err != nil {
+		n.stages.fail(stageConfig, err)
+		n.logger.Error().Err(err).Str("stage", string(stageConfig)).Msg("the configuration that was read last stays")
+	} else {
+		n.stages.succeed(stageConfig)
+		n.logger.Info().Str("file", n.configPath).Msg("configuration read")
+	}
+	n.refreshGeo()
+	n.source.Load().Poke()
+	return err
+}
+
+func (n *node) reconfigure(work context.Context) error {
+	next, err := loadConfig(n.configPath)
+	if err != nil {
+		return err
+	}
+	old := n.config.Load()
+	if next.StateDir != old.StateDir || next.Admin != old.Admin {
+		return fmt.Errorf("%s: state_dir and admin.listen change by a restart only: nothing is changed", n.configPath)
+	}
+	addresses, err := selfAddresses(next.HTTP.Listen)
+	if err != nil {
+		return err
+	}
+	source, err := n.openSource(next)
+	if err != nil {
+		return err
+	}
+	geography, err := n.reopenGeography(old, next)
+	if err != nil {
+		return err
+	}
+	if err := n.replaceListeners(old, next); err != nil {
+		return err
+	}
+	// From here on nothing can fail.
+	n.config.Store(next)
+	n.warnUnused(next)
+	n.logOutput.configure(next.Log)
+	if geography != nil {
+		n.geo.Store(geography)
+	}
+	n.compiler.selfAddresses.Store(&addresses)
+	n.compiler.geographyChanged()
+	if next.Git != old.Git {
+		n.following.stop()
+		n.source.Store(source)
+		n.following = n.follow(work)
+	}
+	return nil
+}
+
+// reopenGeography opens other databases; nil if they are the same ones.
+func (n *node) reopenGeography(old, next *config) (*geography, error) {
+	if next.Geo == old.Geo {
+		return nil, nil
+	}
+	geography, fatal, without := openGeography(next.Geo.files())
+	return geography, errors.Join(fatal, without)
+}
+
+// replaceListeners binds what changed. If the second cannot be bound, the first
+// goes back to what it was.
+func (n *node) replaceListeners(old, next *config) error {
+	if !reflect.DeepEqual(next.DNS, old.DNS) {
+		if err := n.dns.replace(n.bindDNS(next), n.bindDNS(old)); err != nil {
+			return err
+		}
+	}
+	if reflect.DeepEqual(next.HTTP, old.HTTP) {
+		return nil
+	}
+	err := n.redirect.replace(n.bindRedirect(next), n.bindRedirect(old))
+	if err != nil && !reflect.DeepEqual(next.DNS, old.DNS) {
+		err = errors.Join(err, n.dns.replace(n.bindDNS(old), n.bindDNS(old)))
+	}
+	return err
+}

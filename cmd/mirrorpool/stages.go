@@ -1,0 +1,94 @@
+package main
+
+import (
+	"sort"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// stage is one step on the way from the repository to an answer. When a stage
+// fails, what it gave last goes on being used.
+type stage string
+
+const (
+	stageSource  stage = "source"  // looking at the remote and fetching
+	stageCommit  stage = "commit"  // reading what was fetched
+	stageCompile stage = "compile" // making the table
+	stageGeo     stage = "geo"     // reading databases
+	stageState   stage = "state"   // writing to state_dir
+	stageConfig  stage = "config"  // reading the configuration again
+	stageAnswer  stage = "answer"  // a question that made the program panic
+)
+
+var allStages = []stage{stageSource, stageCommit, stageCompile, stageGeo, stageState, stageConfig, stageAnswer}
+
+// stageFailure tells since when a stage has given nothing new, and why.
+type stageFailure struct {
+	since time.Time
+	err   error
+}
+
+// stages keeps what fails now. It is safe for concurrent use.
+type stages struct {
+	now      func() time.Time
+	failures *prometheus.CounterVec
+
+	mutex   sync.Mutex
+	failing map[stage]stageFailure
+}
+
+func newStages(now func() time.Time) *stages {
+	s := &stages{
+		now: now,
+		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "mirrorpool_failures_total",
+			Help: "Failures by the stage on the way from the repository to an answer.",
+		}, []string{"stage"}),
+		failing: map[stage]stageFailure{},
+	}
+	for _, one := range allStages {
+		s.failures.WithLabelValues(string(one))
+	}
+	return s
+}
+
+// fail counts a failure. The time since which the stage is stale is that of
+// the first failure in a row.
+func (s *stages) fail(which stage, err error) {
+	s.failures.WithLabelValues(string(which)).Inc()
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	since := s.now()
+	if before, failing := s.failing[which]; failing {
+		since = before.since
+	}
+	s.failing[which] = stageFailure{since: since, err: err}
+}
+
+// succeed ends a row of failures and reports whether there was one.
+func (s *stages) succeed(which stage) bool {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	_, failing := s.failing[which]
+	delete(s.failing, which)
+	return failing
+}
+
+// namedFailure is a stage that fails now.
+type namedFailure struct {
+	stage stage
+	stageFailure
+}
+
+func (s *stages) list() []namedFailure {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	list := make([]namedFailure, 0, len(s.failing))
+	for which, failure := range s.failing {
+		list = append(list, namedFailure{which, failure})
+	}
+	sort.Slice(list, func(i, j int) bool { return list[i].stage < list[j].stage })
+	return list
+}

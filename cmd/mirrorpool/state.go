@@ -1,0 +1,105 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"mirrorpool/zones"
+)
+
+// stateDir is the directory in which the node keeps what has to survive a
+// restart. The last good commit is kept there by package gitsource.
+type stateDir struct {
+	path string
+	lock *os.File
+}
+
+// openStateDir makes the directory where it is missing, and takes its lock, so
+// that no second server writes to it.
+func openStateDir(path string) (*stateDir, error) {
+	if err := os.MkdirAll(path, 0o750); err != nil {
+		return nil, fmt.Errorf("making state_dir: %w; create it for the user that runs mirrorpool, or name another one", err)
+	}
+	lock, err := os.OpenFile(filepath.Join(path, "lock"), os.O_RDWR|os.O_CREATE, 0o640)
+	if err != nil {
+		return nil, fmt.Errorf("opening the lock of state_dir: %w; it has to be writable for the user that runs mirrorpool", err)
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(
+			fmt.Errorf("locking state_dir %s: %w; another mirrorpool uses it: stop that one or name another state_dir", path, err),
+			lock.Close())
+	}
+	return &stateDir{path: path, lock: lock}, nil
+}
+
+func (s *stateDir) close() error { return s.lock.Close() }
+
+func (s *stateDir) file(name string) string { return filepath.Join(s.path, name) }
+
+// write replaces a file whole: a reader, or a restart after a crash, finds the
+// old content or the new.
+func (s *stateDir) write(name string, data []byte) (err error) {
+	file, err := os.CreateTemp(s.path, name+".*.new")
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", s.file(name), err)
+	}
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("writing %s: %w", s.file(name), err)
+			err = errors.Join(err, os.Remove(file.Name()))
+		}
+	}()
+	if _, err := file.Write(data); err != nil {
+		return errors.Join(err, file.Close())
+	}
+	if err := file.Sync(); err != nil {
+		return errors.Join(err, file.Close())
+	}
+	if err := file.Close(); err != nil {
+		return err
+	}
+	return os.Rename(file.Name(), s.file(name))
+}
+
+// read gives a file's content, nil for one that was never written.
+func (s *stateDir) read(name string) ([]byte, error) {
+	data, err := os.ReadFile(s.file(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the kept state: %w", err)
+	}
+	return data, nil
+}
+
+const (
+	serialsFile = "serials.json"
+	healthFile  = "health.json"
+)
+
+// readSerials gives the SOA serials of the last run; none if there was none.
+func (s *stateDir) readSerials() (map[string]zones.Serial, error) {
+	data, err := s.read(serialsFile)
+	if err != nil || data == nil {
+		return nil, err
+	}
+	var serials map[string]zones.Serial
+	if err := json.Unmarshal(data, &serials); err != nil {
+		return nil, fmt.Errorf("reading %s: %w; serials go on from the time of day", s.file(serialsFile), err)
+	}
+	return serials, nil
+}
+
+func (s *stateDir) writeSerials(serials map[string]zones.Serial) error {
+	data, err := json.MarshalIndent(serials, "", "  ")
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", s.file(serialsFile), err)
+	}
+	return s.write(serialsFile, append(data, '\n'))
+}
