@@ -1,0 +1,181 @@
+package gitsource
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
+)
+
+// looker asks a remote for its head, and fetches that if it is not known.
+type looker interface {
+	// look returns the branch's head, and the commit unless known says of the
+	// head that there is no need. An error with a head is one of fetching.
+	look(ctx context.Context, known func(commit string) bool) (head string, found *content, err error)
+}
+
+// session is one conversation with git-upload-pack. Its methods are called in
+// this order, once each, and fetch need not be called.
+type session interface {
+	// advertised returns the references and capabilities.
+	advertised(ctx context.Context) (*packp.AdvRefs, error)
+	// fetch asks for a pack. Reading it ends with ctx.
+	fetch(ctx context.Context, request *packp.UploadPackRequest) (io.Reader, error)
+	// lastWords is what the other side has had to say beside the protocol so
+	// far, on one line; often empty.
+	lastWords() string
+	// close ends the conversation and all that it holds.
+	close()
+}
+
+// remote is the looker for real remotes.
+type remote struct {
+	config  Config // with defaults
+	address address
+	dialer  dialer
+}
+
+// newRemote expects a valid config with defaults.
+func newRemote(config Config) (*remote, error) {
+	address, err := parseAddress(config.URL)
+	if err != nil {
+		return nil, err
+	}
+	proxy, err := parseProxy(config.Proxy)
+	if err != nil {
+		return nil, err
+	}
+	return &remote{config: config, address: address, dialer: dialer{proxy: proxy}}, nil
+}
+
+func (r *remote) look(ctx context.Context, known func(string) bool) (string, *content, error) {
+	m := newMeter(r.config.MaxBytes)
+	fail := func(doing string, err error) error { return explain(ctx, m, doing, r.config.Timeout, err) }
+
+	s, err := r.open(ctx, m)
+	if err != nil {
+		return "", nil, fail("connecting to "+r.address.String(), err)
+	}
+	defer s.close()
+	references, err := s.advertised(ctx)
+	if err != nil {
+		return "", nil, fail("asking "+r.address.String()+" for its branches", err)
+	}
+	head, err := r.head(references)
+	if err != nil {
+		return "", nil, err
+	}
+	commit := head.String()
+	if known(commit) {
+		return commit, nil, nil
+	}
+	doing := "fetching commit " + commit + " from " + r.address.String()
+	pack, err := s.fetch(ctx, packRequest(head, references.Capabilities))
+	if err != nil {
+		return commit, nil, fail(doing, err)
+	}
+	bounds := limits{files: r.config.MaxFiles, unpacked: r.config.MaxUnpacked}
+	objects, err := readPack(pack, bounds)
+	if err != nil {
+		if said := s.lastWords(); said != "" {
+			err = fmt.Errorf("%w (the remote said: %s)", err, said)
+		}
+		err = fail(doing, err)
+		if errors.Is(err, ErrTooLarge) {
+			err = unusableError{err}
+		}
+		return commit, nil, err
+	}
+	found, err := newContent(objects, head, bounds)
+	if err != nil {
+		return commit, nil, unusableError{fmt.Errorf("reading commit %s: %w", commit, err)}
+	}
+	return commit, found, nil
+}
+
+func (r *remote) open(ctx context.Context, m *meter) (session, error) {
+	switch r.address.scheme {
+	case schemeLocal:
+		return openLocal(ctx, r.address.path, m)
+	case schemeGit:
+		return r.openGit(ctx, m)
+	case schemeSSH:
+		return r.openSSH(ctx, m)
+	}
+	return r.openHTTP(m)
+}
+
+// head finds the branch among the references.
+func (r *remote) head(references *packp.AdvRefs) (plumbing.Hash, error) {
+	if references.IsEmpty() || (references.Head == nil && len(references.References) == 0) {
+		return plumbing.ZeroHash, r.empty()
+	}
+	if r.config.Branch == "" {
+		if references.Head == nil {
+			return plumbing.ZeroHash, worded(fmt.Sprintf(
+				"%s: its HEAD names a branch that it does not have: set the branch; it has %s",
+				r.address, branchList(references)), ErrBranchMissing)
+		}
+		return *references.Head, nil
+	}
+	head, found := references.References[plumbing.NewBranchReferenceName(r.config.Branch).String()]
+	if !found {
+		return plumbing.ZeroHash, worded(fmt.Sprintf("%s has no branch %q: it has %s",
+			r.address, r.config.Branch, branchList(references)), ErrBranchMissing)
+	}
+	return head, nil
+}
+
+func (r *remote) empty() error {
+	branch := r.config.Branch
+	if branch == "" {
+		branch = "its default branch"
+	}
+	return worded(fmt.Sprintf("the repository %s is empty: push a commit to %s", r.address, branch), ErrRepositoryEmpty)
+}
+
+// branchList names a few of the branches there are.
+func branchList(references *packp.AdvRefs) string {
+	const shown = 5
+	var names []string
+	for name := range references.References {
+		if branch, ok := strings.CutPrefix(name, "refs/heads/"); ok {
+			names = append(names, tidy(branch, 60))
+		}
+	}
+	if len(names) == 0 {
+		return "no branches at all"
+	}
+	slices.Sort(names)
+	if more := len(names) - shown; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:shown], ", "), more)
+	}
+	return strings.Join(names, ", ")
+}
+
+// packRequest asks for one commit with its files, without its history and
+// without progress reports.
+func packRequest(head plumbing.Hash, offered *capability.List) *packp.UploadPackRequest {
+	request := packp.NewUploadPackRequest()
+	request.Wants = []plumbing.Hash{head}
+	if offered.Supports(capability.Shallow) {
+		request.Depth = packp.DepthCommits(1)
+		_ = request.Capabilities.Set(capability.Shallow)
+	}
+	sideband := capability.Sideband64k
+	if !offered.Supports(sideband) {
+		sideband = capability.Sideband
+	}
+	for _, wanted := range []capability.Capability{sideband, capability.OFSDelta, capability.NoProgress} {
+		if offered.Supports(wanted) {
+			_ = request.Capabilities.Set(wanted) // fails for capabilities with arguments only
+		}
+	}
+	return request
+}
