@@ -1,0 +1,344 @@
+package geo
+
+import (
+	"bytes"
+	"cmp"
+	"compress/flate"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/bits"
+	"slices"
+	"time"
+)
+
+// The compressed country table is a line that says what it is, a line of JSON
+// (countryHeader), and a DEFLATE stream (RFC 1951). The stream holds, first
+// for IPv4 and then for IPv6, of each range but the first its distance from
+// the range before as a power of two (a byte) and what is left of it (a
+// variable-length number), and then the countries of all ranges (a byte
+// each, an index of the header's codes). Like things stand side by side, so
+// that they compress well.
+const countryMagic = "mirrorpool country table 1\n"
+
+// countryHeader describes a compressed country table.
+type countryHeader struct {
+	Generated time.Time `json:"generated"`
+	Source    string    `json:"source"`
+	Licence   string    `json:"licence"`
+	// Entries4 and Entries6 count the ranges of the source, Ranges4 and
+	// Ranges6 those that are left when neighbours of one country are merged.
+	Entries4 int      `json:"ipv4_entries"`
+	Entries6 int      `json:"ipv6_entries"`
+	Ranges4  int      `json:"ipv4_ranges"`
+	Ranges6  int      `json:"ipv6_ranges"`
+	Codes    []string `json:"codes"` // at most 256; the empty one is the unknown country
+	SHA256   string   `json:"sha256"`
+}
+
+const (
+	// maxRanges bounds what a damaged header can make the decoder allocate.
+	maxRanges = 1 << 22
+	// maxEncoded is the most that one range takes in the stream: two bytes and
+	// a number of 128 bits.
+	maxEncoded = 2 + 19
+)
+
+const (
+	countrySource  = "IPFire location database (https://location.ipfire.org/), as built by the Tor project and packaged in Debian's tor-geoipdb"
+	countryLicence = "CC BY-SA 4.0"
+)
+
+// EncodeCountryData makes the compressed country table that is part of the
+// program of the two text files of Debian's tor-geoipdb. The same input gives
+// the same bytes. Both files have to say when they were generated, and under
+// the licence that the program names.
+func EncodeCountryData(ipv4, ipv6 []byte) ([]byte, Database, error) {
+	text4, err := parseCountryText(ipv4, false)
+	if err != nil {
+		return nil, Database{}, fmt.Errorf("reading the IPv4 ranges: %w", err)
+	}
+	text6, err := parseCountryText(ipv6, true)
+	if err != nil {
+		return nil, Database{}, fmt.Errorf("reading the IPv6 ranges: %w", err)
+	}
+	for _, text := range []*countryText{text4, text6} {
+		if text.licence != countryLicence {
+			return nil, Database{}, fmt.Errorf("the licence in the file is %q, expected %q: look at it, and change both the constant and the documents", text.licence, countryLicence)
+		}
+		if text.generated.IsZero() {
+			return nil, Database{}, errors.New("the file does not say when it was generated")
+		}
+	}
+	generated := text4.generated
+	if text6.generated.Before(generated) {
+		generated = text6.generated
+	}
+	header := countryHeader{
+		Generated: generated, Source: countrySource, Licence: countryLicence,
+		Entries4: text4.entries, Entries6: text6.entries,
+	}
+	data, err := encodeCountries(header, text4.table, text6.table)
+	if err != nil {
+		return nil, Database{}, err
+	}
+	return data, header.database(), nil
+}
+
+func (h *countryHeader) database() Database {
+	return Database{
+		Kind: KindCountry, Type: "country table", Built: h.Generated, Entries: h.Entries4 + h.Entries6,
+		Source: h.Source, Licence: h.Licence, Families: "IPv4, IPv6",
+	}
+}
+
+// encodeCountries writes the IPv4 ranges of one table and the IPv6 ranges of
+// another.
+func encodeCountries(header countryHeader, table4, table6 *table[uint16]) ([]byte, error) {
+	header.Ranges4, header.Ranges6 = len(table4.starts4), len(table6.starts6)
+	codes, err := rankCountries(table4.values4, table6.values6)
+	if err != nil {
+		return nil, err
+	}
+	rows := countries().rows
+	byteOf := map[uint16]byte{}
+	for i, index := range codes {
+		header.Codes = append(header.Codes, rows[index].code)
+		byteOf[index] = byte(i)
+	}
+	starts4 := make([]wide, len(table4.starts4))
+	for i, start := range table4.starts4 {
+		starts4[i].low = uint64(start)
+	}
+	plain := encodeFamily(nil, starts4, table4.values4, byteOf)
+	plain = encodeFamily(plain, table6.starts6, table6.values6, byteOf)
+
+	var payload bytes.Buffer
+	w, err := flate.NewWriter(&payload, flate.BestCompression)
+	if err != nil {
+		return nil, fmt.Errorf("compressing: %w", err)
+	}
+	if _, err := w.Write(plain); err != nil {
+		return nil, fmt.Errorf("compressing: %w", err)
+	}
+	if err := w.Close(); err != nil {
+		return nil, fmt.Errorf("compressing: %w", err)
+	}
+	sum := sha256.Sum256(payload.Bytes())
+	header.SHA256 = hex.EncodeToString(sum[:])
+	line, err := json.Marshal(header)
+	if err != nil {
+		return nil, fmt.Errorf("writing the header: %w", err)
+	}
+	return slices.Concat([]byte(countryMagic), line, []byte("\n"), payload.Bytes()), nil
+}
+
+// rankCountries lists the countries that occur, the frequent ones first.
+func rankCountries(lists ...[]uint16) ([]uint16, error) {
+	counts := map[uint16]int{}
+	for _, list := range lists {
+		for _, index := range list {
+			counts[index]++
+		}
+	}
+	ranked := make([]uint16, 0, len(counts))
+	for index := range counts {
+		ranked = append(ranked, index)
+	}
+	slices.SortFunc(ranked, func(a, b uint16) int {
+		return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b))
+	})
+	if len(ranked) > 256 {
+		return nil, fmt.Errorf("there are %d countries, and the format has room for 256", len(ranked))
+	}
+	return ranked, nil
+}
+
+func encodeFamily(out []byte, starts []wide, values []uint16, byteOf map[uint16]byte) []byte {
+	var powers, numbers []byte
+	for i := 1; i < len(starts); i++ {
+		distance := starts[i].minus(starts[i-1])
+		power := distance.trailingZeros()
+		powers = append(powers, byte(power))
+		// The lowest bit that is set needs no writing.
+		numbers = appendNumber(numbers, distance.shiftRight(power+1))
+	}
+	out = append(out, powers...)
+	out = append(out, numbers...)
+	for _, value := range values {
+		out = append(out, byteOf[value])
+	}
+	return out
+}
+
+// cutHeader splits a compressed country table.
+func cutHeader(data []byte) (*countryHeader, []byte, error) {
+	rest, ok := bytes.CutPrefix(data, []byte(countryMagic))
+	if !ok {
+		return nil, nil, fmt.Errorf("it does not begin with %q", countryMagic)
+	}
+	line, payload, ok := bytes.Cut(rest, []byte("\n"))
+	if !ok {
+		return nil, nil, errors.New("it ends within the header")
+	}
+	var header countryHeader
+	if err := json.Unmarshal(line, &header); err != nil {
+		return nil, nil, fmt.Errorf("reading the header: %w", err)
+	}
+	if header.Ranges4 < 0 || header.Ranges4 > maxRanges || header.Ranges6 < 0 || header.Ranges6 > maxRanges {
+		return nil, nil, fmt.Errorf("the header counts %d and %d ranges, expected at most %d", header.Ranges4, header.Ranges6, maxRanges)
+	}
+	return &header, payload, nil
+}
+
+// decodeCountries reads a compressed country table.
+func decodeCountries(data []byte) (*countryHeader, *table[uint16], error) {
+	header, payload, err := cutHeader(data)
+	if err != nil {
+		return nil, nil, err
+	}
+	sum := sha256.Sum256(payload)
+	if hex.EncodeToString(sum[:]) != header.SHA256 {
+		return nil, nil, errors.New("the check sum does not fit")
+	}
+	t, err := decodePayload(header, payload)
+	return header, t, err
+}
+
+func decodePayload(header *countryHeader, payload []byte) (*table[uint16], error) {
+	indices := make([]uint16, len(header.Codes))
+	for i, code := range header.Codes {
+		indices[i] = countries().canonical(code)
+	}
+	limit := int64(header.Ranges4+header.Ranges6) * maxEncoded
+	plain, err := io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(payload)), limit+1))
+	if err != nil {
+		return nil, fmt.Errorf("decompressing: %w", err)
+	}
+	if int64(len(plain)) > limit {
+		return nil, errors.New("there is more data than the header says")
+	}
+	starts4, values4, plain, err := decodeFamily(plain, header.Ranges4, 32, indices, func(w wide) uint32 { return uint32(w.low) })
+	if err != nil {
+		return nil, fmt.Errorf("decoding the IPv4 ranges: %w", err)
+	}
+	starts6, values6, plain, err := decodeFamily(plain, header.Ranges6, 128, indices, func(w wide) wide { return w })
+	if err != nil {
+		return nil, fmt.Errorf("decoding the IPv6 ranges: %w", err)
+	}
+	if len(plain) > 0 {
+		return nil, fmt.Errorf("%d bytes are left over", len(plain))
+	}
+	return newTable(starts4, values4, starts6, values6), nil
+}
+
+// decodeFamily reads the ranges of one family with addresses of the given
+// width in bits, and gives what follows them.
+func decodeFamily[A any](plain []byte, count, width int, indices []uint16, convert func(wide) A) (starts []A, values []uint16, rest []byte, err error) {
+	if count == 0 {
+		return nil, nil, plain, nil
+	}
+	if len(plain) < count-1 {
+		return nil, nil, nil, io.ErrUnexpectedEOF
+	}
+	powers, plain := plain[:count-1], plain[count-1:]
+	starts, values = make([]A, count), make([]uint16, count)
+	var start wide
+	starts[0] = convert(start)
+	for i, power := range powers {
+		number, rest, err := cutNumber(plain)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		plain = rest
+		distance, ok := number.timesTwoPlusOne(int(power))
+		sum, overflow := start.plus(distance)
+		if !ok || overflow || sum.length() > width {
+			return nil, nil, nil, fmt.Errorf("range %d begins behind the last address", i+1)
+		}
+		start = sum
+		starts[i+1] = convert(start)
+	}
+	if len(plain) < count {
+		return nil, nil, nil, io.ErrUnexpectedEOF
+	}
+	for i, b := range plain[:count] {
+		if int(b) >= len(indices) {
+			return nil, nil, nil, fmt.Errorf("range %d has country %d of %d", i, b, len(indices))
+		}
+		values[i] = indices[b]
+	}
+	return starts, values, plain[count:], nil
+}
+
+// appendNumber writes seven bits a byte, the lowest first; the last byte has
+// its highest bit clear.
+func appendNumber(out []byte, number wide) []byte {
+	for number.high != 0 || number.low >= 0x80 {
+		out = append(out, byte(number.low)|0x80)
+		number = number.shiftRight(7)
+	}
+	return append(out, byte(number.low))
+}
+
+// cutNumber reads what appendNumber wrote.
+func cutNumber(data []byte) (number wide, rest []byte, err error) {
+	for i, b := range data {
+		part, ok := wide{low: uint64(b & 0x7f)}.shiftLeft(7 * i)
+		if !ok {
+			return wide{}, nil, errors.New("a number has more than 128 bits")
+		}
+		number.high |= part.high
+		number.low |= part.low
+		if b < 0x80 {
+			return number, data[i+1:], nil
+		}
+	}
+	return wide{}, nil, io.ErrUnexpectedEOF
+}
+
+func (w wide) trailingZeros() int {
+	if w.low != 0 {
+		return bits.TrailingZeros64(w.low)
+	}
+	return 64 + bits.TrailingZeros64(w.high)
+}
+
+// length is the number of bits that the number takes.
+func (w wide) length() int {
+	if w.high != 0 {
+		return 64 + bits.Len64(w.high)
+	}
+	return bits.Len64(w.low)
+}
+
+func (w wide) shiftRight(n int) wide {
+	if n >= 64 {
+		return wide{0, w.high >> (n - 64)}
+	}
+	return wide{w.high >> n, w.low>>n | w.high<<(64-n)}
+}
+
+// shiftLeft tells whether nothing was lost.
+func (w wide) shiftLeft(n int) (shifted wide, ok bool) {
+	if w.length() > 0 && w.length()+n > 128 {
+		return wide{}, false
+	}
+	if n >= 64 {
+		return wide{w.low << (n - 64), 0}, true
+	}
+	return wide{w.high<<n | w.low>>(64-n), w.low << n}, true
+}
+
+// timesTwoPlusOne is (2*w+1) << power.
+func (w wide) timesTwoPlusOne(power int) (product wide, ok bool) {
+	odd, ok := w.shiftLeft(1)
+	if !ok {
+		return wide{}, false
+	}
+	odd.low |= 1
+	return odd.shiftLeft(power)
+}

@@ -1,0 +1,188 @@
+package geo
+
+import (
+	"fmt"
+	"math"
+	"net/netip"
+	"slices"
+)
+
+// table maps every address to a value; 0 is "nothing". It cuts the address
+// space into ranges and keeps where each begins: range i reaches from
+// starts[i] to the address before starts[i+1]. Neighbours differ in value,
+// and where there is any range at all the first one begins at the first
+// address. A table is never written after its builder has returned it.
+type table[V uint16 | uint32] struct {
+	starts4 []uint32
+	values4 []V
+	starts6 []wide
+	values6 []V
+	// Every stride-th start: small enough to stay in the processor's cache,
+	// it leaves the second half of a search within a few cache lines.
+	top4 []uint32
+	top6 []wide
+}
+
+const stride = 64
+
+// lookup gives the value of an address, and the length of the widest prefix
+// around it that lies within its range.
+func (t *table[V]) lookup(k key) (value V, length int) {
+	if k.is4 {
+		return t.lookup4(k.narrow)
+	}
+	return t.lookup6(k.wide)
+}
+
+// A prefix around an address lies within a range as long as it reaches
+// neither the address before the range nor the one after it: it has to be
+// one bit longer than what the address has in common with either.
+
+func (t *table[V]) lookup4(address uint32) (value V, length int) {
+	if len(t.starts4) == 0 {
+		return 0, 0
+	}
+	block := last4(t.top4, address) * stride
+	i := block + last4(t.starts4[block:min(block+stride, len(t.starts4))], address)
+	if i > 0 {
+		length = common4(address, t.starts4[i]-1) + 1
+	}
+	if i+1 < len(t.starts4) {
+		length = max(length, common4(address, t.starts4[i+1])+1)
+	}
+	return t.values4[i], length
+}
+
+func (t *table[V]) lookup6(address wide) (value V, length int) {
+	if len(t.starts6) == 0 {
+		return 0, 0
+	}
+	block := last6(t.top6, address) * stride
+	i := block + last6(t.starts6[block:min(block+stride, len(t.starts6))], address)
+	if i > 0 {
+		length = address.common(t.starts6[i].previous()) + 1
+	}
+	if i+1 < len(t.starts6) {
+		length = max(length, address.common(t.starts6[i+1])+1)
+	}
+	return t.values6[i], length
+}
+
+// last4 is the index of the last start that is not above the address. The
+// first start is not above any.
+func last4(starts []uint32, address uint32) int {
+	low, high := 0, len(starts)
+	for low < high {
+		middle := int(uint(low+high) >> 1)
+		if starts[middle] <= address {
+			low = middle + 1
+		} else {
+			high = middle
+		}
+	}
+	return low - 1
+}
+
+func last6(starts []wide, address wide) int {
+	low, high := 0, len(starts)
+	for low < high {
+		middle := int(uint(low+high) >> 1)
+		if !address.less(starts[middle]) {
+			low = middle + 1
+		} else {
+			high = middle
+		}
+	}
+	return low - 1
+}
+
+// ranges is the number of ranges of both families.
+func (t *table[V]) ranges() int { return len(t.starts4) + len(t.starts6) }
+
+// builder makes a table of ranges that are added in ascending order, each
+// family by itself. What lies between them has the value 0.
+type builder[V uint16 | uint32] struct {
+	table[V]
+	next4 uint64 // the first address that is not yet added; 1<<32: none is left
+	next6 wide
+	full6 bool // no address is left
+}
+
+// add4 adds the range from first to last.
+func (b *builder[V]) add4(first, last uint32, value V) error {
+	if first > last || uint64(first) < b.next4 {
+		return fmt.Errorf("the range %s-%s is out of order", address4(first), address4(last))
+	}
+	if b.next4 < uint64(first) {
+		b.put4(uint32(b.next4), 0)
+	}
+	b.put4(first, value)
+	b.next4 = uint64(last) + 1
+	return nil
+}
+
+func (b *builder[V]) put4(start uint32, value V) {
+	if n := len(b.values4); n > 0 && b.values4[n-1] == value {
+		return
+	}
+	b.starts4 = append(b.starts4, start)
+	b.values4 = append(b.values4, value)
+}
+
+// add6 adds the range from first to last.
+func (b *builder[V]) add6(first, last wide, value V) error {
+	if last.less(first) || b.full6 || first.less(b.next6) {
+		return fmt.Errorf("the range %s-%s is out of order", first.address(), last.address())
+	}
+	if b.next6.less(first) {
+		b.put6(b.next6, 0)
+	}
+	b.put6(first, value)
+	b.full6 = last == maxWide
+	b.next6 = last.next()
+	return nil
+}
+
+func (b *builder[V]) put6(start wide, value V) {
+	if n := len(b.values6); n > 0 && b.values6[n-1] == value {
+		return
+	}
+	b.starts6 = append(b.starts6, start)
+	b.values6 = append(b.values6, value)
+}
+
+// addRange adds the range from first to last, which are of one family.
+func (b *builder[V]) addRange(first, last netip.Addr, value V) error {
+	if first.Is4() {
+		return b.add4(number4(first), number4(last), value)
+	}
+	return b.add6(wideFrom(first.As16()), wideFrom(last.As16()), value)
+}
+
+// finish gives the table and ends the builder.
+func (b *builder[V]) finish() *table[V] {
+	if len(b.values4) > 0 && b.next4 <= math.MaxUint32 {
+		b.put4(uint32(b.next4), 0)
+	}
+	if len(b.values6) > 0 && !b.full6 {
+		b.put6(b.next6, 0)
+	}
+	return newTable(slices.Clone(b.starts4), slices.Clone(b.values4),
+		slices.Clone(b.starts6), slices.Clone(b.values6))
+}
+
+// newTable makes a table of slices that the caller gives up and vouches for.
+func newTable[V uint16 | uint32](starts4 []uint32, values4 []V, starts6 []wide, values6 []V) *table[V] {
+	return &table[V]{
+		starts4: starts4, values4: values4, top4: sample(starts4),
+		starts6: starts6, values6: values6, top6: sample(starts6),
+	}
+}
+
+func sample[A any](starts []A) []A {
+	top := make([]A, 0, (len(starts)+stride-1)/stride)
+	for i := 0; i < len(starts); i += stride {
+		top = append(top, starts[i])
+	}
+	return top
+}
