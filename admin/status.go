@@ -1,0 +1,58 @@
+package admin
+
+import (
+	"time"
+
+	"mirrorpool/pool"
+	"mirrorpool/pool/geo"
+)
+
+// Status is what the program knows of itself beside the table. It is plain
+// data, made anew for every call; nobody writes to it afterwards. Zero times
+// mean "never".
+type Status struct {
+	Version string
+	Started time.Time
+	// Awaiting says what has to come before answers can be given, such as
+	// "the first commit" or "the first round of health checks".
+	Awaiting string
+	Source   Source
+	// Stages are those of the way from commit to table, in their order:
+	// source, parse, compile, geo, health-state and the like.
+	Stages []Stage
+	// Warnings are what is not quite right in the commit that is served.
+	Warnings []pool.Problem
+	// Geo are the databases in use.
+	Geo []geo.Database
+	// LogClientAddresses tells that log.client_addresses is on.
+	LogClientAddresses bool
+}
+
+// Source is how the following of the Git repository goes.
+type Source struct {
+	URL          string // a password in it is not shown to anybody
+	Branch       string
+	Head         string // the newest commit seen, 40 hexadecimal digits; empty: none yet
+	LastLook     time.Time
+	LastSuccess  time.Time
+	LastError    string    // of the last look; empty: it went well
+	FailingSince time.Time // zero: the last look went well
+	Refused      *Refused  // nil unless the head is refused
+}
+
+// Refused is a commit that is not served, and why.
+type Refused struct {
+	Commit   string
+	Time     time.Time // of the commit
+	Error    string
+	Problems []pool.Problem // empty where the reason is none in the files
+}
+
+// Stage is one stage of the way from commit to table.
+type Stage struct {
+	Name string
+	// StaleSince is when the stage last failed after it had gone well; zero
+	// while it is fine. What it made before is served on.
+	StaleSince time.Time
+	Error      string
+}
