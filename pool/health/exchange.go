@@ -61,15 +61,30 @@ func (a *attempt) exchange(ctx context.Context, u *url.URL, host string, wanted 
 		return nil, err
 	}
 	defer connection.Close()
-	// Reads and writes know nothing of the context: its end makes them fail.
-	stop := context.AfterFunc(ctx, func() { connection.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
-	if u.Scheme == "https" {
-		if connection, err = a.secure(ctx, connection, u.Hostname()); err != nil {
-			return nil, err
+	defer endWith(ctx, connection)()
+	if u.Scheme != "https" {
+		return a.ask(ctx, connection, u, host, wanted)
+	}
+	secured, err := a.secure(ctx, connection, u.Hostname())
+	if err != nil {
+		return nil, err
+	}
+	return a.ask(ctx, secured, u, host, wanted)
+}
+
+// endWith makes a connection's reads and writes fail once the context has
+// ended, until the function that it gives is called.
+func endWith(ctx context.Context, connection net.Conn) (release func()) {
+	done := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(done)
+		connection.SetDeadline(time.Unix(1, 0))
+	})
+	return func() {
+		if !stop() {
+			<-done // it has begun: leave nothing behind
 		}
 	}
-	return a.ask(ctx, connection, u, host, wanted)
 }
 
 // portOf is the port that a URL names, or its scheme's own.
