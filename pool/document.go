@@ -45,9 +45,6 @@ func (d *document) position(offset int) Position {
 	return Position{File: d.path, Line: line, Column: offset - d.lines[line-1] + 1}
 }
 
-// line gives the number of the line in which a value stands.
-func (d *document) line(n *node) int { return d.position(n.offset).Line }
-
 func (d *document) report(severity Severity, offset int, what, found, expected string) {
 	d.problems.add(Problem{
 		Position: d.position(offset), Severity: severity,
@@ -119,6 +116,14 @@ func (v value) elements(expected string) ([]value, bool) {
 	return values, true
 }
 
+// elementsOrNone gives the nodes of an array, and none of anything else.
+func (v value) elementsOrNone() []*node {
+	if v.node == nil {
+		return nil
+	}
+	return v.items
+}
+
 // string gives the text of a string.
 func (v value) string(expected string) (string, bool) {
 	if v.kind != kindText {
@@ -180,7 +185,10 @@ func wholeNumber(text string) (number int64, ok bool) {
 	if exponentText != "" {
 		var err error
 		if exponent, err = strconv.Atoi(exponentText); err != nil || exponent > 1<<30 || exponent < -1<<30 {
-			return huge, !strings.HasPrefix(exponentText, "-")
+			if strings.HasPrefix(exponentText, "-") {
+				return 0, false
+			}
+			return huge, true
 		}
 	}
 	exponent += len(digits) - len(trimmed) - len(fraction)

@@ -65,7 +65,7 @@ func readMirrors(root value) []*Mirror {
 
 // readVersion sees to the fields that every file may have: "$schema" is for editors.
 func readVersion(o object) {
-	o.optionalString("$schema", "a text")
+	o.optionalString("$schema", "a string")
 	if version, ok := o.optional("version"); ok {
 		version.integer(1, 1, "1, the only version of this format")
 	}
@@ -79,8 +79,8 @@ func readMirror(v value, first map[string]Position) *Mirror {
 	}
 	mirror := &Mirror{
 		Weight:   readWeight(o),
-		Email:    o.optionalString("email", "a text"),
-		Notes:    o.optionalString("notes", "a text"),
+		Email:    o.optionalString("email", "a string"),
+		Notes:    o.optionalString("notes", "a string"),
 		Position: v.position(),
 	}
 	if field, ok := o.required("url_prefix", expectedURLPrefix); ok {
@@ -120,18 +120,22 @@ func readURLPrefix(v value, first map[string]Position) string {
 	return prefix
 }
 
-// readWeight reads the required weight of a mirror or member.
+// readWeight reads the required weight of a mirror or member. A mistaken one is
+// taken for some weight, so that no warning of disabled mirrors follows.
 func readWeight(o object) uint32 {
 	field, ok := o.required("weight", expectedWeight)
 	if !ok {
-		return 0
+		return 1
 	}
 	if field.kind == kindNumber {
 		if number, ok := wholeNumber(field.text); ok && number > MaxWeight {
 			field.refuse(fmt.Sprintf("a weight of at most %d: only the proportions of weights count, so divide all of them by the same number", MaxWeight))
-			return 0
+			return MaxWeight
 		}
 	}
-	number, _ := field.integer(0, MaxWeight, expectedWeight)
+	number, ok := field.integer(0, MaxWeight, expectedWeight)
+	if !ok {
+		return 1
+	}
 	return uint32(number)
 }

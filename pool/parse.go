@@ -73,8 +73,11 @@ func (p *parser) fileError(name, found, expected string) {
 // its absence. present tells whether there is something of that name.
 func (p *parser) read(name string) (data []byte, present, ok bool) {
 	const regular = "a regular file"
-	// A symbolic link is not followed: the commit would then depend on what
+	// Symbolic links are not followed: the commit would then depend on what
 	// lies around it.
+	if !p.inDirectories(name) {
+		return nil, true, false
+	}
 	info, err := fs.Lstat(p.fsys, name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -107,6 +110,22 @@ func (p *parser) read(name string) (data []byte, present, ok bool) {
 	return data, true, true
 }
 
+// inDirectories sees that what a path leads through are directories, as far as
+// they are there, and reports what is none.
+func (p *parser) inDirectories(name string) bool {
+	for i := range len(name) {
+		if name[i] != '/' {
+			continue
+		}
+		info, err := fs.Lstat(p.fsys, name[:i])
+		if err == nil && !info.IsDir() {
+			p.fileError(name[:i], describeMode(info.Mode()), "a directory")
+			return false
+		}
+	}
+	return true
+}
+
 func (p *parser) tooLarge(name string) {
 	p.fileError(name, "a larger file", fmt.Sprintf("at most %d MiB", MaxFileSize>>20))
 }
@@ -122,6 +141,8 @@ func describeError(err error) string {
 
 func describeMode(mode fs.FileMode) string {
 	switch {
+	case mode.IsRegular():
+		return "a regular file"
 	case mode.IsDir():
 		return "a directory"
 	case mode&fs.ModeSymlink != 0:
@@ -132,6 +153,9 @@ func describeMode(mode fs.FileMode) string {
 
 // zones reads the zone files and tells whether there are any.
 func (p *parser) zones() bool {
+	if !p.inDirectories(ZonesPath + "/") {
+		return true
+	}
 	entries, err := fs.ReadDir(p.fsys, ZonesPath)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

@@ -32,11 +32,16 @@ func (p *parser) pools() (present bool) {
 		return true
 	}
 	readVersion(o)
-	if field, ok := o.optional("pools"); ok {
-		p.readPools(field)
+	pools, hasPools := o.optional("pools")
+	if hasPools {
+		p.readPools(pools)
 	}
-	if field, ok := o.optional("redirects"); ok {
-		p.readRedirects(field)
+	redirects, hasRedirects := o.optional("redirects")
+	if hasRedirects {
+		p.readRedirects(redirects)
+	}
+	if len(pools.elementsOrNone())+len(redirects.elementsOrNone()) == 0 {
+		o.report(Warning, "neither a pool nor a redirect host", `at least one in "pools" or "redirects"`)
 	}
 	return true
 }
@@ -157,7 +162,7 @@ func readMember(v value, seen seenMembers) *Member {
 	member := &Member{
 		Weight:   readWeight(o),
 		Reserve:  o.optionalBool("reserve"),
-		Notes:    o.optionalString("notes", "a text"),
+		Notes:    o.optionalString("notes", "a string"),
 		Position: v.position(),
 	}
 	if field, ok := o.required("id", "the member's id, "+expectedID); ok {

@@ -13,7 +13,7 @@ type redirectLink struct {
 	place    value  // of the path, or of the redirect host where it gives none
 	policy   policyPlaces
 	// fallbacks are the places of Redirect.Fallbacks.
-	fallbacks []Position
+	fallbacks []value
 }
 
 func (p *parser) readRedirects(v value) {
@@ -89,13 +89,13 @@ func readMirrorsPath(v value) string {
 	return text
 }
 
-func readFallbacks(v value) (prefixes []string, places []Position) {
+func readFallbacks(v value) (prefixes []string, places []value) {
 	elements, _ := v.elements("an array of URL prefixes")
 	first := map[string]Position{}
 	for _, element := range elements {
 		if prefix := readURLPrefix(element, first); prefix != "" {
 			prefixes = append(prefixes, prefix)
-			places = append(places, element.position())
+			places = append(places, element)
 		}
 	}
 	return prefixes, places
@@ -153,7 +153,7 @@ func (p *parser) checkLoops(link redirectLink) {
 		warn(mirror.Position, "url_prefix", mirror.URLPrefix)
 	}
 	for i, fallback := range link.redirect.Fallbacks {
-		warn(link.fallbacks[i], "fallbacks", fallback)
+		warn(link.fallbacks[i].position(), link.fallbacks[i].path, fallback)
 	}
 }
 

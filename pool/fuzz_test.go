@@ -1,0 +1,92 @@
+package pool
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+)
+
+// FuzzParse holds what Parse promises for any repository: a definition unless
+// there are errors, problems in order and in print, and nothing accepted that
+// the schemas refuse.
+func FuzzParse(f *testing.F) {
+	sample, _, _ := readArchive(f, "testdata/sample.txtar", "")
+	f.Add(sample[MirrorsPath].Data, sample[PoolsPath].Data)
+	f.Add([]byte(goodMirrors), []byte(redirectFile(`, "geo": {"policy": "near", "max_share": 0.1}`)))
+	for _, cases := range [][]schemaCase{memberCases(), placeCases(), healthCases(), redirectCases()} {
+		for _, test := range cases {
+			f.Add([]byte(goodMirrors), []byte(test.data))
+		}
+	}
+	for _, test := range mirrorsCases() {
+		f.Add([]byte(test.data), []byte(redirectFile(``)))
+	}
+	mirrorsSchema, poolsSchema := compileSchema(f, "mirrors"), compileSchema(f, "pools")
+	f.Fuzz(func(t *testing.T, mirrors, pools []byte) {
+		files := fstest.MapFS{MirrorsPath: {Data: mirrors}, PoolsPath: {Data: pools}}
+		definition, problems := Parse(files)
+		if (definition == nil) != HasErrors(problems) {
+			t.Fatalf("definition %v, problems:\n%s", definition, format(problems))
+		}
+		checkProblems(t, problems)
+		if definition == nil {
+			return
+		}
+		checkDefinition(t, definition)
+		if err := schemaVerdict(mirrorsSchema, string(mirrors)); err != nil {
+			t.Fatalf("mirrors.json accepted by the parser, refused by the schema: %v", err)
+		}
+		if err := schemaVerdict(poolsSchema, string(pools)); err != nil {
+			t.Fatalf("pools.json accepted by the parser, refused by the schema: %v", err)
+		}
+		if drops := CapacityDrop(definition, definition, 0); len(drops) != 0 {
+			t.Fatalf("a drop against itself: %v", drops)
+		}
+	})
+}
+
+func checkProblems(t *testing.T, problems []Problem) {
+	inOrder := slices.IsSortedFunc(problems, func(a, b Problem) int {
+		return cmp.Or(strings.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+	if !inOrder && len(problems) < maxProblems {
+		t.Fatalf("not in order:\n%s", format(problems))
+	}
+	for _, problem := range problems {
+		text := problem.String()
+		if strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }) || len(text) > 2000 || problem.Expected == "" {
+			t.Fatalf("not fit for a line: %q", text)
+		}
+	}
+}
+
+// checkDefinition sees to what the rest of the program builds on.
+func checkDefinition(t *testing.T, definition *Definition) {
+	for _, pool := range definition.Pools {
+		if pool.Name == "" || pool.TTL == 0 || pool.Answers == 0 || pool.Health.Kind == "" || len(pool.Members) == 0 ||
+			pool.Policy.MaxShare <= 0 || pool.Policy.MaxShare > 1 || pool.Policy.MinCandidates < 1 ||
+			pool.Health.Interval < minInterval || pool.Health.Timeout > pool.Health.Interval || pool.NamePosition.Line == 0 {
+			t.Fatalf("pool %+v", pool)
+		}
+		for _, member := range pool.Members {
+			if member.ID == "" || len(member.Addresses) == 0 || member.Weight > MaxWeight || member.Position.Line == 0 {
+				t.Fatalf("member %+v", member)
+			}
+		}
+	}
+	for _, redirect := range definition.Redirects {
+		if redirect.Host == "" || redirect.List == nil || redirect.Health.Kind == "" ||
+			!strings.HasPrefix(redirect.StripPrefix, "/") || !strings.HasSuffix(redirect.StripPrefix, "/") {
+			t.Fatalf("redirect host %+v", redirect)
+		}
+	}
+	for _, list := range definition.MirrorLists {
+		for _, mirror := range list.Mirrors {
+			if !strings.HasPrefix(mirror.URLPrefix, "http") || !strings.HasSuffix(mirror.URLPrefix, "/") || mirror.Weight > MaxWeight {
+				t.Fatalf("mirror %+v", mirror)
+			}
+		}
+	}
+}
