@@ -161,34 +161,19 @@ func (c *Chooser) explainShares(d *decision, choice *Choice) []Candidacy {
 	for _, share := range choice.Shares {
 		all += float64(c.candidates[share.Index].Weight)
 	}
-	cut := choice.cut(c.candidates)
 	candidacies := make([]Candidacy, len(choice.Shares))
 	for k, share := range choice.Shares {
 		candidate := &c.candidates[share.Index]
+		proportion := float64(candidate.Weight) / all
 		candidacies[k] = Candidacy{
 			ID: candidate.ID, Weight: candidate.Weight, Up: candidate.Up, Health: candidate.Health,
 			Tier:       d.fates[share.Index].tier.String(),
-			Proportion: float64(candidate.Weight) / all,
+			Proportion: proportion,
 			Share:      share.Share,
-			Capped:     cut(k),
+			Capped:     share.Share < proportion*(1-capMargin),
 		}
 	}
 	return candidacies
-}
-
-// cut gives a function that reports whether the cap took something from the
-// candidate at a position: whether its part of the tickets is below that of
-// the weights.
-func (c *Choice) cut(candidates []Candidate) func(int) bool {
-	var weights uint64
-	for _, share := range c.Shares {
-		weights += uint64(candidates[share.Index].Weight)
-	}
-	return func(k int) bool {
-		start, end := c.ticketsOf(k)
-		weight := uint64(candidates[c.Shares[k].Index].Weight)
-		return productAbove(weight, c.ends[len(c.ends)-1], end-start, weights)
-	}
 }
 
 func (c *Chooser) explainLeftOut(d *decision) []LeftOut {
