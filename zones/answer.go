@@ -23,12 +23,8 @@ const maxAliases = 8
 // name asked for carry it as it was asked.
 func (t *Table) Answer(q Question, random Random) Answer {
 	l := lookup{table: t, question: q, random: random, name: q.Name, key: canonical(q.Name)}
-	l.zone, _ = deepest(t.zones, l.key)
-	if l.zone == nil {
+	if l.zone = t.zoneFor(l.key, q.Type); l.zone == nil {
 		return Answer{Rcode: dns.RcodeRefused}
-	}
-	if q.Type == dns.TypeDS {
-		l.zone = t.delegating(l.zone, l.key)
 	}
 	l.answer.Authoritative = true
 	for l.step() {
@@ -38,17 +34,19 @@ func (t *Table) Answer(q Question, random Random) Answer {
 		if l.aliases == maxAliases || l.looped() {
 			break
 		}
-		if l.zone, _ = deepest(t.zones, l.key); l.zone == nil {
+		if l.zone = t.zoneFor(l.key, q.Type); l.zone == nil {
 			break // the rest is for others to answer
 		}
 	}
 	return l.answer
 }
 
-// delegating gives the zone that answers for DS at a name: the one above its
-// apex, if that is served too and delegates it (RFC 4035, section 3.1.4.1).
-func (t *Table) delegating(zone *servedZone, key string) *servedZone {
-	if key != zone.Apex || zone.parent == nil {
+// zoneFor gives the deepest zone that a name lies in, or nil. For DS that is the
+// one above the name, if it is served too and delegates the name (RFC 4035,
+// section 3.1.4.1).
+func (t *Table) zoneFor(key string, kind uint16) *servedZone {
+	zone, found := deepest(t.zones, key)
+	if !found || kind != dns.TypeDS || key != zone.Apex || zone.parent == nil {
 		return zone
 	}
 	if node, exact := zone.parent.find(key); exact && node.Delegation {

@@ -29,7 +29,7 @@ func (p *parser) settle(d *draft) {
 		}
 	}
 	d.records = nil
-	if !d.broken && soa != nil && d.owners[d.apex].set(dns.TypeNS) == nil {
+	if !d.broken && !d.refused[dns.TypeNS] && soa != nil && d.owners[d.apex].set(dns.TypeNS) == nil {
 		p.report(d, soa.line, pool.Error, "zone "+d.apex, "no NS record at the apex", "at least one")
 	}
 	for _, name := range d.sortedOwners() {
@@ -54,8 +54,8 @@ func (p *parser) findApex(d *draft) *record {
 	switch {
 	case soa != nil:
 		d.apex = soa.name
-	case d.broken:
-	case len(d.records) == 0:
+	case d.broken, d.refused[dns.TypeSOA]:
+	case d.empty:
 		p.report(d, 0, pool.Error, "zone "+d.apex, "no records", "an SOA record, NS records, and what the zone is for")
 	default:
 		p.report(d, 0, pool.Error, "zone "+d.apex, "no SOA record", "one, at the zone's apex")

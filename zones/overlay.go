@@ -27,7 +27,7 @@ func (p *parser) layOver() {
 	for _, apex := range apexes {
 		d := p.drafts[apex]
 		p.linkParent(d)
-		if !d.broken {
+		if !d.broken && !d.refused[dns.TypeA] && !d.refused[dns.TypeAAAA] {
 			p.checkTargets(d)
 		}
 	}

@@ -59,7 +59,11 @@ type draft struct {
 	apex    string
 	records []record // in file order
 	owners  map[string]*owner
+	empty   bool // there is no record, not even one that was refused
 	broken  bool // by a syntax error: what is missing may stand further down
+	// refused are the types of which records were refused by themselves: they
+	// are not said to be missing.
+	refused map[uint16]bool
 	pools   map[string]int
 	zone    *Zone
 }
@@ -88,7 +92,10 @@ type record struct {
 	line int
 }
 
-func (r record) String() string { return r.name + " " + dns.Type(r.kind).String() }
+// String gives name and type.
+func (r record) String() string {
+	return strings.TrimSpace(r.name + " " + dns.Type(r.kind).String())
+}
 
 func (o *owner) set(kind uint16) *draftSet {
 	if o == nil {
@@ -122,10 +129,12 @@ func (p *parser) warn(d *draft, r record, found, expected string) {
 // be.
 func (p *parser) read(file pool.ZoneFile) *draft {
 	d := &draft{
-		file:   file.Path,
-		origin: strings.TrimSuffix(path.Base(file.Path), ".zone"),
-		owners: map[string]*owner{},
-		pools:  map[string]int{},
+		file:    file.Path,
+		origin:  strings.TrimSuffix(path.Base(file.Path), ".zone"),
+		empty:   true,
+		refused: map[uint16]bool{},
+		owners:  map[string]*owner{},
+		pools:   map[string]int{},
 	}
 	if _, ok := dns.IsDomainName(d.origin); !ok || d.origin == "" {
 		p.unreadable = true
@@ -149,6 +158,7 @@ func (p *parser) parseRecords(d *draft, data []byte) {
 		}
 	}()
 	zp := dns.NewZoneParser(reader, d.origin, "")
+	zp.SetDefaultTTL(noTTL)
 	for rr, ok := zp.Next(); ok; rr, ok = zp.Next() {
 		line := reader.recordLine()
 		if p.records++; p.records > maxRecords {
@@ -156,6 +166,9 @@ func (p *parser) parseRecords(d *draft, data []byte) {
 			p.report(d, line, pool.Error, "zone files", "more records than that here",
 				fmt.Sprintf("at most %d in all files, those of $GENERATE included", maxRecords))
 			return
+		}
+		if ttl, generated := reader.generatedTTL(); generated {
+			rr.Header().Ttl = ttl
 		}
 		p.take(d, rr, line)
 	}
@@ -165,33 +178,48 @@ func (p *parser) parseRecords(d *draft, data []byte) {
 	}
 }
 
+// noTTL stands for a TTL that is not stated. Left alone, the parser makes a 0
+// of it.
+const noTTL = 1<<32 - 1
+
 // take checks a record by itself and adds it to the draft.
 func (p *parser) take(d *draft, rr dns.RR, line int) {
+	d.empty = false
 	header := rr.Header()
-	r := record{name: canonical(header.Name), kind: header.Rrtype, line: line}
-	if header.Name == "" {
-		p.report(d, line, pool.Error, dns.Type(r.kind).String(), "a record without owner name",
-			"a name at the beginning of the file's first record")
-		return
+	r := record{kind: header.Rrtype, line: line}
+	if header.Name != "" {
+		r.name = canonical(header.Name)
 	}
-	if header.Class != dns.ClassINET {
-		p.refuse(d, r, "class "+dns.Class(header.Class).String(), "class IN")
-		return
-	}
-	if isMeta(r.kind) {
-		p.refuse(d, r, "a type that only questions and messages have", "a type of records")
-		return
-	}
-	if err := r.normalise(rr); err != nil {
-		p.refuse(d, r, "data that cannot be sent ("+err.Error()+")", "data of this type")
-		return
-	}
-	const maxTTL = 1<<31 - 1 // RFC 2181, section 8
-	if header.Ttl > maxTTL {
-		p.refuse(d, r, fmt.Sprintf("TTL %d", header.Ttl), fmt.Sprintf("at most %d seconds", maxTTL))
+	found, expected := r.check(rr)
+	if found != "" {
+		d.refused[r.kind] = true
+		p.refuse(d, r, found, expected)
 		return
 	}
 	d.records = append(d.records, r)
+}
+
+// check says what is wrong with a record by itself, and takes it over if that
+// is nothing.
+func (r *record) check(rr dns.RR) (found, expected string) {
+	const maxTTL = 1<<31 - 1 // RFC 2181, section 8
+	header := rr.Header()
+	switch {
+	case r.name == "":
+		return "no owner name", "a name at the beginning of the file's first record"
+	case header.Class != dns.ClassINET:
+		return "class " + dns.Class(header.Class).String(), "class IN"
+	case isMeta(r.kind):
+		return "a type that only questions and messages have", "a type of records"
+	case header.Ttl == noTTL:
+		return "no TTL", "a TTL, or $TTL before the first record"
+	case header.Ttl > maxTTL:
+		return fmt.Sprintf("TTL %d", header.Ttl), fmt.Sprintf("at most %d seconds", maxTTL)
+	}
+	if err := r.normalise(rr); err != nil {
+		return "data that cannot be sent (" + err.Error() + ")", "data of this type"
+	}
+	return "", ""
 }
 
 // normalise packs and unpacks the record: names come out in one form, and what
@@ -245,9 +273,9 @@ func syntaxProblem(file string, err error) pool.Problem {
 	case strings.HasPrefix(reason, "$INCLUDE"):
 		problem.Found = "$INCLUDE " + token
 		problem.Expected = "the records themselves: a zone is one file"
-	case strings.HasPrefix(reason, "missing TTL"):
-		problem.Found = "no TTL"
-		problem.Expected = "a TTL, or $TTL before the first record"
+	case reason == "not a TTL":
+		problem.Found = token
+		problem.Expected = "a TTL, class or type"
 	}
 	return problem
 }

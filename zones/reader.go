@@ -1,6 +1,12 @@
 package zones
 
-import "io"
+import (
+	"bytes"
+	"io"
+	"strings"
+
+	"github.com/miekg/dns"
+)
 
 // lineReader gives a zone file to the parser byte by byte. The parser asks for
 // no byte beyond a record's last line before it gives the record, and it gives
@@ -13,6 +19,9 @@ type lineReader struct {
 	line     int // of the byte at recordAt, from 1
 	start    int // the line on which the last record starts
 	ended    bool
+	// The parser gives 3600 as TTL to what $GENERATE makes without one.
+	ttl       string // of the last $TTL
+	generated bool   // the last record comes from $GENERATE without a TTL
 }
 
 func newLineReader(data []byte) *lineReader {
@@ -60,8 +69,8 @@ func (r *lineReader) recordLine() int {
 				break
 			}
 		}
-		if !found && startsRecord(line) {
-			r.start, found = r.line, true
+		if !found {
+			found = r.look(line)
 		}
 		if line[len(line)-1] == '\n' {
 			r.line++
@@ -71,19 +80,56 @@ func (r *lineReader) recordLine() int {
 	return r.start
 }
 
-// startsRecord reports whether a line is more than blank, comment or directive;
-// $GENERATE counts as a record.
-func startsRecord(line []byte) bool {
-	for i, c := range line {
-		switch c {
-		case ' ', '\t', '\r', '\n':
-			continue
-		case ';':
+// look reads the beginning of a line, and reports whether a record starts in
+// it: whether it is more than blank, comment or directive. $GENERATE counts as
+// a record.
+func (r *lineReader) look(line []byte) bool {
+	if line, _, _ = bytes.Cut(line, []byte(";")); len(bytes.TrimSpace(line)) == 0 {
+		return false
+	}
+	generated := false
+	if line[0] == '$' {
+		fields := strings.Fields(string(line))
+		switch strings.ToUpper(fields[0]) {
+		case "$TTL":
+			if len(fields) > 1 {
+				r.ttl = fields[1]
+			}
 			return false
-		case '$':
-			return i > 0 || len(line) > 1 && (line[1] == 'G' || line[1] == 'g')
+		case "$GENERATE":
+			generated = !statesTTL(fields)
+		default:
+			return false
 		}
-		return true
+	}
+	r.start, r.generated = r.line, generated
+	return true
+}
+
+// statesTTL reports whether there is a TTL between the owner and the type of
+// "$GENERATE range owner [ttl] [class] type data".
+func statesTTL(fields []string) bool {
+	for _, field := range fields[min(3, len(fields)):] {
+		field = strings.ToUpper(field)
+		if _, isType := dns.StringToType[field]; isType || strings.HasPrefix(field, "TYPE") {
+			return false
+		}
+		if _, isClass := dns.StringToClass[field]; !isClass && !strings.HasPrefix(field, "CLASS") {
+			return true
+		}
 	}
 	return false
+}
+
+// generatedTTL gives the TTL for the last record, if it comes from $GENERATE
+// and states none: that of the last $TTL, or noTTL.
+func (r *lineReader) generatedTTL() (ttl uint32, generated bool) {
+	if !r.generated {
+		return 0, false
+	}
+	rr, err := dns.NewRR("$TTL " + r.ttl + "\n. NS .\n")
+	if r.ttl == "" || err != nil || rr == nil {
+		return noTTL, true
+	}
+	return rr.Header().Ttl, true
 }

@@ -1,0 +1,100 @@
+package zones
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/miekg/dns"
+
+	"mirrorpool/pool"
+)
+
+// TestAnswers holds the answers of every archive answers-*.txtar.
+func TestAnswers(t *testing.T) {
+	questions := 0
+	for _, a := range readArchives(t, "answers-*.txtar") {
+		t.Run(a.path, func(t *testing.T) {
+			table := a.table(t)
+			var out strings.Builder
+			for _, fields := range a.lines("questions") {
+				questions++
+				q := parseQuestion(t, fields)
+				answer := table.Answer(q, rand.NewPCG(1, 2))
+				fmt.Fprintf(&out, "\n%s\n%s", strings.Join(fields, " "), answerText(answer))
+			}
+			a.compare(t, "answers", out.String())
+		})
+	}
+	if questions < 100 {
+		t.Errorf("%d questions were asked: archives are missing", questions)
+	}
+}
+
+// TestProblems holds what Parse says of every archive problems-*.txtar.
+func TestProblems(t *testing.T) {
+	for _, a := range readArchives(t, "problems-*.txtar") {
+		t.Run(a.path, func(t *testing.T) {
+			definition, problems := pool.Parse(a.repository())
+			if definition == nil {
+				t.Fatalf("the repository is no good before its zones are looked at: %v", problems)
+			}
+			static, problems := Parse(definition)
+			if (static == nil) != pool.HasErrors(problems) {
+				t.Errorf("Static is nil: %v; problems have errors: %v", static == nil, pool.HasErrors(problems))
+			}
+			var out strings.Builder
+			for _, p := range problems {
+				fmt.Fprintln(&out, p)
+			}
+			a.compare(t, "problems", out.String())
+		})
+	}
+}
+
+func parseQuestion(t *testing.T, fields []string) Question {
+	t.Helper()
+	q := Question{Name: fields[0], Type: dns.StringToType[fields[1]]}
+	if q.Type == 0 {
+		if _, err := fmt.Sscanf(fields[1], "TYPE%d", &q.Type); err != nil {
+			t.Fatalf("no type: %q", fields)
+		}
+	}
+	if len(fields) > 2 {
+		q.Client = netip.MustParseAddr(fields[2])
+	}
+	return q
+}
+
+// answerText writes an answer. What was drawn comes sorted: the order in which
+// a seed draws is the business of the rule of choice.
+func answerText(a Answer) string {
+	var out strings.Builder
+	fmt.Fprintf(&out, "  %s", dns.RcodeToString[a.Rcode])
+	if a.Authoritative {
+		out.WriteString(" aa")
+	}
+	if a.Pool != "" {
+		members := slices.Sorted(slices.Values(a.Members))
+		fmt.Fprintf(&out, " pool=%s members=%s drawn=%d", a.Pool, strings.Join(members, ","), a.Drawn)
+	}
+	if a.PlaceDependent {
+		fmt.Fprintf(&out, " scope=%d", a.ScopeBits)
+	}
+	out.WriteString("\n")
+	section := func(name string, records []dns.RR, drawn int) {
+		var lines []string
+		for _, rr := range records {
+			lines = append(lines, fmt.Sprintf("  %s %s\n", name, strings.ReplaceAll(rr.String(), "\t", " ")))
+		}
+		slices.Sort(lines[len(lines)-drawn:])
+		out.WriteString(strings.Join(lines, ""))
+	}
+	section("answer:", a.Answer, a.Drawn)
+	section("authority:", a.Authority, 0)
+	section("additional:", a.Additional, 0)
+	return out.String()
+}
