@@ -22,10 +22,10 @@
 //     AXFR and IXFR: REFUSED; MAILA, MAILB and TKEY: NOTIMP; a question for
 //     OPT or TSIG: FORMERR, as BIND does;
 //   - CD is cleared (RFC 4035 section 3.1.6), RD is copied;
-//   - client subnet: family 0 with no address is "do not locate me", as BIND
-//     reads it (dig's +subnet=0 sends it); any other unknown family is FORMERR,
-//     as in BIND and Knot Resolver; the option comes back, with scope 0, in
-//     REFUSED too, but not where the question itself was malformed;
+//   - client subnet: family 0 without an address is "do not locate me", as BIND
+//     reads it; any other unknown family is FORMERR, as in BIND and Knot
+//     Resolver; the option comes back, with scope 0, in REFUSED too, but not
+//     where the question itself was malformed;
 //   - an answer from a pool that is too large gives fewer records, without TC:
 //     what is in it is a draw, not a whole.
 package dnsserver

@@ -88,7 +88,7 @@ func (t *tcpServer) drain(listener *net.TCPListener) {
 // many, and answers it in a goroutine.
 func (t *tcpServer) serve(socket *net.TCPConn) {
 	t.makeRoom(t.server.config.TCPConnections - 1)
-	c := &connection{socket: socket, tcp: t, reader: bufio.NewReaderSize(socket, smallQuestion)}
+	c := newConnection(t, socket)
 	t.mu.Lock()
 	c.element = t.open.PushBack(c)
 	t.mu.Unlock()
@@ -178,6 +178,10 @@ type connection struct {
 	element *list.Element // nil once it was evicted
 	quiet   bool          // no byte of the next question has come
 	idle    time.Time     // when it ends if nothing happens
+}
+
+func newConnection(t *tcpServer, socket *net.TCPConn) *connection {
+	return &connection{socket: socket, tcp: t, reader: bufio.NewReaderSize(socket, smallQuestion)}
 }
 
 // arm sets the deadlines. Where the server ends (drained is set), a question

@@ -1,0 +1,107 @@
+package dnsserver
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"testing"
+
+	"github.com/miekg/dns"
+
+	"mirrorpool/zones"
+)
+
+func newTestResponder(table Answerer) *responder {
+	config := Config{NSID: "ns1", Table: func() Answerer { return table }}.withDefaults()
+	return newResponder(&config, newMetrics())
+}
+
+func FuzzRespond(f *testing.F) {
+	for _, c := range headerCases {
+		f.Add(c.query.bytes(), false)
+	}
+	for name := range testTable() {
+		f.Add(query{name: name, qtype: dns.TypeA}.bytes(), false)
+		f.Add(query{name: name, qtype: dns.TypeA, opts: [][]byte{opt(700, 0x8000, option(8, "\x00\x01\x18\x00\x7f\x01\x02"), option(3, ""))}}.bytes(), true)
+	}
+	r := newTestResponder(testTable())
+	client := netip.MustParseAddr("127.0.0.1")
+	f.Fuzz(func(t *testing.T, packet []byte, tcp bool) {
+		over, limit := overUDP, r.config.UDPSize
+		if tcp {
+			over, limit = overTCP, maxMessage
+		}
+		before := string(packet)
+		answer := r.respond(nil, packet, client, over)
+		if string(packet) != before {
+			t.Fatal("the question was written to")
+		}
+		if len(packet) < headerSize || packet[2]&0x80 != 0 {
+			if answer != nil {
+				t.Fatalf("answered %x", packet)
+			}
+			return
+		}
+		m := parse(t, answer)
+		switch {
+		case m.Id != binary.BigEndian.Uint16(packet) || !m.Response || m.RecursionAvailable || m.AuthenticatedData || m.CheckingDisabled || m.Zero:
+			t.Fatalf("header %+v for %x", m.MsgHdr, packet)
+		case len(answer) > limit:
+			t.Fatalf("%d bytes, want at most %d", len(answer), limit)
+		case m.Rcode == dns.RcodeFormatError && len(m.Answer)+len(m.Ns) > 0:
+			t.Fatalf("records with FORMERR: %v", m)
+		}
+		if asked := parseRequest(packet); !asked.edns.present && (len(answer) > minUDPSize && !tcp || m.IsEdns0() != nil) {
+			t.Fatalf("%d bytes, OPT %v, to a question without one", len(answer), m.IsEdns0())
+		}
+	})
+}
+
+// The answer goes behind what is in the buffer, and the responder is as good as
+// new after a panic or an answer that did not fit.
+func TestRespondAppends(t *testing.T) {
+	r := newTestResponder(testTable())
+	client := netip.MustParseAddr("::1")
+	want := string(newTestResponder(testTable()).respond(nil, query{name: "www.example.test.", qtype: dns.TypeA}.bytes(), client, overUDP))
+	for _, name := range []string{"panic.example.test.", "broken.example.test.", "big.example.test.", "host.many.example.test."} {
+		r.respond(nil, query{name: name, qtype: typeTXT}.bytes(), client, overUDP)
+		got := string(r.respond([]byte("before"), query{name: "www.example.test.", qtype: dns.TypeA}.bytes(), client, overUDP))
+		if got != "before"+want {
+			t.Errorf("after %s: %x, want %x", name, got, want)
+		}
+	}
+}
+
+func BenchmarkRespond(b *testing.B) {
+	for _, c := range []struct {
+		name string
+		q    query
+	}{
+		{"pool", query{name: "pool.example.test.", qtype: dns.TypeA}},
+		{"pool-0x20", query{name: "pOol.exAmple.tesT.", qtype: dns.TypeA}},
+		{"pool-edns", query{name: "pool.example.test.", qtype: dns.TypeA, opts: [][]byte{opt(1232, 0x8000)}}},
+		{"pool-subnet", query{
+			name: "pool.example.test.", qtype: dns.TypeA,
+			opts: [][]byte{opt(1232, 0, option(8, "\x00\x01\x18\x00\x7f\x01\x02"))},
+		}},
+		{"nodata", query{name: "empty.example.test.", qtype: dns.TypeA}},
+		{"refused", query{name: "elsewhere.test.", qtype: dns.TypeAXFR}},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			table := testTable()
+			// Answers made beforehand, as a table has them.
+			for _, name := range []string{"pool.example.test.", "empty.example.test."} {
+				made := table[name](zones.Question{Name: name, Type: dns.TypeA, Client: netip.MustParseAddr("127.0.0.1")})
+				table[name] = func(zones.Question) zones.Answer { return made }
+			}
+			r := newTestResponder(table)
+			packet, client := c.q.bytes(), netip.MustParseAddr("127.0.0.1")
+			buffer := make([]byte, 0, DefaultUDPSize)
+			b.ReportAllocs()
+			for b.Loop() {
+				if r.respond(buffer, packet, client, overUDP) == nil {
+					b.Fatal("silence")
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,189 @@
+package dnsserver
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+)
+
+func framed(packet []byte) []byte {
+	return append(binary.BigEndian.AppendUint16(nil, uint16(len(packet))), packet...)
+}
+
+func TestPipelinedQuestionsAreAnsweredInOrder(t *testing.T) {
+	s := start(t, Config{})
+	c := dial(t, "tcp", s.address(true))
+	var all []byte
+	const n = 100
+	for i := range n {
+		all = append(all, framed(query{id: uint16(i), name: "txt.example.test.", qtype: typeTXT}.bytes())...)
+	}
+	if _, err := c.Write(all); err != nil {
+		t.Fatal(err)
+	}
+	for i := range n {
+		answer, err := receive(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m := parse(t, answer); m.Id != uint16(i) || len(m.Answer) != 2 {
+			t.Fatalf("answer %d: id %d with %d records", i, m.Id, len(m.Answer))
+		}
+	}
+	if got := counted(s.metrics.queries, "", "NOERROR", "tcp"); got != n {
+		t.Errorf("counted %v, want %d", got, n)
+	}
+}
+
+func TestQuestionThatComesInPieces(t *testing.T) {
+	s := start(t, Config{})
+	c := dial(t, "tcp", s.address(false))
+	for _, b := range framed(query{id: 9, name: "txt.example.test.", qtype: typeTXT}.bytes()) {
+		if _, err := c.Write([]byte{b}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	answer, err := receive(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m := parse(t, answer); m.Id != 9 {
+		t.Errorf("id %d, want 9", m.Id)
+	}
+}
+
+// The largest question that can be framed is read whole, and answered.
+func TestLargestQuestion(t *testing.T) {
+	s := start(t, Config{})
+	q := query{id: 5, name: "txt.example.test.", qtype: typeTXT}
+	q.opts = [][]byte{opt(1232, 0, option(65001, string(make([]byte, maxMessage-len(q.bytes())-optFixed-4))))}
+	packet := q.bytes()
+	if len(packet) != maxMessage {
+		t.Fatalf("the question has %d bytes", len(packet))
+	}
+	if m := parse(t, ask(t, dial(t, "tcp", s.address(false)), packet)); m.Id != 5 || m.Rcode != 0 || len(m.Answer) != 2 {
+		t.Errorf("got %v", m)
+	}
+}
+
+// A length alone makes nobody hold the room for it.
+func TestRoomGrowsWithWhatArrives(t *testing.T) {
+	here, there := tcpPair(t)
+	s := &Server{config: Config{}.withDefaults(), metrics: newMetrics()}
+	c := newConnection(newTCPServer(s), there)
+	if _, err := here.Write(append([]byte{0xFF, 0xFF}, make([]byte, 600)...)); err != nil {
+		t.Fatal(err)
+	}
+	here.CloseWrite()
+	if _, err := c.read(); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Fatalf("reading: %v, want an unexpected end", err)
+	}
+	if got := cap(c.question); got > 4096 {
+		t.Errorf("holds %d bytes for 600 that came", got)
+	}
+}
+
+func tcpPair(t *testing.T) (here, there *net.TCPConn) {
+	t.Helper()
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	a, err := net.Dial("tcp4", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { a.Close(); b.Close() })
+	return a.(*net.TCPConn), b.(*net.TCPConn)
+}
+
+func TestIdleConnectionsEnd(t *testing.T) {
+	s := start(t, Config{TCPIdle: 50 * time.Millisecond})
+	for _, begun := range []string{"", "\x00", "\x00\x40abc"} {
+		c := dial(t, "tcp", s.address(false))
+		if _, err := io.WriteString(c, begun); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) && !isReset(err) {
+			t.Errorf("after %q: %v, want the end", begun, err)
+		}
+	}
+}
+
+func isReset(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && !op.Timeout()
+}
+
+func TestTheQuietestMakesRoom(t *testing.T) {
+	s := start(t, Config{TCPConnections: 3})
+	q := query{name: "txt.example.test.", qtype: typeTXT}.bytes()
+	var all []net.Conn
+	for range 3 {
+		c := dial(t, "tcp", s.address(false))
+		ask(t, c, q)
+		all = append(all, c)
+	}
+	ask(t, all[0], q) // now the second is the one that was quiet the longest
+	late := dial(t, "tcp", s.address(true))
+	ask(t, late, q)
+	if _, err := receive(all[1]); err == nil {
+		t.Error("the quietest connection is still open")
+	}
+	for _, c := range []net.Conn{all[0], all[2], late} {
+		ask(t, c, q)
+	}
+	if got := testutil.ToFloat64(s.metrics.evicted); got != 1 {
+		t.Errorf("evicted = %v, want 1", got)
+	}
+}
+
+func TestConnectionsAreCountedWhileOpen(t *testing.T) {
+	s := start(t, Config{})
+	c := dial(t, "tcp", s.address(false))
+	ask(t, c, query{name: "txt.example.test.", qtype: typeTXT}.bytes())
+	if got := testutil.ToFloat64(s.metrics.connections); got != 1 {
+		t.Errorf("connections = %v, want 1", got)
+	}
+	c.(*net.TCPConn).CloseWrite()
+	if _, err := receive(c); !errors.Is(err, io.EOF) {
+		t.Fatalf("got %v, want the end", err)
+	}
+	eventually(t, "no connection is counted", func() bool { return testutil.ToFloat64(s.metrics.connections) == 0 })
+}
+
+// eventually waits for what another goroutine is about to do.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !holds(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("not so after %v: %s", patience, what)
+		}
+	}
+}
+
+// A client that asks and does not read holds up nobody for longer than the
+// idle time.
+func TestClientThatDoesNotRead(t *testing.T) {
+	s := start(t, Config{TCPIdle: 100 * time.Millisecond})
+	c := dial(t, "tcp", s.address(false))
+	q := framed(query{name: "vast.example.test.", qtype: dns.TypeTXT}.bytes())
+	big := framed(query{name: "big.example.test.", qtype: dns.TypeTXT}.bytes())
+	for range 100_000 {
+		if _, err := c.Write(append(q, big...)); err != nil {
+			return // the server has had enough
+		}
+	}
+	t.Error("the connection is still open")
+}
