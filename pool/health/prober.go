@@ -188,7 +188,7 @@ func (p *Prober) SetTargets(assignments []Assignment) {
 	var entries []*entry
 	kept := make(map[*entry]bool)
 	for _, a := range merge(assignments) {
-		if a.Target.Probe.Kind == pool.CheckNone {
+		if unchecked(a.Target.Probe) {
 			continue
 		}
 		schedule := usable(a.Schedule)

@@ -74,19 +74,17 @@ func NewReport(states map[Target]State) *Report {
 }
 
 // State gives a target's state; the zero State (Unknown) for one that the
-// report does not hold. Targets with pool.CheckNone are always up.
+// report does not hold. Targets without a check are always up.
 func (r *Report) State(t Target) State {
-	if t.Probe.Kind == pool.CheckNone {
+	if r != nil {
+		if i, ok := r.index[t]; ok && t.Probe.Kind != pool.CheckNone {
+			return r.states[i]
+		}
+	}
+	if unchecked(t.Probe) {
 		return State{Verdict: Up, Reason: "not checked", Address: t.Address}
 	}
-	if r == nil {
-		return State{}
-	}
-	i, ok := r.index[t]
-	if !ok {
-		return State{}
-	}
-	return r.states[i]
+	return State{}
 }
 
 // Len is how many targets the report holds.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"math"
 	"math/rand/v2"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -246,8 +245,7 @@ func (p *Prober) record(e *entry, result Result, took time.Duration) {
 	if before.Verdict == Unknown {
 		close(e.known)
 	}
-	moved := before.Address != e.state.Address && before.Address != (netip.Addr{})
-	if before.Verdict != e.state.Verdict || moved {
+	if before.Verdict != e.state.Verdict || before.Address != e.state.Address {
 		signal(p.changed)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"mirrorpool/pool"
@@ -319,7 +320,7 @@ func TestVerdictsChange(t *testing.T) {
 func TestAddressChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFarm()
-		mirror := Target{URL: "http://m.test/"}
+		mirror := Target{Probe: pool.Probe{Kind: pool.CheckHTTP}, URL: "http://m.test/"}
 		f.address[mirror] = addr("127.0.0.1")
 		p, end := begin(t, Config{}, f, []Assignment{{mirror, everyHalfMinute}})
 		defer end()
@@ -430,6 +431,19 @@ func TestRunEnds(t *testing.T) {
 		if n := testutil.ToFloat64(p.metrics.total.WithLabelValues("success")); n != 10 {
 			t.Errorf("%v successes counted", n)
 		}
+		registry := prometheus.NewPedanticRegistry()
+		registry.MustRegister(p.Collectors()...)
+		if problems, err := testutil.GatherAndLint(registry); err != nil || len(problems) > 0 {
+			t.Errorf("metrics: %v %v", problems, err)
+		}
+		want := `
+			# HELP mirrorpool_probes_total Health probes that have ended, by result.
+			# TYPE mirrorpool_probes_total counter
+			mirrorpool_probes_total{result="success"} 10
+		`
+		if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "mirrorpool_probes_total"); err != nil {
+			t.Error(err)
+		}
 		if n := testutil.CollectAndCount(p.metrics.duration); n != 1 {
 			t.Errorf("%v durations", n)
 		}
@@ -470,7 +484,7 @@ func TestWaitKnown(t *testing.T) {
 		if err := p.WaitKnown(t.Context()); err != nil {
 			t.Errorf("without targets: %v", err)
 		}
-		p.SetTargets(append(assign(3, everyHalfMinute), Assignment{Target: Target{Probe: pool.Probe{Kind: pool.CheckNone}}}))
+		p.SetTargets(append(assign(3, everyHalfMinute), Assignment{Target: Target{Probe: pool.Probe{Kind: pool.CheckNone}}}, Assignment{}))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		err := p.WaitKnown(ctx)
@@ -611,8 +625,5 @@ func TestTogether(t *testing.T) {
 		}
 		all.Wait()
 		end()
-		if f.overlap > 0 {
-			t.Logf("%d overlaps, of targets that left and came back", f.overlap)
-		}
 	})
 }

@@ -30,7 +30,7 @@ func MirrorTarget(r *pool.Redirect, m *pool.Mirror) Target {
 	probe := r.Health.Probe
 	url := m.URLPrefix + strings.TrimPrefix(probe.Path, "/")
 	probe.Host, probe.Port, probe.Path = "", 0, ""
-	if probe.Kind != pool.CheckNone {
+	if !unchecked(probe) {
 		probe.Kind = pool.CheckHTTP
 		if len(url) > 6 && strings.EqualFold(url[:6], "https:") {
 			probe.Kind = pool.CheckHTTPS
@@ -39,6 +39,9 @@ func MirrorTarget(r *pool.Redirect, m *pool.Mirror) Target {
 	return Target{Probe: probe, URL: url}
 }
 
+// unchecked reports whether nothing is asked: CheckNone, or the zero Probe.
+func unchecked(p pool.Probe) bool { return p.Kind == pool.CheckNone || p.Kind == "" }
+
 // String names the target for people: the URL that is fetched,
 // "http://127.0.0.1:80/project/trace", or "tcp://127.0.0.1:80". Targets that
 // differ in other things asked of them may have the same name.
@@ -46,7 +49,7 @@ func (t Target) String() string {
 	if t.URL != "" {
 		return t.URL
 	}
-	if t.Probe.Kind == pool.CheckNone {
+	if unchecked(t.Probe) {
 		return t.Address.String()
 	}
 	port := strconv.Itoa(int(t.Probe.Port))
@@ -74,7 +77,7 @@ func Targets(def *pool.Definition) []Assignment {
 	}
 	var all []Assignment
 	for _, p := range def.Pools {
-		if p.Health.Kind == pool.CheckNone {
+		if unchecked(p.Health.Probe) {
 			continue
 		}
 		for _, m := range p.Members {
@@ -87,7 +90,7 @@ func Targets(def *pool.Definition) []Assignment {
 		}
 	}
 	for _, r := range def.Redirects {
-		if r.Health.Kind == pool.CheckNone || r.List == nil {
+		if unchecked(r.Health.Probe) || r.List == nil {
 			continue
 		}
 		for _, m := range r.List.Mirrors {

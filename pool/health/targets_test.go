@@ -107,9 +107,13 @@ func TestReport(t *testing.T) {
 		if s := r.State(none); s.Verdict != Up || s.Address != none.Address {
 			t.Errorf("unchecked target: %+v", s)
 		}
-		if s := r.State(Target{URL: "http://x.test/"}); s != (State{}) || s.Verdict.String() != "unknown" {
+		if s := r.State(Target{Probe: pool.Probe{Kind: pool.CheckHTTP}, URL: "http://x.test/"}); s != (State{}) || s.Verdict.String() != "unknown" {
 			t.Errorf("unknown target: %+v", s)
 		}
+	}
+	held := NewReport(map[Target]State{none: {Verdict: Down}})
+	if s := held.State(none); s.Verdict != Up {
+		t.Errorf("unchecked target that the report holds: %+v", s)
 	}
 	var nobody *Report
 	for range nobody.All() {
