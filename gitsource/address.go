@@ -144,6 +144,9 @@ func parseSCP(raw string) (address, error) {
 	}
 	a.host = strings.ToLower(strings.Trim(rest[:separator], "[]"))
 	a.path = homeRelative(rest[separator+1:])
+	if strings.HasPrefix(a.path, ":") {
+		return address{}, fmt.Errorf("%q names a remote helper of Git's, which are not used: %s", raw, forms)
+	}
 	return a, a.check()
 }
 

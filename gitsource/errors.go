@@ -1,11 +1,9 @@
 package gitsource
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf8"
 )
@@ -51,19 +49,6 @@ func tooLarge(format string, arguments ...any) error {
 type unusableError struct{ error }
 
 func (e unusableError) Unwrap() error { return e.error }
-
-// explain replaces what a connection's end looks like from inside by its cause.
-func explain(ctx context.Context, m *meter, doing string, timeout time.Duration, err error) error {
-	switch {
-	case m.over.Load():
-		return tooLarge("%s: the remote sent more than %s, the limit of one look", doing, byteCount(m.limit))
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return worded(fmt.Sprintf("%s: no end within %s: the remote is silent or slow", doing, timeout), context.DeadlineExceeded, err)
-	case ctx.Err() != nil:
-		return fmt.Errorf("%s: %w", doing, ctx.Err())
-	}
-	return fmt.Errorf("%s: %w", doing, err)
-}
 
 // byteCount writes a number of bytes for people.
 func byteCount(n int64) string {

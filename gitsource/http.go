@@ -10,6 +10,7 @@ import (
 	"net/http"
 
 	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/format/pktline"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
@@ -93,8 +94,8 @@ func (s *httpSession) word(err error) error {
 	switch {
 	case errors.As(err, &untrusted):
 		return fmt.Errorf("the certificate of %s is not trusted: %w", host, untrusted.Err)
-	case errors.As(err, &record):
-		return fmt.Errorf("%s does not speak TLS there: %w", host, err)
+	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
+		return worded(host+" does not speak TLS there: is it http://?", err)
 	case errors.Is(err, transport.ErrAuthenticationRequired):
 		return worded(host+" wants a user and a password, or other ones (status 401): write them into the URL as https://user:password@host/path, or use ssh", ErrAuthentication, err)
 	case errors.Is(err, transport.ErrAuthorizationFailed):
@@ -103,7 +104,7 @@ func (s *httpSession) word(err error) error {
 		return worded(fmt.Sprintf("there is no Git repository at %s on %s (status 404)", s.remote.address.path, host), err)
 	case errors.As(err, &status):
 		return fmt.Errorf("%s answered with status %d: %s", host, status.StatusCode(), tidy(status.Reason, 200))
-	case errors.Is(err, packp.ErrEmptyInput), errors.As(err, &odd):
+	case errors.Is(err, packp.ErrEmptyInput), errors.Is(err, pktline.ErrInvalidPktLen), errors.As(err, &odd):
 		return notGit(s.remote.address.path, fmt.Errorf("%w (is it served by git http-backend or the like?)", err))
 	}
 	return shortened{err}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
@@ -56,7 +57,7 @@ func newRemote(config Config) (*remote, error) {
 
 func (r *remote) look(ctx context.Context, known func(string) bool) (string, *content, error) {
 	m := newMeter(r.config.MaxBytes)
-	fail := func(doing string, err error) error { return explain(ctx, m, doing, r.config.Timeout, err) }
+	fail := func(doing string, err error) error { return r.explain(ctx, m, doing, err) }
 
 	s, err := r.open(ctx, m)
 	if err != nil {
@@ -97,6 +98,26 @@ func (r *remote) look(ctx context.Context, known func(string) bool) (string, *co
 		return commit, nil, unusableError{fmt.Errorf("reading commit %s: %w", commit, err)}
 	}
 	return commit, found, nil
+}
+
+// explain replaces what the end of a connection looks like from inside by what
+// made it end.
+func (r *remote) explain(ctx context.Context, m *meter, doing string, err error) error {
+	if m.over.Load() {
+		return tooLarge("%s: the remote sent more than %s, the limit of one look", doing, byteCount(m.limit))
+	}
+	// Connections may notice the deadline before the context does.
+	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
+		who := "the remote is"
+		if r.dialer.proxy != nil {
+			who = "the remote or the proxy " + r.dialer.proxy.Host + " is"
+		}
+		return worded(fmt.Sprintf("%s: no end within %s: %s silent or slow", doing, r.config.Timeout, who), context.DeadlineExceeded, err)
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("%s: %w", doing, ctx.Err())
+	}
+	return fmt.Errorf("%s: %w", doing, err)
 }
 
 func (r *remote) open(ctx context.Context, m *meter) (session, error) {
