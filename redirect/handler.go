@@ -188,10 +188,11 @@ func setPlain(header http.Header) {
 	header.Set("X-Content-Type-Options", "nosniff")
 }
 
-// hostName cuts the port and the final dot off a Host header.
+// hostName cuts the port off a Host header. Case and the final dot do not
+// matter to the table.
 func hostName(host string) string {
 	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
+		return name
 	}
-	return strings.TrimSuffix(host, ".")
+	return host
 }
