@@ -47,6 +47,7 @@ type compiler struct {
 	current     *commitContent
 	serials     map[string]zones.Serial
 	serialsKept bool // they are on disk
+	transitions transitions
 }
 
 // coalesce is how long the loop waits after a change of health, so that what
@@ -132,6 +133,7 @@ func (c *compiler) compile(commit *commitContent) error {
 	c.keepSerials(table.Serials())
 	c.table.Store(table)
 	c.stages.succeed(stageCompile)
+	c.transitions.observe(table)
 	c.logger.Debug().Str("commit", commit.revision.Commit).Dur("took", c.now().Sub(start)).Msg("serving a new table")
 	return nil
 }

@@ -1,29 +1,42 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/netip"
 	"net/url"
+	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"mirrorpool/pool"
+	"mirrorpool/pool/geo"
+	"mirrorpool/pool/health"
 	"mirrorpool/pool/selection"
+	"mirrorpool/zones"
 )
 
 func explainCommand() *cobra.Command {
 	command := &cobra.Command{
-		Use:   "explain --client ADDRESS [--pool NAME | --host NAME]",
+		Use:   "explain --client ADDRESS [--pool NAME | --host NAME] [--dir DIR]",
 		Short: "Say who would be given to a client, and why",
 		Long: `explain asks the running server, through the admin address, to apply the rule
 of choice to one client: its place, the tiers of nearness, everyone left out with
 the reason, and every candidate's share. The address is neither logged nor kept.
 
-Without --pool and --host it explains the only pool there is.`,
+Without --pool and --host it explains the only pool there is.
+
+With --dir it asks no server: it reads a working tree, takes every mirror for
+up, and tells what a push would do. Geo data is then the embedded country data,
+or what the file named by --config says.`,
 		Example: `  mirrorpool explain --client 192.0.2.7
-  mirrorpool explain --client 2001:db8::7 --host download.example.org --https`,
+  mirrorpool explain --client 2001:db8::7 --host download.example.org --https
+  mirrorpool explain --client 192.0.2.7 --dir .`,
 	}
 	path := configFlag(command)
 	flags := command.Flags()
@@ -32,26 +45,23 @@ Without --pool and --host it explains the only pool there is.`,
 	host := flags.String("host", "", "a redirect host's `NAME`")
 	family := flags.String("family", "", "4 for A, 6 for AAAA records (default: the family of the client's address)")
 	secure := flags.Bool("https", false, "the client came to the redirect host by https")
+	directory := flags.String("dir", "", "explain the working tree in `DIR` instead of what the server serves")
 	asJSON := flags.Bool("json", false, "print JSON")
 	command.RunE = func(command *cobra.Command, _ []string) error {
-		if *poolName != "" && *host != "" {
-			return usageError{errors.New("explain: name either a --pool or a --host, not both")}
-		}
-		if _, err := netip.ParseAddr(*address); err != nil {
+		asked := explainQuestion{pool: *poolName, host: *host, family: *family, secure: *secure}
+		var err error
+		if asked.client, err = netip.ParseAddr(*address); err != nil {
 			return usageError{fmt.Errorf("--client: found %q, expected an IPv4 or IPv6 address", *address)}
 		}
-		client, err := newClient(*path)
-		if err != nil {
-			return err
+		if asked.pool != "" && asked.host != "" {
+			return usageError{errors.New("explain: name either a --pool or a --host, not both")}
 		}
-		query := url.Values{"client": {*address}}
-		set(query, "pool", *poolName)
-		set(query, "host", *host)
-		set(query, "family", *family)
-		if *secure {
-			query.Set("scheme", "https")
+		var body []byte
+		if *directory != "" {
+			body, err = asked.ofDirectory(command, *directory, *path)
+		} else {
+			body, err = asked.ofServer(command.Context(), *path)
 		}
-		body, err := client.do(command.Context(), http.MethodGet, "/api/v1/explain", query)
 		if err != nil {
 			return err
 		}
@@ -60,10 +70,107 @@ Without --pool and --host it explains the only pool there is.`,
 	return command
 }
 
-func set(query url.Values, key, value string) {
-	if value != "" {
-		query.Set(key, value)
+// explainQuestion is what explain is asked.
+type explainQuestion struct {
+	client     netip.Addr
+	pool, host string // at most one of them
+	family     string // "4", "6" or empty
+	secure     bool
+}
+
+// query is the question as the admin listener understands it.
+func (q explainQuestion) query() url.Values {
+	query := url.Values{"client": {q.client.String()}}
+	for key, value := range map[string]string{"pool": q.pool, "host": q.host, "family": q.family} {
+		if value != "" {
+			query.Set(key, value)
+		}
 	}
+	if q.secure {
+		query.Set("scheme", "https")
+	}
+	return query
+}
+
+func (q explainQuestion) ofServer(ctx context.Context, configPath string) ([]byte, error) {
+	client, err := newClient(configPath)
+	if err != nil {
+		return nil, err
+	}
+	return client.do(ctx, http.MethodGet, explainPath, q.query())
+}
+
+const explainPath = "/api/v1/explain"
+
+// ofDirectory asks the admin handler itself, over a table of the working tree.
+func (q explainQuestion) ofDirectory(command *cobra.Command, directory, configPath string) ([]byte, error) {
+	files := geoConfig{}.files()
+	if command.Flags().Changed("config") {
+		config, err := loadConfig(configPath)
+		if err != nil {
+			return nil, err
+		}
+		files = config.Geo.files()
+	}
+	source, err := geo.Open(files)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	table, problems, err := directoryTable(os.DirFS(directory), source.Map())
+	if err != nil {
+		return nil, err
+	}
+	if table == nil {
+		for _, problem := range problems {
+			fmt.Fprintln(command.OutOrStdout(), problem)
+		}
+		return nil, errNo
+	}
+	explanation, err := q.ofTable(table)
+	if err != nil {
+		return nil, err
+	}
+	return json.MarshalIndent(explanation, "", "  ")
+}
+
+// ofTable explains as the server's admin listener does.
+func (q explainQuestion) ofTable(table *zones.Table) (*selection.Explanation, error) {
+	if q.host != "" {
+		if explanation := table.ExplainHost(q.host, q.client, q.secure); explanation != nil {
+			return explanation, nil
+		}
+		return nil, usageError{fmt.Errorf("--host: there is no redirect host %q in pools.json", q.host)}
+	}
+	name := q.pool
+	if pools := table.Definition.Pools; name == "" && len(pools) == 1 {
+		name = pools[0].Name
+	}
+	family := 6
+	if q.family == "4" || q.family == "" && q.client.Unmap().Is4() {
+		family = 4
+	}
+	if explanation := table.ExplainPool(name, q.client, family); explanation != nil {
+		return explanation, nil
+	}
+	return nil, usageError{fmt.Errorf("--pool: there is no pool %q in pools.json", name)}
+}
+
+// directoryTable compiles a working tree as if every mirror were up. The table
+// is nil if the tree would be refused.
+func directoryTable(files fs.FS, places *geo.Map) (*zones.Table, []pool.Problem, error) {
+	content, problems := readRepository(files)
+	if content == nil {
+		return nil, problems, nil
+	}
+	states := map[health.Target]health.State{}
+	for _, assignment := range health.Targets(content.definition) {
+		states[assignment.Target] = health.State{Verdict: health.Up, Reason: "taken for up", Address: assignment.Target.Address}
+	}
+	table, err := zones.Compile(zones.Input{
+		Definition: content.definition, Static: content.static,
+		Health: health.NewReport(states), Geo: places, Now: time.Now(),
+	})
+	return table, problems, err
 }
 
 func printExplanation(command *cobra.Command, body []byte, asJSON bool) error {

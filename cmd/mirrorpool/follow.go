@@ -179,9 +179,10 @@ func union(a, b []health.Assignment) []health.Assignment {
 func (n *node) logAdopted(revision *gitsource.Revision, content *content) {
 	n.logger.Info().Str("commit", revision.Commit).Time("commit_time", revision.Time).
 		Str("content", content.summary()).Msg("serving a commit")
-	for _, warning := range content.warnings {
-		n.logger.Warn().Str("commit", revision.Commit).Str("file", warning.File).
-			Int("line", warning.Line).Int("column", warning.Column).Msg(warning.String())
+	if len(content.warnings) > 0 {
+		n.logger.Warn().Str("commit", revision.Commit).Int("warnings", len(content.warnings)).
+			Str("first", content.warnings[0].String()).
+			Msg("the commit is not quite right: `mirrorpool check` and /api/v1/state show all warnings")
 	}
 }
 

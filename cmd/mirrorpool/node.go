@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
+	programmetrics "github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/rs/zerolog"
 
 	"mirrorpool/gitsource"
@@ -134,6 +134,7 @@ func (n *node) newCompiler(config *config) (*compiler, error) {
 		geo: func() *geo.Map { return n.geo.Load().current() }, now: time.Now,
 		requests: make(chan compileRequest), geoChanged: make(chan struct{}, 1),
 		serials: serials, serialsKept: err == nil,
+		transitions: transitions{logger: n.logger},
 	}
 	addresses, err := selfAddresses(config.HTTP.Listen)
 	if err != nil {
@@ -145,7 +146,7 @@ func (n *node) newCompiler(config *config) (*compiler, error) {
 
 func (n *node) registerCollectors() error {
 	all := []prometheus.Collector{
-		n.stages.failures, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		n.stages.failures, programmetrics.NewGoCollector(), programmetrics.NewProcessCollector(programmetrics.ProcessCollectorOpts{}),
 	}
 	for _, collector := range append(all, n.prober.Collectors()...) {
 		if err := n.registry.Register(collector); err != nil {

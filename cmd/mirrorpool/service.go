@@ -11,7 +11,14 @@ import (
 // listener is a server that has bound its addresses.
 type listener interface {
 	Run(ctx context.Context) error
-	Collectors() []prometheus.Collector
+}
+
+// collectors are those of a listener that counts.
+func collectors(of listener) []prometheus.Collector {
+	if counting, counts := of.(interface{ Collectors() []prometheus.Collector }); counts {
+		return counting.Collectors()
+	}
+	return nil
 }
 
 // service runs one listener, and replaces it while the node runs. Its methods
@@ -88,14 +95,14 @@ func (s *service) stop() {
 	}
 	s.running.cancel()
 	<-s.running.done
-	for _, collector := range s.running.listener.Collectors() {
+	for _, collector := range collectors(s.running.listener) {
 		s.registry.Unregister(collector)
 	}
 	s.running = nil
 }
 
 func (s *service) register(next listener) {
-	for _, collector := range next.Collectors() {
+	for _, collector := range collectors(next) {
 		s.registry.MustRegister(collector)
 	}
 }
