@@ -1,6 +1,7 @@
 package health
 
 import (
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -68,7 +69,7 @@ func TestSaveRestore(t *testing.T) {
 			t.Errorf("restored targets are not known: %v", err)
 		}
 
-		after := NewProber(Config{Probe: f.probe})
+		after := NewProber(Config{Probe: f.probe, Random: rand.NewPCG(7, 8)})
 		after.SetTargets(variety())
 		if err := after.Restore(data); err != nil {
 			t.Fatal(err)
