@@ -76,9 +76,10 @@ type mirrorState struct {
 }
 
 // healthState is what is known of a target. Counts tells whether the rule of
-// choice takes it for up: it may do so while the state is still unknown.
+// choice takes it for up: it may do so while the state is still unknown, and
+// never does for weight 0, which is not probed.
 type healthState struct {
-	State             string     `json:"state"` // up, down, unknown; disabled: weight 0, not probed
+	State             string     `json:"state"` // up, down or unknown
 	Counts            bool       `json:"counts_as_up"`
 	Since             moment     `json:"since"`
 	Checked           moment     `json:"checked"`
@@ -101,22 +102,26 @@ type placeState struct {
 
 func (s *state) describeTable(table *zones.Table) {
 	s.Commit, s.CommitTime = table.Commit, moment(table.CommitTime)
+	checks := make(map[string]pool.CheckKind) // by name of the pool
+	for _, p := range table.Definition.Pools {
+		checks[p.Name] = p.Health.Kind
+	}
 	for _, p := range table.Pools() {
-		s.Pools = append(s.Pools, describePool(p))
+		s.Pools = append(s.Pools, describePool(p, checks[p.Name]))
 	}
 	for _, host := range table.Hosts() {
-		s.Redirects = append(s.Redirects, describeHost(host))
+		s.Redirects = append(s.Redirects, describeHost(host, table.Host(host.Host).Redirect.Health.Kind))
 	}
 	for _, zone := range table.Zones() {
 		s.Zones = append(s.Zones, zoneState{zone.Apex, zone.Serial.Number})
 	}
 }
 
-func describePool(p zones.PoolDescription) poolState {
+func describePool(p zones.PoolDescription, check pool.CheckKind) poolState {
 	described := poolState{
 		Name: p.Name, Zone: p.Zone, TTL: p.TTL, Answers: p.Answers,
 		policyState: describePolicy(p.Policy, p.WhenAllDown),
-		Check:       string(pool.CheckNone),
+		Check:       string(check),
 		Members:     make([]memberState, len(p.Members)),
 	}
 	if p.IPv4.Served {
@@ -132,7 +137,6 @@ func describePool(p zones.PoolDescription) poolState {
 			Addresses: make([]addressState, len(m.Addresses)),
 		}
 		for k, a := range m.Addresses {
-			described.Check = string(a.Target.Probe.Kind)
 			member.Addresses[k] = addressState{a.Address, describeHealth(m.Weight, a.State, a.Up)}
 		}
 		described.Members[i] = member
@@ -140,17 +144,16 @@ func describePool(p zones.PoolDescription) poolState {
 	return described
 }
 
-func describeHost(host zones.HostDescription) redirectState {
+func describeHost(host zones.HostDescription, check pool.CheckKind) redirectState {
 	described := redirectState{
 		Host: host.Host, StripPrefix: host.StripPrefix, MirrorsFile: host.MirrorsFile,
 		policyState: describePolicy(host.Policy, host.WhenAllDown),
-		Check:       string(pool.CheckNone),
+		Check:       string(check),
 		Modes:       schemeModes{host.Plain, host.Secure},
 		Mirrors:     make([]mirrorState, len(host.Mirrors)),
 		Fallbacks:   append([]string{}, host.Fallbacks...),
 	}
 	for i, m := range host.Mirrors {
-		described.Check = string(m.Target.Probe.Kind)
 		described.Mirrors[i] = mirrorState{
 			URLPrefix: m.URLPrefix, Weight: m.Weight, Country: m.Place.Country,
 			Place: describePlace(m.Place), Health: describeHealth(m.Weight, m.State, m.Up),
@@ -176,7 +179,7 @@ func describePlace(p geo.Place) placeState {
 
 func describeHealth(weight uint32, s health.State, counts bool) healthState {
 	return healthState{
-		State:             verdict(weight, s),
+		State:             s.Verdict.String(),
 		Counts:            counts && weight > 0,
 		Since:             moment(s.Since),
 		Checked:           moment(s.Checked),
@@ -187,14 +190,4 @@ func describeHealth(weight uint32, s health.State, counts bool) healthState {
 		Address:           s.Address,
 		CertificateExpiry: moment(s.CertificateExpiry),
 	}
-}
-
-// disabled is the verdict on what has weight 0 and is therefore not probed.
-const disabled = "disabled"
-
-func verdict(weight uint32, s health.State) string {
-	if weight == 0 {
-		return disabled
-	}
-	return s.Verdict.String()
 }

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -180,14 +181,19 @@ func (h *handler) mayChange(r *http.Request) error {
 
 // reply answers with JSON.
 func reply(w http.ResponseWriter, status int, value any) {
-	body, err := json.MarshalIndent(value, "", "  ")
-	if err != nil {
-		// Only a value that cannot be written, such as NaN, comes here.
-		status, body = http.StatusInternalServerError, []byte(`{"error": "the answer cannot be written as JSON"}`)
+	var body bytes.Buffer
+	encoder := json.NewEncoder(&body)
+	encoder.SetIndent("", "  ")
+	encoder.SetEscapeHTML(false) // URLs stay readable; nobody takes this for HTML
+	if err := encoder.Encode(value); err != nil {
+		// Only a value that JSON has no word for, such as NaN, comes here.
+		status = http.StatusInternalServerError
+		body.Reset()
+		body.WriteString("{\"error\": \"the answer cannot be written as JSON\"}\n")
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_, _ = w.Write(append(body, '\n'))
+	_, _ = w.Write(body.Bytes())
 }
 
 // failure is an error as JSON.

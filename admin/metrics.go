@@ -109,7 +109,7 @@ func collectPools(d descriptions, table *zones.Table, gauge gaugeFunc) {
 		for _, m := range p.Members {
 			best := ""
 			for _, a := range m.Addresses {
-				state := verdict(m.Weight, a.State)
+				state := stateOf(m.Weight, a.State)
 				best = better(best, state)
 				if probed(state) {
 					gauge(d.target, number(a.State.Verdict == health.Up), p.Name, m.ID, a.Address.String(), "", "")
@@ -125,7 +125,7 @@ func collectHosts(d descriptions, table *zones.Table, gauge gaugeFunc) {
 	for _, host := range table.Hosts() {
 		mirrors := newTally()
 		for _, m := range host.Mirrors {
-			state := verdict(m.Weight, m.State)
+			state := stateOf(m.Weight, m.State)
 			mirrors[state]++
 			if probed(state) {
 				gauge(d.target, number(m.State.Verdict == health.Up), "", "", "", host.Host, m.URLPrefix)
@@ -133,6 +133,16 @@ func collectHosts(d descriptions, table *zones.Table, gauge gaugeFunc) {
 		}
 		mirrors.send(d.mirrors, host.Host, gauge)
 	}
+}
+
+// disabled is the state of what has weight 0 and is therefore not probed.
+const disabled = "disabled"
+
+func stateOf(weight uint32, s health.State) string {
+	if weight == 0 {
+		return disabled
+	}
+	return s.Verdict.String()
 }
 
 // tally counts members or mirrors by state.
