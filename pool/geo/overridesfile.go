@@ -326,17 +326,23 @@ func (p *overridesParser) report(at int, what, found, expected string) {
 	})
 }
 
-// reportSyntax notes what ended the reading.
+// reportSyntax notes what ended the reading. The decoder of tokens does not
+// say exactly where that was: the check of the whole text does.
 func (p *overridesParser) reportSyntax(err error) {
-	var syntax *json.SyntaxError
-	switch {
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		p.report(len(p.data), "", "the end of the file", "a whole JSON object")
-	case errors.As(err, &syntax):
-		p.report(max(int(syntax.Offset)-1, 0), "", syntax.Error(), "JSON (RFC 8259)")
-	default:
-		p.report(int(p.decoder.InputOffset()), "", err.Error(), "JSON (RFC 8259)")
+	const expected = "JSON (RFC 8259)"
+	at, found := int(p.decoder.InputOffset()), err.Error()
+	var (
+		whole  json.RawMessage
+		syntax *json.SyntaxError
+	)
+	if errors.As(json.Unmarshal(p.data, &whole), &syntax) {
+		at, found = int(syntax.Offset)-1, syntax.Error()
+		if int(syntax.Offset) >= len(p.data) && strings.HasPrefix(found, "unexpected end") {
+			p.report(len(p.data), "", "the end of the file", "a whole JSON object")
+			return
+		}
 	}
+	p.report(max(at, 0), "", found, expected)
 }
 
 // position gives line and column, from 1, of a place in the data.

@@ -3,6 +3,7 @@ package geo
 import (
 	"fmt"
 	"math"
+	"math/bits"
 	"net/netip"
 	"slices"
 )
@@ -17,9 +18,14 @@ type table[V uint16 | uint32] struct {
 	values4 []V
 	starts6 []wide
 	values6 []V
-	// Every stride-th start: small enough to stay in the processor's cache,
-	// it leaves the second half of a search within a few cache lines.
-	top4 []uint32
+	// index4 holds for each value of an address's first bits the last range
+	// that begins at or before the first address with these bits. A search has
+	// a handful of ranges left.
+	index4 []uint32
+	shift4 uint8 // by which an address becomes an index of index4
+	// top6 is every stride-th start. IPv6 is too uneven for an index; this is
+	// small enough to stay in the processor's cache, and leaves the rest of a
+	// search within a few cache lines.
 	top6 []wide
 }
 
@@ -42,8 +48,9 @@ func (t *table[V]) lookup4(address uint32) (value V, length int) {
 	if len(t.starts4) == 0 {
 		return 0, 0
 	}
-	block := last4(t.top4, address) * stride
-	i := block + last4(t.starts4[block:min(block+stride, len(t.starts4))], address)
+	bucket := address >> t.shift4
+	low, high := t.index4[bucket], t.index4[bucket+1]
+	i := int(low) + last4(t.starts4[low:high+1], address)
 	if i > 0 {
 		length = common4(address, t.starts4[i]-1) + 1
 	}
@@ -173,16 +180,30 @@ func (b *builder[V]) finish() *table[V] {
 
 // newTable makes a table of slices that the caller gives up and vouches for.
 func newTable[V uint16 | uint32](starts4 []uint32, values4 []V, starts6 []wide, values6 []V) *table[V] {
-	return &table[V]{
-		starts4: starts4, values4: values4, top4: sample(starts4),
-		starts6: starts6, values6: values6, top6: sample(starts6),
+	t := &table[V]{starts4: starts4, values4: values4, starts6: starts6, values6: values6}
+	t.indexStarts4()
+	for i := 0; i < len(starts6); i += stride {
+		t.top6 = append(t.top6, starts6[i])
 	}
+	return t
 }
 
-func sample[A any](starts []A) []A {
-	top := make([]A, 0, (len(starts)+stride-1)/stride)
-	for i := 0; i < len(starts); i += stride {
-		top = append(top, starts[i])
+// indexStarts4 makes index4 of as many entries as there are ranges, within a
+// factor of four, and at most of 2^16, and one more for the end.
+func (t *table[V]) indexStarts4() {
+	if len(t.starts4) == 0 {
+		return
 	}
-	return top
+	size := min(max(bits.Len(uint(len(t.starts4)))-2, 0), 16)
+	t.shift4 = uint8(32 - size)
+	t.index4 = make([]uint32, 1<<size+1)
+	last := 0
+	for bucket := range 1 << size {
+		first := uint32(uint64(bucket) << t.shift4)
+		for last+1 < len(t.starts4) && t.starts4[last+1] <= first {
+			last++
+		}
+		t.index4[bucket] = uint32(last)
+	}
+	t.index4[1<<size] = uint32(len(t.starts4) - 1)
 }
