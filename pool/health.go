@@ -161,7 +161,7 @@ func readPath(o object, use healthUse) string {
 	if !ok {
 		return without
 	}
-	if !checkPath.MatchString(text) || dotSegment.MatchString(text) || use == poolHealth && !strings.HasPrefix(text, "/") {
+	if !isPath(checkPath, text) || use == poolHealth && !strings.HasPrefix(text, "/") {
 		field.refuse(expected)
 		return without
 	}

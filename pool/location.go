@@ -3,7 +3,6 @@ package pool
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 )
 
@@ -91,8 +90,10 @@ func readList[T comparable](o object, key, expected string, read func(value) (T,
 		field.report(Error, "an empty array", "at least one element")
 	}
 	var list []T
+	seen := map[T]bool{}
 	for _, element := range elements {
-		if each, ok := read(element); ok && !slices.Contains(list, each) {
+		if each, ok := read(element); ok && !seen[each] {
+			seen[each] = true
 			list = append(list, each)
 		}
 	}

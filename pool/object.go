@@ -36,8 +36,11 @@ func (o object) unknown(f field, known []string) {
 	if o.document.lenient {
 		severity, expected = Warning, "a known key; it is kept, and not used"
 	}
-	if near := nearest(f.key, known); near != "" {
-		expected = fmt.Sprintf("a known key: did you mean %q?", near)
+	// The hints take time, and nobody sees those of problems that are not kept.
+	if !o.document.problems.full(severity) {
+		if near := nearest(f.key, known); near != "" {
+			expected = fmt.Sprintf("a known key: did you mean %q?", near)
+		}
 	}
 	o.document.report(severity, f.offset, keyPath(o.path, f.key), "an unknown key", expected)
 }

@@ -122,11 +122,14 @@ type problemList struct {
 }
 
 func (l *problemList) add(p Problem) {
-	l.counted[p.Severity]++
-	if l.counted[p.Severity] <= maxProblems {
+	if !l.full(p.Severity) {
 		l.kept = append(l.kept, p)
 	}
+	l.counted[p.Severity]++
 }
+
+// full reports whether another problem of that kind would not be kept.
+func (l *problemList) full(severity Severity) bool { return l.counted[severity] >= maxProblems }
 
 // sorted gives what was gathered, with a last line for what was not kept.
 func (l *problemList) sorted() []Problem {

@@ -69,7 +69,7 @@ func readStripPrefix(o object) string {
 	if !ok {
 		return without
 	}
-	if !stripPrefix.MatchString(text) || dotSegment.MatchString(text) {
+	if !isPath(stripPrefix, text) {
 		field.refuse(expected)
 		return without
 	}
@@ -82,7 +82,7 @@ func readMirrorsPath(v value) string {
 	if !ok {
 		return ""
 	}
-	if !mirrorsFile.MatchString(text) || text == PoolsPath {
+	if !isPath(mirrorsFile, text) || text == PoolsPath {
 		v.refuse(expected)
 		return ""
 	}

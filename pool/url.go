@@ -10,6 +10,10 @@ import (
 	"strings"
 )
 
+// maxURL is how many characters a URL or path may have: with a request's own
+// path behind it, it has to fit every client's bounds.
+const maxURL = 2000
+
 const (
 	expectedURLPrefix = `an http or https URL that ends with "/"`
 	expectedRsyncURL  = "an rsync:// URL"
@@ -29,6 +33,9 @@ var (
 // parseURLPrefix gives the prefix with scheme and host in lower case, or else
 // what is wrong with it. A final "/" may be missing.
 func parseURLPrefix(text string) (prefix, mistake string) {
+	if len(text) > maxURL {
+		return "", fmt.Sprintf("%s, of at most %d characters", expectedURLPrefix, maxURL)
+	}
 	if i := strings.IndexFunc(text, func(r rune) bool { return r <= ' ' || r >= 0x7f }); i >= 0 {
 		return "", expectedURLPrefix + " and has no spaces, control or non-ASCII characters (percent-encode them in the path; write host names in their xn-- form)"
 	}
@@ -106,6 +113,12 @@ func urlHost(prefix string) string {
 	return strings.TrimSuffix(u.Hostname(), ".")
 }
 
+// isPath reports whether text is a path of a bearable length in the given form,
+// without "." and "..".
+func isPath(form *regexp.Regexp, text string) bool {
+	return len(text) <= maxURL && form.MatchString(text) && !dotSegment.MatchString(text)
+}
+
 // readRsyncURL reads an rsync URL; the empty text stands for none.
 func readRsyncURL(v value) string {
 	text, ok := v.string(expectedRsyncURL)
@@ -113,9 +126,9 @@ func readRsyncURL(v value) string {
 		return ""
 	}
 	u, err := url.Parse(text)
-	if err != nil || u.Scheme != "rsync" || u.Hostname() == "" ||
+	if err != nil || len(text) > maxURL || u.Scheme != "rsync" || u.Hostname() == "" ||
 		strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
-		v.refuse(expectedRsyncURL + " with a host, without spaces and non-ASCII characters")
+		v.refuse(fmt.Sprintf("%s of at most %d characters with a host, without spaces and non-ASCII characters", expectedRsyncURL, maxURL))
 		return ""
 	}
 	return text
