@@ -98,16 +98,11 @@ func (c *counters) answered(pool string, rcode int, over transport) {
 	counter.Inc()
 }
 
-// chose counts the members of an answer of which so many records were given.
-// Where there is a record for each member, those of the records that were left
-// out do not count.
+// chose counts the members of an answer of which so many records were given. A
+// member has at least one record in it, so where records were left out, no
+// more members than records count.
 func (c *counters) chose(a *zones.Answer, given int) {
-	members := a.Members
-	if len(members) == a.Drawn {
-		members = members[:min(given, len(members))]
-	} else if given == 0 {
-		return
-	}
+	members := a.Members[:min(given, len(a.Members))]
 	for i, member := range members {
 		key := choiceKey{a.Pool, member, i == 0}
 		counter, ok := c.choices[key]
@@ -146,8 +141,8 @@ func rcodeName(rcode int) string {
 		return "NOTIMP"
 	case 5:
 		return "REFUSED"
-	case 9:
-		return "NOTAUTH"
+	case 6:
+		return "YXDOMAIN"
 	case 16:
 		return "BADVERS"
 	}

@@ -71,6 +71,20 @@ func TestRespondAppends(t *testing.T) {
 	}
 }
 
+// However the system writes an IPv4 client's address, it is asked for as IPv4,
+// and never with an interface.
+func TestClientIsPlain(t *testing.T) {
+	for from, want := range map[string]string{
+		"::ffff:127.0.0.3": "127.0.0.3", "fe80::1%lo": "fe80::1", "127.0.0.3": "127.0.0.3", "::1": "::1",
+	} {
+		table := &witness{fakeTable: testTable()}
+		newTestResponder(table).respond(nil, query{name: "pool.example.test.", qtype: dns.TypeA}.bytes(), netip.MustParseAddr(from), overUDP)
+		if got := table.client(); got != netip.MustParseAddr(want) {
+			t.Errorf("%s was asked for as %v, want %s", from, got, want)
+		}
+	}
+}
+
 func BenchmarkRespond(b *testing.B) {
 	for _, c := range []struct {
 		name string

@@ -101,6 +101,15 @@ func TestListenFailsWhole(t *testing.T) {
 		t.Errorf("a second server: %v, want address in use", err)
 	}
 	s.Close()
+	// Nor where only UDP would tell, and the other's socket may be shared.
+	held, err := bindUDP("udp4", netip.MustParseAddrPort(address), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	if _, err := Listen(Config{Listen: []string{address}, Table: table}); !errors.Is(err, syscall.EADDRINUSE) {
+		t.Errorf("beside a socket that may be shared: %v, want address in use", err)
+	}
 }
 
 func TestPortZeroIsTheSameForBoth(t *testing.T) {
@@ -239,8 +248,21 @@ func TestStopAnswersWhatHasArrived(t *testing.T) {
 	for i := range waiting {
 		send(t, udp, query{id: uint16(i), name: "txt.example.test.", qtype: typeTXT}.bytes())
 	}
-	cancel()
 	send(t, busy, query{id: 200, name: "txt.example.test.", qtype: typeTXT}.bytes())
+	cancel()
+	answer, err := receive(busy)
+	if err != nil {
+		t.Fatalf("the question over TCP: %v", err)
+	}
+	if m := parse(t, answer); m.Id != 200 {
+		t.Errorf("answer to %d, want 200", m.Id)
+	}
+	// Once the connections have ended, the sockets have been told as well.
+	for _, c := range []net.Conn{idle, busy} {
+		if _, err := receive(c); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("the connection outlives the server: %v", err)
+		}
+	}
 	close(gate)
 
 	for i := range waiting + 1 {
@@ -256,20 +278,8 @@ func TestStopAnswersWhatHasArrived(t *testing.T) {
 			t.Fatalf("answer to %d, want %d", m.Id, want)
 		}
 	}
-	answer, err := receive(busy)
-	if err != nil {
-		t.Fatalf("the question over TCP: %v", err)
-	}
-	if m := parse(t, answer); m.Id != 200 {
-		t.Errorf("answer to %d, want 200", m.Id)
-	}
 	if err := <-done; err != nil {
 		t.Errorf("Run: %v", err)
-	}
-	for _, c := range []net.Conn{idle, busy} {
-		if _, err := receive(c); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Errorf("the connection outlives the server: %v", err)
-		}
 	}
 	eventually(t, "all goroutines have ended", func() bool { return runtime.NumGoroutine() <= before })
 	// The addresses are free.

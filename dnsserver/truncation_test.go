@@ -2,9 +2,12 @@ package dnsserver
 
 import (
 	"encoding/hex"
+	"slices"
 	"testing"
 
 	"github.com/miekg/dns"
+
+	"mirrorpool/zones"
 )
 
 func toHex(s string) string { return hex.EncodeToString([]byte(s)) }
@@ -97,8 +100,8 @@ func TestChoicesAreCounted(t *testing.T) {
 // A pool's only record that does not fit is no answer: TC.
 func TestNotEvenOneDrawn(t *testing.T) {
 	long := dns.Fqdn("a23456789.a23456789.a23456789.a23456789.a23456789.a23456789.a23456789.a23456789.a23456789.a23456789")
-	lines := append([]string{"c.example.test. 60 IN CNAME " + long}, repeat(1, long+" 60 IN A 127.0.0.%d")...)
-	table := fakeTable{"c.example.test.": fromPool(records(append(repeat(4, `c.example.test. 60 IN TXT "%0100d"`), lines...)...), 1, "m1")}
+	lines := append(repeat(4, `c.example.test. 60 IN TXT "%0100d"`), long+" 60 IN A 127.0.0.1")
+	table := fakeTable{"c.example.test.": fromPool(records(lines...), 1, "m1")}
 	s := start(t, Config{Table: func() Answerer { return table }})
 	// 12 + 20, 4 × 113, and no room for the rest of 512
 	m := parse(t, ask(t, dial(t, "udp", s.address(false)), query{name: "c.example.test.", qtype: dns.TypeA}.bytes()))
@@ -107,5 +110,23 @@ func TestNotEvenOneDrawn(t *testing.T) {
 	}
 	if got := counted(s.metrics.choices, "pool.example.test", "m1", "first"); got != 0 {
 		t.Errorf("a member that was not given counts: %v", got)
+	}
+}
+
+// What is written after something that did not fit must not point to names
+// that went with it.
+func TestNamesOfWhatWasLeftOut(t *testing.T) {
+	table := fakeTable{"mx.example.test.": func(zones.Question) zones.Answer {
+		return zones.Answer{
+			Authoritative: true,
+			Answer:        records("mx.example.test. 60 IN MX 10 mail.example.test."),
+			Additional:    records(append(repeat(30, "new.name.test. 60 IN AAAA ::2:%d"), "new.name.test. 60 IN A 127.0.0.3")...),
+		}
+	}}
+	s := start(t, Config{Table: func() Answerer { return table }})
+	m := parse(t, ask(t, dial(t, "udp", s.address(false)), query{name: "mx.example.test.", qtype: dns.TypeMX}.bytes()))
+	want := []string{"new.name.test. 60 IN A 127.0.0.3"}
+	if got := lines(m.Extra); !slices.Equal(got, want) {
+		t.Errorf("additional records %q, want %q", got, want)
 	}
 }
