@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"compress/flate"
 	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,7 +20,7 @@ import (
 // the range before as a power of two (a byte) and what is left of it (a
 // variable-length number), and then the countries of all ranges (a byte
 // each, an index of the header's codes). Like things stand side by side, so
-// that they compress well.
+// that they compress well. The SHA-256 of all that ends the file.
 const countryMagic = "mirrorpool country table 1\n"
 
 // countryHeader describes a compressed country table.
@@ -36,7 +35,6 @@ type countryHeader struct {
 	Ranges4  int      `json:"ipv4_ranges"`
 	Ranges6  int      `json:"ipv6_ranges"`
 	Codes    []string `json:"codes"` // at most 256; the empty one is the unknown country
-	SHA256   string   `json:"sha256"`
 }
 
 const (
@@ -127,13 +125,13 @@ func encodeCountries(header countryHeader, table4, table6 *table[uint16]) ([]byt
 	if err := w.Close(); err != nil {
 		return nil, fmt.Errorf("compressing: %w", err)
 	}
-	sum := sha256.Sum256(payload.Bytes())
-	header.SHA256 = hex.EncodeToString(sum[:])
 	line, err := json.Marshal(header)
 	if err != nil {
 		return nil, fmt.Errorf("writing the header: %w", err)
 	}
-	return slices.Concat([]byte(countryMagic), line, []byte("\n"), payload.Bytes()), nil
+	data := slices.Concat([]byte(countryMagic), line, []byte("\n"), payload.Bytes())
+	sum := sha256.Sum256(data)
+	return append(data, sum[:]...), nil
 }
 
 // rankCountries lists the countries that occur, the frequent ones first.
@@ -174,7 +172,8 @@ func encodeFamily(out []byte, starts []wide, values []uint16, byteOf map[uint16]
 	return out
 }
 
-// cutHeader splits a compressed country table.
+// cutHeader splits a compressed country table; the check sum stays behind the
+// payload.
 func cutHeader(data []byte) (*countryHeader, []byte, error) {
 	rest, ok := bytes.CutPrefix(data, []byte(countryMagic))
 	if !ok {
@@ -196,13 +195,16 @@ func cutHeader(data []byte) (*countryHeader, []byte, error) {
 
 // decodeCountries reads a compressed country table.
 func decodeCountries(data []byte) (*countryHeader, *table[uint16], error) {
-	header, payload, err := cutHeader(data)
+	end := len(data) - sha256.Size
+	if end < 0 {
+		return nil, nil, io.ErrUnexpectedEOF
+	}
+	if sha256.Sum256(data[:end]) != [sha256.Size]byte(data[end:]) {
+		return nil, nil, errors.New("the check sum does not fit")
+	}
+	header, payload, err := cutHeader(data[:end])
 	if err != nil {
 		return nil, nil, err
-	}
-	sum := sha256.Sum256(payload)
-	if hex.EncodeToString(sum[:]) != header.SHA256 {
-		return nil, nil, errors.New("the check sum does not fit")
 	}
 	t, err := decodePayload(header, payload)
 	return header, t, err
