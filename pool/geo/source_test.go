@@ -1,0 +1,378 @@
+package geo
+
+import (
+	"errors"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// put writes a file as careful people do, by renaming, at the given minute:
+// files of one size that follow each other fast are told apart by it.
+func put(t *testing.T, path string, data []byte, minute int) {
+	t.Helper()
+	if err := os.WriteFile(path+".new", data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	at := time.Date(2026, 7, 1, 0, minute, 0, 0, time.UTC)
+	if err := os.Chtimes(path+".new", at, at); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// mustRefresh refreshes and says what was expected of it; say is empty where
+// no error is.
+func mustRefresh(t *testing.T, s *Source, changed bool, say string) {
+	t.Helper()
+	got, err := s.Refresh()
+	if got != changed {
+		t.Errorf("Refresh reports changed %v, want %v (%v)", got, changed, err)
+	}
+	if say == "" && err != nil || say != "" && (err == nil || !strings.Contains(err.Error(), say)) {
+		t.Errorf("Refresh reports %v, want %q", err, say)
+	}
+}
+
+func mustCountry(t *testing.T, s *Source, address, want string) {
+	t.Helper()
+	if place, _ := s.Map().Lookup(netip.MustParseAddr(address)); place.Country != want {
+		t.Errorf("%s is in %q, want %q", address, place.Country, want)
+	}
+}
+
+func kinds(databases []Database) string {
+	var list []string
+	for _, d := range databases {
+		list = append(list, string(d.Kind)+" "+filepath.Base(d.Path)+" "+d.Families)
+	}
+	return strings.Join(list, "; ")
+}
+
+func TestOpenWithoutFiles(t *testing.T) {
+	missing := filepath.Join(t.TempDir(), "geoip")
+	s, err := Open(Config{InstalledIPv4: missing, InstalledIPv6: missing})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustCountry(t, s, "8.8.8.8", "US")
+	mustRefresh(t, s, false, "")
+	if got := kinds(s.Description()); got != "country . IPv4, IPv6" {
+		t.Errorf("it is made of %s", got)
+	}
+	// What is handed out is the caller's.
+	s.Description()[0].Licence = "none"
+	if s.Description()[0].Licence != "CC BY-SA 4.0" {
+		t.Error("the description can be written from outside")
+	}
+}
+
+func TestOpenIsStrict(t *testing.T) {
+	dir := t.TempDir()
+	path := func(name string) string { return filepath.Join(dir, name) }
+	put(t, path("short.mmdb"), readTestFile(t, "GeoLite2-City-Test.mmdb")[:9000], 1)
+	put(t, path("empty.mmdb"), nil, 1)
+	put(t, path("asn.mmdb"), readTestFile(t, "GeoLite2-ASN-Test.mmdb"), 1)
+	put(t, path("nets.json"), []byte("{\n \"10.0.0.1/8\": \"DE\"\n}"), 1)
+	for _, test := range []struct {
+		config Config
+		say    []string
+	}{
+		{Config{City: path("none.mmdb")}, []string{"the city database", path("none.mmdb"), "no such file"}},
+		{Config{City: path("short.mmdb")}, []string{"the city database", path("short.mmdb"), "put a whole file"}},
+		{Config{Country: path("empty.mmdb")}, []string{"the country database", path("empty.mmdb")}},
+		{Config{Country: dir}, []string{dir, "no regular file"}},
+		{Config{Country: "/dev/zero"}, []string{"/dev/zero", "no regular file"}},
+		{Config{City: path("asn.mmdb")}, []string{path("asn.mmdb"), "no city database"}},
+		{Config{Overrides: path("nets.json")}, []string{path("nets.json") + ":2:2: error: ", `expected "10.0.0.0/8"`}},
+		{Config{City: path("none.mmdb"), ASN: path("short.mmdb"), Overrides: path("nets.json")}, []string{"none.mmdb", "short.mmdb", "nets.json:2:2"}},
+	} {
+		_, err := Open(test.config)
+		if err == nil {
+			t.Errorf("%+v was opened", test.config)
+			continue
+		}
+		for _, words := range test.say {
+			if !strings.Contains(err.Error(), words) {
+				t.Errorf("%+v: %v\nwant %q in it", test.config, err, words)
+			}
+		}
+	}
+	if _, err := Open(Config{City: path("none.mmdb")}); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the reason is lost: %v", err)
+	}
+	var all *OverridesError
+	if _, err := Open(Config{Overrides: path("nets.json")}); !errors.As(err, &all) || all.Problems[0].Line != 2 {
+		t.Errorf("the problems are lost: %v", err)
+	}
+}
+
+func TestRefreshOfDatabases(t *testing.T) {
+	dir := t.TempDir()
+	config := Config{City: filepath.Join(dir, "city.mmdb"), ASN: filepath.Join(dir, "asn.mmdb"), Overrides: filepath.Join(dir, "nets.json")}
+	city, small := readTestFile(t, "GeoLite2-City-Test.mmdb"), readTestFile(t, "small-geo.mmdb")
+	put(t, config.City, city, 1)
+	put(t, config.ASN, readTestFile(t, "GeoLite2-ASN-Test.mmdb"), 1)
+	put(t, config.Overrides, []byte(`{"198.51.100.0/24": "DE"}`), 1)
+	s, err := Open(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := kinds(s.Description()); got != "city city.mmdb IPv4, IPv6; asn asn.mmdb IPv4, IPv6; overrides nets.json " {
+		t.Errorf("it is made of %s", got)
+	}
+	mustCountry(t, s, "81.2.69.142", "GB")
+	mustCountry(t, s, "10.1.0.1", "")
+	mustCountry(t, s, "8.8.8.8", "") // the program's own table is not used
+	mustCountry(t, s, "198.51.100.1", "DE")
+	first := s.Map()
+	mustRefresh(t, s, false, "")
+	if s.Map() != first {
+		t.Error("the map was made anew without a reason")
+	}
+
+	put(t, config.City, small, 2)
+	mustRefresh(t, s, true, "")
+	mustCountry(t, s, "10.1.0.1", "DE")
+	mustCountry(t, s, "81.2.69.142", "")
+	if place, _ := first.Lookup(netip.MustParseAddr("81.2.69.142")); place.Country != "GB" {
+		t.Error("a map that was handed out has changed")
+	}
+
+	// Cut short in place, under the map that is in use.
+	if err := os.Truncate(config.City, 900); err != nil {
+		t.Fatal(err)
+	}
+	second := s.Map()
+	mustRefresh(t, s, false, config.City)
+	mustRefresh(t, s, false, config.City) // as long as it is so
+	if s.Map() != second {
+		t.Error("the map was made anew of a file that is cut short")
+	}
+	mustCountry(t, s, "10.1.0.1", "DE")
+
+	// One that fails does not hold up another one.
+	put(t, config.Overrides, []byte(`{"198.51.100.0/24": "NL"}`), 3)
+	mustRefresh(t, s, true, config.City)
+	mustCountry(t, s, "198.51.100.1", "NL")
+	mustCountry(t, s, "10.1.0.1", "DE")
+
+	// Written in place, byte by byte as it were, with the same inode.
+	if err := os.WriteFile(config.City, city, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	mustRefresh(t, s, true, "")
+	mustCountry(t, s, "81.2.69.142", "GB")
+
+	// The size and the time are the same, the file is another one.
+	put(t, config.Overrides, []byte(`{"198.51.100.0/24": "FR"}`), 3)
+	mustRefresh(t, s, true, "")
+	mustCountry(t, s, "198.51.100.1", "FR")
+
+	if err := os.Rename(config.City, config.City+".away"); err != nil {
+		t.Fatal(err)
+	}
+	mustRefresh(t, s, false, config.City)
+	mustCountry(t, s, "81.2.69.142", "GB")
+	if err := os.Rename(config.City+".away", config.City); err != nil {
+		t.Fatal(err)
+	}
+	mustRefresh(t, s, false, "")
+
+	put(t, config.Overrides, []byte(`{"198.51.100.0/24": "FR"`), 4)
+	mustRefresh(t, s, false, config.Overrides+":1:25: error: ")
+	put(t, config.Overrides, []byte(`{}`), 5)
+	mustRefresh(t, s, true, "")
+	mustCountry(t, s, "198.51.100.1", "")
+}
+
+// installedText makes both files with a date.
+func installedText(day, country string) (ipv4, ipv6 []byte) {
+	head := "# Generated: " + day + " 04:33:59 GMT\n# License:   CC BY-SA 4.0\n"
+	return []byte(head + "134744064,134744319," + country + "\n134744320,134744575,??\n"),
+		[]byte(head + "2001:db8::,2001:db8:ffff:ffff:ffff:ffff:ffff:ffff," + country + "\n2001:db9::,2001:db9::1,??\n")
+}
+
+func TestInstalled(t *testing.T) {
+	dir := t.TempDir()
+	config := Config{InstalledIPv4: filepath.Join(dir, "geoip"), InstalledIPv6: filepath.Join(dir, "geoip6")}
+	own := &countryHeader{Generated: time.Date(2026, 6, 25, 4, 33, 59, 0, time.UTC), Entries4: 4, Entries6: 4}
+	const older, same, newer, newest = "Wed, 24 Jun 2026", "Thu, 25 Jun 2026", "Fri, 26 Jun 2026", "Sat, 27 Jun 2026"
+	old4, old6 := installedText(older, "FR")
+	same4, _ := installedText(same, "FR")
+	new4, new6 := installedText(newer, "NL")
+	newest4, newest6 := installedText(newest, "IT")
+
+	put(t, config.InstalledIPv4, old4, 1)
+	put(t, config.InstalledIPv6, old6, 1)
+	s, err := open(config, own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const ip4, ip6 = "8.8.8.8", "2001:db8::1"
+	mustCountry(t, s, ip4, "US")
+	mustCountry(t, s, ip6, "")
+	if got := kinds(s.Description()); got != "country . IPv4, IPv6" {
+		t.Errorf("it is made of %s", got)
+	}
+	put(t, config.InstalledIPv4, same4, 2)
+	mustRefresh(t, s, false, "")
+	mustCountry(t, s, ip4, "US")
+
+	put(t, config.InstalledIPv4, new4, 3)
+	mustRefresh(t, s, true, "")
+	mustCountry(t, s, ip4, "NL")
+	mustCountry(t, s, ip6, "")
+	if got := kinds(s.Description()); got != "country geoip IPv4; country . IPv6" {
+		t.Errorf("it is made of %s", got)
+	}
+	put(t, config.InstalledIPv6, new6, 3)
+	mustRefresh(t, s, true, "")
+	mustCountry(t, s, ip6, "NL")
+	databases := s.Description()
+	if got := kinds(databases); got != "country geoip IPv4; country geoip6 IPv6" {
+		t.Errorf("it is made of %s", got)
+	}
+	if d := databases[0]; d.Entries != 2 || d.Licence != "CC BY-SA 4.0" || !d.Built.Equal(time.Date(2026, 6, 26, 4, 33, 59, 0, time.UTC)) {
+		t.Errorf("the installed table is described as %+v", d)
+	}
+
+	put(t, config.InstalledIPv4, newest4[:len(newest4)-3], 4)
+	mustRefresh(t, s, false, config.InstalledIPv4)
+	put(t, config.InstalledIPv4, newest4[:len(newest4)-len("134744320,134744575,??\n")], 5)
+	mustRefresh(t, s, false, "it holds 1 ranges, expected at least 2")
+	mustCountry(t, s, ip4, "NL")
+	put(t, config.InstalledIPv4, newest4, 6)
+	put(t, config.InstalledIPv6, newest6, 6)
+	mustRefresh(t, s, true, "")
+	mustCountry(t, s, ip4, "IT")
+	mustCountry(t, s, ip6, "IT")
+
+	// Gone: what was read stays. Older than the program's: that is used again.
+	if err := os.Remove(config.InstalledIPv6); err != nil {
+		t.Fatal(err)
+	}
+	put(t, config.InstalledIPv4, old4, 7)
+	mustRefresh(t, s, true, "")
+	mustCountry(t, s, ip4, "US")
+	mustCountry(t, s, ip6, "IT")
+	if got := kinds(s.Description()); got != "country geoip6 IPv6; country . IPv4" {
+		t.Errorf("it is made of %s", got)
+	}
+	mustRefresh(t, s, false, "")
+}
+
+func TestInstalledThatIsBroken(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "geoip")
+	put(t, path, []byte("x\n"), 1)
+	s, err := Open(Config{InstalledIPv4: path})
+	if err != nil {
+		t.Fatalf("a file that nobody named keeps the program from starting: %v", err)
+	}
+	mustCountry(t, s, "8.8.8.8", "US")
+	mustRefresh(t, s, false, path)
+	mustRefresh(t, s, false, path)
+}
+
+func TestInstalledWithoutDate(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "geoip")
+	own := &countryHeader{Generated: time.Date(2026, 6, 25, 0, 0, 0, 0, time.UTC)}
+	put(t, path, []byte("134744064,134744319,NL\n"), 1) // written on the first of July
+	s, err := open(Config{InstalledIPv4: path}, own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustCountry(t, s, "8.8.8.8", "NL")
+	if built := s.Description()[0].Built; !built.Equal(time.Date(2026, 7, 1, 0, 1, 0, 0, time.UTC)) {
+		t.Errorf("it is of %s", built)
+	}
+}
+
+// TestInstalledIsNotUsedBesideDatabases holds also for files that are broken.
+func TestInstalledIsNotUsedBesideDatabases(t *testing.T) {
+	dir := t.TempDir()
+	config := Config{Country: filepath.Join(dir, "country.mmdb"), InstalledIPv4: filepath.Join(dir, "geoip")}
+	put(t, config.Country, readTestFile(t, "small-geo.mmdb"), 1)
+	put(t, config.InstalledIPv4, []byte("x\n"), 1)
+	s, err := Open(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustRefresh(t, s, false, "")
+	if got := kinds(s.Description()); got != "country country.mmdb IPv4, IPv6" {
+		t.Errorf("it is made of %s", got)
+	}
+}
+
+// TestRealInstalled reads the package's files in place of an older table.
+func TestRealInstalled(t *testing.T) {
+	readInstalled(t, torIPv4)
+	readInstalled(t, torIPv6)
+	s, err := open(Config{InstalledIPv4: torIPv4, InstalledIPv6: torIPv6}, &countryHeader{Entries4: 300_000, Entries6: 200_000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustRefresh(t, s, false, "")
+	mustCountry(t, s, "8.8.8.8", "US")
+	mustCountry(t, s, "2001:638::1", "DE")
+	if got := kinds(s.Description()); got != "country geoip IPv4; country geoip6 IPv6" {
+		t.Errorf("it is made of %s", got)
+	}
+	if s.embedded != nil {
+		t.Error("the program's own table takes memory for nothing")
+	}
+}
+
+func TestReadersWhileRefreshing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "nets.json")
+	put(t, path, []byte(`{"10.0.0.0/8": "DE"}`), 0)
+	s, err := Open(Config{Overrides: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	var readers sync.WaitGroup
+	for range 4 {
+		readers.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				place, length := s.Map().Lookup(netip.MustParseAddr("10.1.2.3"))
+				if !slices.Contains([]string{"DE", "NL"}, place.Country) || length != 8 {
+					t.Errorf("10.1.2.3 is at %+v /%d", place, length)
+					return
+				}
+				if len(s.Description()) != 2 {
+					t.Error(kinds(s.Description()))
+					return
+				}
+			}
+		})
+	}
+	readers.Go(func() {
+		for range 20 {
+			if _, err := s.Refresh(); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	for i := range 20 {
+		put(t, path, []byte(`{"10.0.0.0/8": "`+[]string{"NL", "DE"}[i%2]+`"}`), i+1)
+		if _, err := s.Refresh(); err != nil {
+			t.Error(err)
+		}
+	}
+	close(done)
+	readers.Wait()
+}
