@@ -59,6 +59,23 @@ func TestExplain(t *testing.T) {
 	}
 }
 
+// The family is the client's own unless one is asked for.
+func TestExplainFamily(t *testing.T) {
+	h := testHandler(t, testTable(t, testPools))
+	for query, six := range map[string]bool{
+		"client=127.1.2.3":          false,
+		"client=::ffff:127.1.2.3":   false,
+		"client=::1":                true,
+		"client=127.1.2.3&family=6": true,
+		"client=::1&family=4":       false,
+	} {
+		text := ask(h, "GET", "/api/v1/explain?"+query, nil).Body.String()
+		if got := strings.Contains(text, "AAAA"); got != six {
+			t.Errorf("%s: about IPv6: %v, expected %v\n%s", query, got, six, text)
+		}
+	}
+}
+
 func TestExplainRefuses(t *testing.T) {
 	const (
 		noPools = `{"version": 1, "redirects": [{"host": "a.test"}, {"host": "b.test"}]}`
