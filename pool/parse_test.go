@@ -312,8 +312,8 @@ func TestProblemsAreBounded(t *testing.T) {
 	if len(problems) != 2*maxProblems+2 {
 		t.Fatalf("%d problems, want %d", len(problems), 2*maxProblems+2)
 	}
-	const want = ".: error: found 9002 more problems like these, expected none"
-	if got := problems[len(problems)-1].String(); got != want {
-		t.Errorf("last problem %q, want %q", got, want)
+	const want = ".: error: found 9002 more errors than are listed here, expected none"
+	if got := problems[0].String(); got != want {
+		t.Errorf("first problem %q, want %q", got, want)
 	}
 }

@@ -131,17 +131,17 @@ func (l *problemList) add(p Problem) {
 // full reports whether another problem of that kind would not be kept.
 func (l *problemList) full(severity Severity) bool { return l.counted[severity] >= maxProblems }
 
-// sorted gives what was gathered, with a last line for what was not kept.
+// sorted gives what was gathered, with a line for what was not kept.
 func (l *problemList) sorted() []Problem {
-	SortProblems(l.kept)
 	for severity, count := range l.counted {
 		if count > maxProblems {
 			l.kept = append(l.kept, Problem{
 				Position: Position{File: "."}, Severity: Severity(severity),
-				Found:    fmt.Sprintf("%d more problems like these", count-maxProblems),
+				Found:    fmt.Sprintf("%d more %ss than are listed here", count-maxProblems, Severity(severity)),
 				Expected: "none",
 			})
 		}
 	}
+	SortProblems(l.kept)
 	return l.kept
 }

@@ -1,0 +1,377 @@
+package pool
+
+import "strings"
+
+// verdict is what schema and parser are to say of a file.
+type verdict int
+
+const (
+	good verdict = iota
+	bad
+	// parserOnly are the mistakes that the schema cannot see.
+	parserOnly
+)
+
+type schemaCase struct {
+	verdict verdict
+	data    string
+	problem string // parserOnly: the parser's first error
+}
+
+func poolFile(keys string) string {
+	return `{"pools": [{"name": "a.example", "members": [{"id": "a", "addresses": ["8.8.8.1"], "weight": 1}]` + keys + `}]}`
+}
+
+func memberFile(member string) string {
+	return `{"pools": [{"name": "a.example", "health": {"check": "none"}, "members": [` + member + `]}]}`
+}
+
+// withMember has one member with more keys.
+func withMember(keys string) string {
+	return memberFile(`{"id": "a", "addresses": ["8.8.8.1"], "weight": 1` + keys + `}`)
+}
+
+func healthFile(keys string) string { return poolFile(`, "health": {` + keys + `}`) }
+
+func redirectFile(keys string) string {
+	return `{"redirects": [{"host": "a.example"` + keys + `}]}`
+}
+
+func redirectHealthFile(keys string) string { return redirectFile(`, "health": {` + keys + `}`) }
+
+// poolsCases are files that stand as pools.json beside a good mirrors.json.
+func poolsCases() []schemaCase {
+	long := strings.Repeat("a", 63)
+	cases := []schemaCase{
+		{good, `{}`, ""},
+		{bad, `[]`, ""},
+		{bad, `null`, ""},
+		{good, `{"$schema": "x", "version": 1, "pools": [], "redirects": []}`, ""},
+		{bad, `{"$schema": 1}`, ""},
+		{good, `{"version": 1.0}`, ""},
+		{bad, `{"version": 2}`, ""},
+		{bad, `{"version": null}`, ""},
+		{bad, `{"pools": {}}`, ""},
+		{bad, `{"pools": [1]}`, ""},
+		{bad, `{"redirects": [[]]}`, ""},
+		{bad, `{"unknown": 1}`, ""},
+		{bad, `{"pools": [{"name": "a.example"}]}`, ""},
+		{bad, `{"pools": [{"members": []}]}`, ""},
+		{bad, memberFile(``), ""},
+		{parserOnly, `{"version": 1, "version": 1}`, `version: found the same key again, expected one value for it: line 1 has it too`},
+		{parserOnly, `{"pools": [` + strings.TrimSuffix(strings.Repeat(`{"name": "a.example", "members": [{"id": "a", "addresses": ["8.8.8.1"], "weight": 1}]},`, 2), ",") + `]}`, `pools[1].name: found "a.example", expected a name that no other pool has: line 1 has it too`},
+		{parserOnly, `{"redirects": [{"host": "a.example"}, {"host": "A.example."}]}`, `redirects[1].host: found "A.example.", expected a name that no other redirect host has: line 1 has it too`},
+
+		{good, poolFile(``), ""},
+		{bad, poolFile(`, "weight": 1`), ""},
+		{good, poolFile(`, "ttl": 1, "answers": 32`), ""},
+		{good, poolFile(`, "ttl": 86400.0, "answers": 1e1`), ""},
+		{good, poolFile(`, "ttl": 0.6E2`), ""},
+		{bad, poolFile(`, "ttl": 0`), ""},
+		{bad, poolFile(`, "ttl": 86401`), ""},
+		{bad, poolFile(`, "ttl": 60.5`), ""},
+		{bad, poolFile(`, "ttl": "60"`), ""},
+		{bad, poolFile(`, "answers": 33`), ""},
+		{bad, poolFile(`, "answers": -0`), ""},
+		{good, poolFile(`, "when_all_down": "self"`), ""},
+		{bad, poolFile(`, "when_all_down": "ALL"`), ""},
+		{bad, poolFile(`, "when_all_down": true`), ""},
+		{bad, poolFile(`, "geo": {}`), ""},
+		{bad, poolFile(`, "geo": null`), ""},
+		{good, poolFile(`, "geo": {"policy": "none"}`), ""},
+		{bad, poolFile(`, "geo": {"policy": "nearby"}`), ""},
+		{bad, poolFile(`, "geo": {"policy": "near", "cap": 1}`), ""},
+		{good, poolFile(`, "geo": {"policy": "near", "min_candidates": 1000, "max_share": 1e-3}`), ""},
+		{bad, poolFile(`, "geo": {"policy": "near", "min_candidates": 0}`), ""},
+		{bad, poolFile(`, "geo": {"policy": "near", "min_candidates": 1001}`), ""},
+		{bad, poolFile(`, "geo": {"policy": "near", "max_share": 0}`), ""},
+		{bad, poolFile(`, "geo": {"policy": "near", "max_share": 1.01}`), ""},
+		{bad, poolFile(`, "geo": {"policy": "near", "max_share": "50 %"}`), ""},
+
+		{good, `{"pools": [{"name": "` + long + `.A_b-1.Example.", "members": [{"id": "a", "addresses": ["8.8.8.1"], "weight": 1}]}]}`, ""},
+		{bad, redirectFile(`, "host2": 1`), ""},
+		{bad, `{"redirects": [{"host": "` + long + `a.example"}]}`, ""},
+		{bad, `{"redirects": [{"host": "` + strings.Repeat(long+".", 4) + `"}]}`, ""},
+		{bad, `{"redirects": [{"host": "a..example"}]}`, ""},
+		{bad, `{"redirects": [{"host": "-a.example"}]}`, ""},
+		{bad, `{"redirects": [{"host": "a.example:80"}]}`, ""},
+		{bad, `{"redirects": [{"host": "."}]}`, ""},
+		{bad, `{"redirects": [{"host": ""}]}`, ""},
+		{bad, `{"redirects": [{}]}`, ""},
+		{parserOnly, `{"redirects": [{"host": "` + strings.Repeat(long+".", 3) + strings.Repeat("a", 62) + `"}]}`, `redirects[0].host: found "` + strings.Repeat(long+".", 2)[:80] + `"…, expected the redirect host's name, without scheme and port, ` + expectedName},
+	}
+	for _, list := range [][]schemaCase{memberCases(), placeCases(), healthCases(), redirectCases()} {
+		cases = append(cases, list...)
+	}
+	return cases
+}
+
+func memberCases() []schemaCase {
+	addresses := func(list string) string {
+		return memberFile(`{"id": "a", "addresses": [` + list + `], "weight": 1}`)
+	}
+	weight := func(text string) string {
+		return memberFile(`{"id": "a", "addresses": ["8.8.8.1"], "weight": ` + text + `}`)
+	}
+	id := func(text string) string {
+		return memberFile(`{"id": ` + text + `, "addresses": ["8.8.8.1"], "weight": 1}`)
+	}
+	return []schemaCase{
+		{good, withMember(`, "mirror": "m.example", "reserve": true, "notes": ""`), ""},
+		{bad, withMember(`, "mirror": ""`), ""},
+		{bad, withMember(`, "mirror": "m example"`), ""},
+		{bad, withMember(`, "reserve": 1`), ""},
+		{bad, withMember(`, "notes": null`), ""},
+		{bad, withMember(`, "comment": ""`), ""},
+		{bad, memberFile(`7`), ""},
+		{bad, memberFile(`{"addresses": ["8.8.8.1"], "weight": 1}`), ""},
+		{bad, memberFile(`{"id": "a", "weight": 1}`), ""},
+		{bad, memberFile(`{"id": "a", "addresses": ["8.8.8.1"]}`), ""},
+		{good, id(`"A.b_c-1"`), ""},
+		{good, id(`"` + strings.Repeat("a", 64) + `"`), ""},
+		{bad, id(`"` + strings.Repeat("a", 65) + `"`), ""},
+		{bad, id(`".a"`), ""},
+		{bad, id(`"a b"`), ""},
+		{bad, id(`"a\n"`), ""},
+		{bad, id(`""`), ""},
+		{bad, id(`1`), ""},
+		{good, weight(`0`), ""},
+		{good, weight(`-0`), ""},
+		{good, weight(`10000`), ""},
+		{good, weight(`1.0e4`), ""},
+		{good, weight(`100000e-1`), ""},
+		{bad, weight(`10001`), ""},
+		{bad, weight(`-1`), ""},
+		{bad, weight(`1.5`), ""},
+		{bad, weight(`1e-1`), ""},
+		{bad, weight(`1e30`), ""},
+		{bad, weight(`"10"`), ""},
+		{bad, weight(`true`), ""},
+		{bad, weight(`10.00000000000000000001`), ""},
+		{good, addresses(`"8.8.8.8", "2606:4700::1"`), ""},
+		{good, addresses(`"192.0.2.1"`), ""}, // warned about
+		{good, addresses(`"2606:4700:0:0:0:0:8.8.8.8"`), ""},
+		{bad, addresses(``), ""},
+		{bad, addresses(`"8.8.8"`), ""},
+		{bad, addresses(`"8.8.8.08"`), ""},
+		{bad, addresses(`"8.8.8.8/32"`), ""},
+		{bad, addresses(`"host.example"`), ""},
+		{bad, addresses(`"[2606:4700::1]"`), ""},
+		{bad, addresses(`"fe80::1%eth0"`), ""},
+		{bad, addresses(`""`), ""},
+		{bad, addresses(`8`), ""},
+		{parserOnly, addresses(`"::ffff:8.8.8.8"`), `pools[0].members[0].addresses[0]: found "::ffff:8.8.8.8", expected an IPv4 address in its own form: "8.8.8.8"`},
+		{parserOnly, addresses(`"0.0.0.0"`), `pools[0].members[0].addresses[0]: found "0.0.0.0" (an address of "this network"), expected the address of one machine`},
+		{parserOnly, addresses(`"ff02::1"`), `pools[0].members[0].addresses[0]: found "ff02::1" (a multicast address), expected the address of one machine`},
+		{parserOnly, addresses(`"8.8.8.8", "8.8.8.8"`), `pools[0].members[0].addresses[1]: found "8.8.8.8", expected an address that stands once in the pool: line 1 has it too`},
+		{parserOnly, memberFile(`{"id": "a", "addresses": ["8.8.8.1"], "weight": 1}, {"id": "a", "addresses": ["8.8.8.2"], "weight": 1}`), `pools[0].members[1].id: found "a", expected an id that no other member of the pool has: line 1 has it too`},
+		{parserOnly, memberFile(`{"id": "a", "addresses": ["2606:4700::1"], "weight": 1}, {"id": "b", "addresses": ["2606:4700:0::1"], "weight": 1}`), `pools[0].members[1].addresses[0]: found "2606:4700:0::1", expected an address that stands once in the pool: line 1 has it too`},
+	}
+}
+
+func placeCases() []schemaCase {
+	location := func(keys string) string { return withMember(`, "location": {` + keys + `}`) }
+	only := func(keys string) string { return withMember(`, "only": {` + keys + `}`) }
+	return []schemaCase{
+		{good, location(`"country": "nl"`), ""},
+		{good, location(`"country": "QQ"`), ""}, // warned about
+		{bad, location(`"country": "NLD"`), ""},
+		{bad, location(`"country": "N1"`), ""},
+		{bad, location(`"country": "İ"`), ""},
+		{bad, location(``), ""},
+		{bad, location(`"city": "Delft"`), ""},
+		{good, location(`"continent": "oC"`), ""},
+		{good, location(`"continent": "AS"`), ""},
+		{bad, location(`"continent": "AU"`), ""},
+		{bad, location(`"continent": 1`), ""},
+		{good, location(`"asn": 4294967295`), ""},
+		{bad, location(`"asn": 4294967296`), ""},
+		{bad, location(`"asn": 0`), ""},
+		{good, location(`"latitude": -90, "longitude": 180.0`), ""},
+		{bad, location(`"latitude": -90.1, "longitude": 0`), ""},
+		{bad, location(`"latitude": 0, "longitude": 180.5`), ""},
+		{bad, location(`"latitude": "52N", "longitude": 0`), ""},
+		{bad, location(`"latitude": 52`), ""},
+		{bad, location(`"longitude": 4`), ""},
+		{bad, withMember(`, "location": "NL"`), ""},
+		{good, only(`"countries": ["NL", "nl"], "continents": ["EU"], "asns": [1], "networks": ["0.0.0.0/0", "2606:4700::/32"]`), ""},
+		{bad, only(``), ""},
+		{bad, only(`"countries": []`), ""},
+		{bad, only(`"countries": "NL"`), ""},
+		{bad, only(`"cities": ["Delft"]`), ""},
+		{bad, only(`"asns": ["AS1"]`), ""},
+		{bad, only(`"networks": ["8.8.8.8"]`), ""},
+		{bad, only(`"networks": ["all/0"]`), ""},
+		{bad, only(`"networks": ["8.8.8.0/"]`), ""},
+		{bad, withMember(`, "exclude": []`), ""},
+		{parserOnly, only(`"networks": ["8.8.8.8/24"]`), `pools[0].members[0].only.networks[0]: found "8.8.8.8/24", expected a network without host bits: "8.8.8.0/24"`},
+		{parserOnly, only(`"networks": ["8.8.8.0/33"]`), `pools[0].members[0].only.networks[0]: found "8.8.8.0/33", expected a network such as 192.0.2.0/24 or 2001:db8::/32`},
+		{parserOnly, only(`"networks": ["::ffff:8.8.8.0/120"]`), `pools[0].members[0].only.networks[0]: found "::ffff:8.8.8.0/120", expected an IPv4 network in its own form`},
+	}
+}
+
+func healthCases() []schemaCase {
+	return []schemaCase{
+		{good, healthFile(`"check": "none"`), ""},
+		{bad, healthFile(``), ""},
+		{bad, healthFile(`"check": "icmp"`), ""},
+		{bad, healthFile(`"check": 1, "path": "/"`), ""},
+		{bad, healthFile(`"check": "none", "retries": 1`), ""},
+		{good, healthFile(`"check": "none", "interval": "30s", "timeout": "5s", "down_after": 1, "up_after": 100`), ""},
+		{bad, healthFile(`"check": "none", "port": 80`), ""},
+		{bad, healthFile(`"check": "none", "path": "/"`), ""},
+		{good, healthFile(`"check": "tcp", "port": 873`), ""},
+		{bad, healthFile(`"check": "tcp"`), ""},
+		{bad, healthFile(`"check": "tcp", "port": 873, "host": "a.example"`), ""},
+		{bad, healthFile(`"check": "tcp", "port": 873, "status": 200`), ""},
+		{bad, healthFile(`"check": "tcp", "port": 873, "body": "x"`), ""},
+		{bad, healthFile(`"check": "tcp", "port": 873, "max_age": "1h"`), ""},
+		{bad, healthFile(`"check": "tcp", "port": 873, "follow_redirects": false`), ""},
+		{bad, healthFile(`"check": "tcp", "port": 65536`), ""},
+		{good, healthFile(`"check": "http", "host": "A.example.", "path": "/a/b?c=%20", "status": 100, "body": "^ok$", "follow_redirects": true, "max_age": "26h"`), ""},
+		{good, healthFile(`"check": "https", "port": 1, "path": "/"`), ""},
+		{bad, healthFile(`"check": "http", "host": "a.example:80"`), ""},
+		{bad, healthFile(`"check": "http", "path": "a"`), ""},
+		{bad, healthFile(`"check": "http", "path": ""`), ""},
+		{bad, healthFile(`"check": "http", "path": "/a b"`), ""},
+		{bad, healthFile(`"check": "http", "path": "/a\r\nX: y"`), ""},
+		{bad, healthFile(`"check": "http", "path": "/%zz"`), ""},
+		{bad, healthFile(`"check": "http", "path": "/a#b"`), ""},
+		{bad, healthFile(`"check": "http", "path": "/a/../b"`), ""},
+		{bad, healthFile(`"check": "http", "path": "/a/%2e."`), ""},
+		{bad, healthFile(`"check": "http", "path": "/` + strings.Repeat("a", 2000) + `"`), ""},
+		{bad, healthFile(`"check": "http", "status": 600`), ""},
+		{bad, healthFile(`"check": "http", "body": ""`), ""},
+		{bad, healthFile(`"check": "http", "body": "` + strings.Repeat("é", 1001) + `"`), ""},
+		{good, healthFile(`"check": "http", "body": "` + strings.Repeat("é", 1000) + `"`), ""},
+		{bad, healthFile(`"check": "http", "follow_redirects": "yes"`), ""},
+		{bad, healthFile(`"check": "http", "down_after": 0`), ""},
+		{bad, healthFile(`"check": "http", "up_after": 101`), ""},
+		{good, healthFile(`"check": "http", "interval": "1h0m0.5s", "timeout": "0.001ms"`), ""},
+		{bad, healthFile(`"check": "http", "interval": "30"`), ""},
+		{bad, healthFile(`"check": "http", "interval": 30`), ""},
+		{bad, healthFile(`"check": "http", "interval": "-30s"`), ""},
+		{bad, healthFile(`"check": "http", "interval": "+30s"`), ""},
+		{bad, healthFile(`"check": "http", "interval": "1d"`), ""},
+		{bad, healthFile(`"check": "http", "interval": "30 s"`), ""},
+		{bad, healthFile(`"check": "http", "interval": ""`), ""},
+		{bad, healthFile(`"check": "http", "interval": "100us"`), ""},
+		{bad, healthFile(`"check": "http", "timeout": "0s"`), ""},
+		{bad, healthFile(`"check": "http", "max_age": "0h0m"`), ""},
+		{parserOnly, healthFile(`"check": "http", "interval": "999ms"`), `pools[0].health.interval: found "999ms", expected a duration of at least 1s`},
+		{parserOnly, healthFile(`"check": "http", "timeout": "31s"`), `pools[0].health.timeout: found "31s", expected a duration of at most the interval, which is 30s`},
+		{parserOnly, healthFile(`"check": "http", "body": "(?=a)"`), "pools[0].health.body: found \"(?=a)\", expected a regular expression (RE2) of 1 to 1000 characters: invalid or unsupported Perl syntax in \"(?=\""},
+		{parserOnly, healthFile(`"check": "http", "max_age": "999999h999999h999999h"`), `pools[0].health.max_age: found "999999h999999h999999h", expected ` + expectedDuration},
+	}
+}
+
+func redirectCases() []schemaCase {
+	return []schemaCase{
+		{good, redirectFile(``), ""},
+		{good, redirectFile(`, "geo": {"policy": "near"}, "strip_prefix": "/a/b/", "mirrors": "mirrors.json", "when_all_down": "empty", "fallbacks": []`), ""},
+		{bad, redirectFile(`, "when_all_down": "self"`), ""},
+		{bad, redirectFile(`, "ttl": 60`), ""},
+		{good, redirectFile(`, "strip_prefix": "/"`), ""},
+		{bad, redirectFile(`, "strip_prefix": ""`), ""},
+		{bad, redirectFile(`, "strip_prefix": "/a"`), ""},
+		{bad, redirectFile(`, "strip_prefix": "a/"`), ""},
+		{bad, redirectFile(`, "strip_prefix": "//"`), ""},
+		{bad, redirectFile(`, "strip_prefix": "/a/../"`), ""},
+		{bad, redirectFile(`, "strip_prefix": "/a b/"`), ""},
+		{bad, redirectFile(`, "strip_prefix": "/a?b/"`), ""},
+		{bad, redirectFile(`, "strip_prefix": "/` + strings.Repeat("a", 2000) + `/"`), ""},
+		{bad, redirectFile(`, "mirrors": "` + strings.Repeat("a", 2000) + `.json"`), ""},
+		{bad, redirectFile(`, "mirrors": "/mirrors.json"`), ""},
+		{bad, redirectFile(`, "mirrors": "../mirrors.json"`), ""},
+		{bad, redirectFile(`, "mirrors": "a//mirrors.json"`), ""},
+		{bad, redirectFile(`, "mirrors": ".git/mirrors.json"`), ""},
+		{bad, redirectFile(`, "mirrors": "mirrors.yaml"`), ""},
+		{bad, redirectFile(`, "mirrors": "pools.json"`), ""},
+		{bad, redirectFile(`, "mirrors": []`), ""},
+		{parserOnly, redirectFile(`, "mirrors": "other.json"`), `redirects[0].mirrors: found "other.json", expected a file of the repository: there is none of that path`},
+		{good, redirectFile(`, "fallbacks": ["https://a.example/", "http://b.example:8080/x/"]`), ""},
+		{bad, redirectFile(`, "fallbacks": "https://a.example/"`), ""},
+		{bad, redirectFile(`, "fallbacks": ["https://a.example"]`), ""},
+		{bad, redirectFile(`, "fallbacks": ["https://a.example/x"]`), ""},
+		{bad, redirectFile(`, "fallbacks": ["ftp://a.example/"]`), ""},
+		{parserOnly, redirectFile(`, "fallbacks": ["https://a.example/", "https://A.example:443/"]`), `redirects[0].fallbacks[1]: found "https://A.example:443/", expected a URL prefix that stands here once: line 1 has it too`},
+		{good, redirectHealthFile(`"check": "https", "path": "", "status": 206, "body": "x", "follow_redirects": true, "max_age": "1h"`), ""},
+		{good, redirectHealthFile(`"check": "http", "path": "/a/b"`), ""},
+		{bad, redirectHealthFile(`"check": "http", "path": "../b"`), ""},
+		{bad, redirectHealthFile(`"check": "http", "port": 80`), ""},
+		{bad, redirectHealthFile(`"check": "http", "host": "a.example"`), ""},
+		{bad, redirectHealthFile(`"check": "tcp"`), ""},
+		{good, redirectHealthFile(`"check": "none", "interval": "1m"`), ""},
+		{bad, redirectHealthFile(`"check": "none", "path": "a"`), ""},
+	}
+}
+
+func mirrorsCases() []schemaCase {
+	mirror := func(keys string) string { return `[{"weight": 1, ` + keys + `}]` }
+	prefix := func(text string) string { return mirror(`"url_prefix": "` + text + `"`) }
+	rsync := func(text string) string {
+		return mirror(`"url_prefix": "https://a.example/", "rsync_url": ` + text)
+	}
+	return []schemaCase{
+		{good, `[]`, ""},
+		{good, `{"mirrors": []}`, ""},
+		{bad, `{}`, ""},
+		{bad, `"x"`, ""},
+		{bad, `{"mirrors": {}}`, ""},
+		{bad, `{"mirrors": [], "version": 3}`, ""},
+		{good, `{"mirrors": [], "version": 1, "$schema": "x", "owner": {"a": [1, null]}}`, ""},
+		{bad, `[null]`, ""},
+		{bad, `[{"weight": 1}]`, ""},
+		{bad, `[{"url_prefix": "https://a.example/"}]`, ""},
+		{good, `[{"url_prefix": "https://a.example/", "weight": 0, "since": 2019}]`, ""},
+		{bad, `[{"url_prefix": "https://a.example/", "weight": 10001}]`, ""},
+		{bad, `[{"url_prefix": "https://a.example/", "weight": -1}]`, ""},
+		{bad, mirror(`"url_prefix": "https://a.example/", "email": 1`), ""},
+		{bad, mirror(`"url_prefix": "https://a.example/", "notes": []`), ""},
+		{good, mirror(`"url_prefix": "https://a.example/", "email": "", "notes": "x"`), ""},
+		{good, prefix(`https://a.example/`), ""},
+		{good, prefix(`https://a.example`), ""}, // warned about
+		{good, prefix(`HTTP://A.Example.:8080/a/%20b;c=d/@x`), ""},
+		{good, prefix(`http://192.0.2.1/`), ""},
+		{good, prefix(`http://[2001:db8::1]:81/`), ""},
+		{bad, prefix(``), ""},
+		{bad, prefix(`/tails/`), ""},
+		{bad, prefix(`a.example/tails/`), ""},
+		{bad, prefix(`http:a.example/`), ""},
+		{bad, prefix(`https:///`), ""},
+		{bad, prefix(`rsync://a.example/`), ""},
+		{bad, prefix(`https://me@a.example/`), ""},
+		{bad, prefix(`https://me:pw@a.example/`), ""},
+		{bad, prefix(`https://a.example/?`), ""},
+		{bad, prefix(`https://a.example/?x=y/`), ""},
+		{bad, prefix(`https://a.example/#x/`), ""},
+		{bad, prefix(`https://a.example/a b/`), ""},
+		{bad, prefix(` https://a.example/`), ""},
+		{bad, prefix(`https://a.example/\n`), ""},
+		{bad, prefix(`https://a.example/%0/`), ""},
+		{bad, prefix(`https://a.example/a\\b/`), ""},
+		{bad, prefix(`https://a.example/\"/`), ""},
+		{bad, prefix(`https://a.example/a/./b/`), ""},
+		{bad, prefix(`https://a.example/..`), ""},
+		{bad, prefix(`https://a.example/%2E%2e/`), ""},
+		{bad, prefix(`https://bücher.example/`), ""},
+		{bad, prefix(`https://a.example/bücher/`), ""},
+		{bad, prefix(`https://a..example/`), ""},
+		{bad, prefix(`https://a.example:x/`), ""},
+		{bad, prefix(`https://a.example:/`), ""},
+		{bad, prefix(`https://a.example:123456/`), ""},
+		{parserOnly, prefix(`https://a.example:65536/`), `[0].url_prefix: found "https://a.example:65536/", expected an http or https URL that ends with "/", with a port from 1 to 65535`},
+		{parserOnly, prefix(`https://[::1::]/`), `[0].url_prefix: found "https://[::1::]/", expected an http or https URL that ends with "/"`},
+		{parserOnly, `[{"url_prefix": "https://a.example/", "weight": 1}, {"url_prefix": "https://a.example", "weight": 1}]`, `[1].url_prefix: found "https://a.example", expected a URL prefix that stands here once: line 1 has it too`},
+		{good, prefix(`https://a.example/` + strings.Repeat("a", 1981) + `/`), ""},
+		{bad, prefix(`https://a.example/` + strings.Repeat("a", 1982) + `/`), ""},
+		{bad, rsync(`"rsync://a.example/` + strings.Repeat("a", 2000) + `"`), ""},
+		{good, rsync(`"rsync://a.example/module/"`), ""},
+		{good, rsync(`""`), ""},
+		{bad, rsync(`"a.example::module"`), ""},
+		{bad, rsync(`"rsync:///module"`), ""},
+		{bad, rsync(`"rsync://a.example/a b"`), ""},
+		{bad, rsync(`null`), ""},
+		{parserOnly, `[{"url_prefix": "https://a.example/", "weight": 1, "weight": 1}]`, `[0].weight: found the same key again, expected one value for it: line 1 has it too`},
+	}
+}
