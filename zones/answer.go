@@ -22,7 +22,7 @@ const maxAliases = 8
 // 8482): the CNAME where there is one, or else HINFO "RFC8482". Records at the
 // name asked for carry it as it was asked.
 func (t *Table) Answer(q Question, random Random) Answer {
-	l := lookup{table: t, question: q, random: random, name: q.Name, key: canonical(q.Name)}
+	l := lookup{table: t, question: q, random: random, name: dns.Fqdn(q.Name), key: canonical(q.Name)}
 	if l.zone = t.zoneFor(l.key, q.Type); l.zone == nil {
 		return Answer{Rcode: dns.RcodeRefused}
 	}

@@ -25,7 +25,7 @@ func (p *parser) settle(d *draft) {
 	p.drafts[d.apex] = d
 	for _, r := range d.records {
 		if p.belongs(d, r) {
-			p.add(d, r)
+			p.group(d, r)
 		}
 	}
 	d.records = nil
@@ -88,8 +88,8 @@ var signingTypes = []uint16{
 	dns.TypeNSEC3, dns.TypeNSEC3PARAM, dns.TypeCDS, dns.TypeCDNSKEY,
 }
 
-// add puts a record into its RRset.
-func (p *parser) add(d *draft, r record) {
+// group puts a record into its RRset.
+func (p *parser) group(d *draft, r record) {
 	o := d.owners[r.name]
 	if o == nil {
 		o = &owner{name: r.name}

@@ -32,12 +32,13 @@ func FuzzParse(f *testing.F) {
 		}
 	}
 	f.Add([]byte("$TTL 1\n@ SOA . . 1 2 3 4 5\n@ NS .\n* LOC 1 N 1 E 0m\n"), "x.example.org.", dns.TypeLOC)
+	const limit = 1000 // enough to find what there is to find, and quick
 	f.Fuzz(func(t *testing.T, data []byte, name string, kind uint16) {
 		definition := &pool.Definition{
 			Zones: []pool.ZoneFile{{Path: "zones/example.org.zone", Data: data}},
 			Pools: []*pool.Pool{{Name: "dl.example.org", TTL: 1, Answers: 1}},
 		}
-		static, problems := Parse(definition)
+		static, problems := parse(definition, limit)
 		if (static == nil) != pool.HasErrors(problems) {
 			t.Fatalf("Static is nil: %v, but %v", static == nil, problems)
 		}

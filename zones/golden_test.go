@@ -55,6 +55,41 @@ func TestProblems(t *testing.T) {
 	}
 }
 
+// TestLimits: what one file can make of the machine and of the log is bounded.
+func TestLimits(t *testing.T) {
+	head := "$TTL 1\n@ SOA . . 1 2 3 4 5\n@ NS .\n"
+	definition := func(file string) *pool.Definition {
+		return &pool.Definition{Zones: []pool.ZoneFile{
+			{Path: "zones/a.example.zone", Data: []byte(head + file)},
+			{Path: "zones/b.example.zone", Data: []byte(head)},
+		}}
+	}
+	static, problems := parse(definition("$GENERATE 1-60000 h$ A 127.0.0.1\n"), 1000)
+	if static != nil || len(problems) != 2 || problems[0].Line != 4 || !strings.Contains(problems[0].String(), "at most 1000") {
+		t.Errorf("too many records: %v", problems)
+	}
+	static, problems = Parse(definition("$GENERATE 1-600 h A 127.0.0.1\nx A 127.0.0.1\nx CNAME h\n$GENERATE 1-2 y$ TXT \"$\"\n"))
+	if static != nil || len(problems) != maxProblems+1 || problems[0].String() != "zones/a.example.zone: error: found 100 more problems, expected those listed to be mended first" {
+		t.Errorf("%d problems, the first %v", len(problems), problems[0])
+	}
+	static, problems = Parse(definition("$GENERATE 1-8000 h A 127.0.${0}.$\n"))
+	if static != nil || len(problems) == 0 {
+		t.Error("a broken $GENERATE was taken")
+	}
+	static, problems = Parse(definition("$GENERATE 0-255 h A 127.0.0.$\n$GENERATE 1-5000 h A 127.0.1.1\n"))
+	if static == nil || static.zones["a.example."].Records != 259 {
+		t.Errorf("an RRset of 257 records: %v", problems[len(problems)-1])
+	}
+	var large strings.Builder
+	for i := range 6000 {
+		fmt.Fprintf(&large, "h A 127.0.%d.%d\n", i/256, i%256)
+	}
+	static, problems = Parse(definition(large.String()))
+	if static != nil || len(problems) != 1 || !strings.Contains(problems[0].Found, "one message") {
+		t.Errorf("an RRset that no message holds: %v", problems)
+	}
+}
+
 func parseQuestion(t *testing.T, fields []string) Question {
 	t.Helper()
 	q := Question{Name: fields[0], Type: dns.StringToType[fields[1]]}

@@ -36,7 +36,7 @@ func (p *parser) layOver() {
 // placePool finds the deepest zone that a pool's name lies in.
 func (p *parser) placePool(index int, one *pool.Pool, apexes []string) {
 	refuse := func(found, expected string) {
-		p.problems = append(p.problems, pool.Problem{
+		p.add(pool.Problem{
 			Position: one.NamePosition, Severity: pool.Error,
 			What: fmt.Sprintf("pools[%d].name", index), Found: found, Expected: expected,
 		})

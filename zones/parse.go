@@ -23,13 +23,24 @@ import (
 // wrong but can be left out is left out with a Warning: duplicates, DNSSEC
 // records, and what a delegation or a DNAME hides.
 func Parse(definition *pool.Definition) (*Static, []pool.Problem) {
-	p := &parser{definition: definition, drafts: map[string]*draft{}}
+	return parse(definition, maxRecords)
+}
+
+func parse(definition *pool.Definition, limit int) (*Static, []pool.Problem) {
+	p := &parser{
+		definition: definition,
+		limit:      limit,
+		drafts:     map[string]*draft{},
+		reported:   map[string]int{},
+		unlisted:   map[string]pool.Problem{},
+	}
 	for _, file := range definition.Zones {
 		if d := p.read(file); d != nil {
 			p.settle(d)
 		}
 	}
 	p.layOver()
+	p.reportRest()
 	static := p.static()
 	slices.SortStableFunc(p.problems, func(a, b pool.Problem) int {
 		return cmp.Or(strings.Compare(a.File, b.File), a.Line-b.Line, a.Column-b.Column)
@@ -47,10 +58,18 @@ type parser struct {
 	drafts     map[string]*draft // by apex
 	unreadable bool              // a file has no apex that could be told
 	records    int               // of all files
+	limit      int               // of records
+	buffer     [dns.MaxMsgSize]byte
+	reported   map[string]int // by file
+	unlisted   map[string]pool.Problem
 }
 
-// maxRecords bounds what $GENERATE can make of a small repository.
-const maxRecords = 1 << 20
+const (
+	// maxRecords bounds the work that $GENERATE can make of a small file.
+	maxRecords = 1 << 17
+	// maxProblems bounds what is reported of one file.
+	maxProblems = 500
+)
 
 // draft is a zone file while it is being read.
 type draft struct {
@@ -111,10 +130,34 @@ func (o *owner) set(kind uint16) *draftSet {
 
 // report adds a problem of the draft's file; line 0 is the file as a whole.
 func (p *parser) report(d *draft, line int, severity pool.Severity, what, found, expected string) {
-	p.problems = append(p.problems, pool.Problem{
+	p.add(pool.Problem{
 		Position: pool.Position{File: d.file, Line: line},
 		Severity: severity, What: what, Found: found, Expected: expected,
 	})
+}
+
+// add adds a problem, or counts it if the file has had enough of them.
+func (p *parser) add(problem pool.Problem) {
+	if p.reported[problem.File]++; p.reported[problem.File] <= maxProblems {
+		p.problems = append(p.problems, problem)
+		return
+	}
+	rest, found := p.unlisted[problem.File]
+	if !found {
+		rest.Position = pool.Position{File: problem.File}
+	}
+	rest.Severity = max(rest.Severity, problem.Severity)
+	p.unlisted[problem.File] = rest
+}
+
+// reportRest says of the files that had more problems than are listed how many
+// they were.
+func (p *parser) reportRest() {
+	for file, rest := range p.unlisted {
+		rest.Found = fmt.Sprintf("%d more problems", p.reported[file]-maxProblems)
+		rest.Expected = "those listed to be mended first"
+		p.problems = append(p.problems, rest)
+	}
 }
 
 func (p *parser) refuse(d *draft, r record, found, expected string) {
@@ -161,10 +204,10 @@ func (p *parser) parseRecords(d *draft, data []byte) {
 	zp.SetDefaultTTL(noTTL)
 	for rr, ok := zp.Next(); ok; rr, ok = zp.Next() {
 		line := reader.recordLine()
-		if p.records++; p.records > maxRecords {
+		if p.records++; p.records > p.limit {
 			d.broken = true
 			p.report(d, line, pool.Error, "zone files", "more records than that here",
-				fmt.Sprintf("at most %d in all files, those of $GENERATE included", maxRecords))
+				fmt.Sprintf("at most %d in all files, those of $GENERATE included", p.limit))
 			return
 		}
 		if ttl, generated := reader.generatedTTL(); generated {
@@ -174,7 +217,7 @@ func (p *parser) parseRecords(d *draft, data []byte) {
 	}
 	if err := zp.Err(); err != nil {
 		d.broken = true
-		p.problems = append(p.problems, syntaxProblem(d.file, err))
+		p.add(syntaxProblem(d.file, err))
 	}
 }
 
@@ -190,7 +233,7 @@ func (p *parser) take(d *draft, rr dns.RR, line int) {
 	if header.Name != "" {
 		r.name = canonical(header.Name)
 	}
-	found, expected := r.check(rr)
+	found, expected := r.check(rr, p.buffer[:])
 	if found != "" {
 		d.refused[r.kind] = true
 		p.refuse(d, r, found, expected)
@@ -201,7 +244,7 @@ func (p *parser) take(d *draft, rr dns.RR, line int) {
 
 // check says what is wrong with a record by itself, and takes it over if that
 // is nothing.
-func (r *record) check(rr dns.RR) (found, expected string) {
+func (r *record) check(rr dns.RR, buffer []byte) (found, expected string) {
 	const maxTTL = 1<<31 - 1 // RFC 2181, section 8
 	header := rr.Header()
 	switch {
@@ -216,7 +259,7 @@ func (r *record) check(rr dns.RR) (found, expected string) {
 	case header.Ttl > maxTTL:
 		return fmt.Sprintf("TTL %d", header.Ttl), fmt.Sprintf("at most %d seconds", maxTTL)
 	}
-	if err := r.normalise(rr); err != nil {
+	if err := r.normalise(rr, buffer); err != nil {
 		return "data that cannot be sent (" + err.Error() + ")", "data of this type"
 	}
 	return "", ""
@@ -224,16 +267,13 @@ func (r *record) check(rr dns.RR) (found, expected string) {
 
 // normalise packs and unpacks the record: names come out in one form, and what
 // cannot be sent is found now. The parser takes base64 and the like unread.
-func (r *record) normalise(rr dns.RR) error {
-	buffer := make([]byte, dns.MaxMsgSize)
-	if length := dns.Len(rr) + 256; length < len(buffer) {
-		buffer = buffer[:length]
-	}
+func (r *record) normalise(rr dns.RR, buffer []byte) error {
 	length, err := dns.PackRR(rr, buffer, 0, nil, false)
 	if err != nil {
 		return fmt.Errorf("packing: %w", err)
 	}
-	again, _, err := dns.UnpackRR(buffer[:length], 0)
+	// From bytes of its own: a record may keep parts of what it is unpacked from.
+	again, _, err := dns.UnpackRR(slices.Clone(buffer[:length]), 0)
 	if err != nil {
 		return fmt.Errorf("unpacking: %w", err)
 	}
