@@ -140,6 +140,11 @@ func TestReasons(t *testing.T) {
 		"far": "farther away than those taken: 10008 km", "nowhere": "no coordinates, and those with coordinates suffice",
 	})
 
+	c = New(plain, pool.AnswerAll, []Candidate{candidate("a", 1, exclude(networks("fe80::/10"))), candidate("b", 1)})
+	expectReasons(t, c.Explain(Client{Address: netip.MustParseAddr("fe80::1%lo")}), map[string]string{
+		"a": "excluded by rule: exclude names network fe80::/10",
+	})
+
 	allDown := []Candidate{candidate("down", 1, isDown), candidate("reserve", 1, isDown, isReserve)}
 	expectReasons(t, New(plain, pool.AnswerAll, allDown).Explain(Client{}), map[string]string{
 		"reserve": "reserve, left out while all others are answered as if they were up",

@@ -20,9 +20,6 @@ import (
 func tickets(weights []uint32, maxShare float64) []uint64 {
 	const one = 1 << 62 // tickets in all, before rounding
 	given := make([]uint64, len(weights))
-	if !capHolds(len(weights), maxShare) {
-		return even(given)
-	}
 	var rest uint64 // weight of those that are not cut off
 	for _, w := range weights {
 		rest += uint64(w)
@@ -36,7 +33,7 @@ func tickets(weights []uint32, maxShare float64) []uint64 {
 	order := heaviestFirst(weights)
 	room, cut := uint64(one), 0
 	for cut < len(order) && productAbove(uint64(weights[order[cut]]), room, limit, rest) {
-		room -= limit // room > limit, since rest is at least the weight
+		room -= limit // room > limit here, since rest is at least the weight
 		rest -= uint64(weights[order[cut]])
 		cut++
 	}
@@ -46,7 +43,7 @@ func tickets(weights []uint32, maxShare float64) []uint64 {
 			given[i] = uint64(w)
 		}
 		return given
-	case len(order): // cut*maxShare is 1, but for capMargin
+	case len(order): // too few for the cap: all of them are above it
 		return even(given)
 	}
 	// Whole tickets per unit of weight; the cut ones are scaled down along, so

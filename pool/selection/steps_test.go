@@ -70,8 +70,8 @@ func TestSteps(t *testing.T) {
 		{
 			name: "rules and a client of unknown place", policy: plain, client: from(geo.Place{}),
 			candidates: []Candidate{
-				candidate("only", 1, only(pool.Rules{Countries: []string{"DE"}, ASNs: []uint32{0}, Continents: []string{""}})),
-				candidate("exclude", 1, exclude(pool.Rules{Countries: []string{"DE"}, ASNs: []uint32{0}, Continents: []string{""}})),
+				candidate("only", 1, only(pool.Rules{Countries: []string{"DE", ""}, ASNs: []uint32{0}, Continents: []string{""}})),
+				candidate("exclude", 1, exclude(pool.Rules{Countries: []string{"DE", ""}, ASNs: []uint32{0}, Continents: []string{""}})),
 			},
 			want: "normal exclude:1.0000",
 		},
