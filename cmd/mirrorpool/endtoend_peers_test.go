@@ -179,6 +179,7 @@ server:
   module-config: "iterator"
   root-hints: "%[2]s/root.hints"
   num-threads: 1
+  local-zone: "test." nodefault
 stub-zone:
   name: "mirrors.test"
   stub-addr: 127.0.0.1@%[3]d

@@ -257,9 +257,8 @@ func (w *world) load() {
 
 func (w *world) remoteGone() {
 	good := w.served()
-	w.end(w.sshd, syscall.SIGKILL)
-	w.end(w.server, syscall.SIGTERM)
-	if code := w.processes["server"].ProcessState.ExitCode(); code != 0 {
+	w.end("sshd", syscall.SIGKILL)
+	if code := w.end("server", syscall.SIGTERM); code != 0 {
 		w.Fatalf("after SIGTERM the server ended with code %d", code)
 	}
 	w.runServer()
