@@ -1,6 +1,7 @@
 package redirect
 
 import (
+	"errors"
 	"fmt"
 	"html"
 	"io"
@@ -80,7 +81,7 @@ func (h *handler) answer(w *statusWriter, r *http.Request) {
 	}
 	wanted, err := parseTarget(r.RequestURI)
 	switch {
-	case err == errTargetLong:
+	case errors.Is(err, errTargetLong):
 		fail(w, http.StatusRequestURITooLong, err.Error())
 		return
 	case err != nil:

@@ -1,7 +1,6 @@
 package redirect
 
 import (
-	"crypto/sha256"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,9 +9,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"mirrorpool/zones"
 )
@@ -311,65 +307,6 @@ func TestShares(t *testing.T) {
 	}
 }
 
-func TestMirrorsFile(t *testing.T) {
-	h := testHandler(t, testTable(t))
-	tag := fmt.Sprintf(`"%x"`, sha256.Sum256([]byte(testMirrors)))
-	const date = "Sun, 01 Mar 2026 12:00:00 GMT"
-	tests := []struct {
-		name, method string
-		headers      http.Header
-		status       int
-	}{
-		{"plain", "GET", nil, 200},
-		{"head", "HEAD", nil, 200},
-		{"same tag", "GET", http.Header{"If-None-Match": {tag}}, 304},
-		{"same tag among others", "HEAD", http.Header{"If-None-Match": {`"x", W/` + tag}}, 304},
-		{"any tag", "GET", http.Header{"If-None-Match": {"*"}}, 304},
-		{"other tag", "GET", http.Header{"If-None-Match": {`"x"`}}, 200},
-		{"other tag, same date", "GET", http.Header{"If-None-Match": {`"x"`}, "If-Modified-Since": {date}}, 200},
-		{"same date", "GET", http.Header{"If-Modified-Since": {date}}, 304},
-		{"later date", "GET", http.Header{"If-Modified-Since": {"Mon, 02 Mar 2026 12:00:00 GMT"}}, 200},
-		{"range", "GET", http.Header{"Range": {"bytes=0-9"}}, 206},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			response := ask(h, test.method, "download.test", "/mirrors.json", test.headers)
-			if response.StatusCode != test.status {
-				t.Fatalf("status %d, expected %d", response.StatusCode, test.status)
-			}
-			header := response.Header
-			// net/http leaves Last-Modified out of a 304 that has a tag.
-			dated := test.status == 304 || header.Get("Last-Modified") == date
-			if header.Get("ETag") != tag || !dated || header.Get("Cache-Control") != "public, max-age=60" {
-				t.Errorf("%q", header)
-			}
-			expected := testMirrors
-			switch {
-			case test.status == 304 || test.method == "HEAD":
-				expected = ""
-			case test.status == 206:
-				expected = testMirrors[:10]
-			}
-			if text := body(t, response); text != expected {
-				t.Errorf("body %q", text)
-			}
-			if test.status == 200 && header.Get("Content-Type") != "application/json" {
-				t.Errorf("Content-Type %q", header.Get("Content-Type"))
-			}
-		})
-	}
-}
-
-func TestEntityTagsAreBounded(t *testing.T) {
-	var tags entityTags
-	for range 10 * maxEntityTags {
-		tags.of(testTable(t).Definition.MirrorLists[0])
-	}
-	if len(tags.tags) > maxEntityTags {
-		t.Errorf("%d tags kept", len(tags.tags))
-	}
-}
-
 func TestNoTable(t *testing.T) {
 	response := ask(testHandler(t, nil), "GET", "download.test", "/tails/a", nil)
 	if response.StatusCode != 503 || response.Header.Get("Retry-After") == "" {
@@ -389,43 +326,6 @@ func TestPanic(t *testing.T) {
 	}
 	if reported == nil || !strings.Contains(reported.Error(), "boom") || strings.Contains(reported.Error(), "127.0.0.1") {
 		t.Errorf("reported %v", reported)
-	}
-}
-
-func TestMetrics(t *testing.T) {
-	h := testHandler(t, testTable(t, "https://a.mirror.test/pub/tails/", "http://c.mirror.test/", "https://d.mirror.test/tails/"))
-	for _, request := range [][3]string{
-		{"GET", "download.test", "/tails/a"},
-		{"HEAD", "DOWNLOAD.test.:80", "/tails/b"},
-		{"GET", "download.test", "/tails/../b"},
-		{"POST", "download.test", "/tails/b"},
-		{"GET", "download.test", "/mirrors.json"},
-		{"GET", "made-up.test", "/"},
-		{"GET", "made-up-too.test", "/"},
-	} {
-		ask(h, request[0], request[1], request[2], nil)
-	}
-	const expected = `
-# HELP mirrorpool_http_choices_total Redirects by redirect host and the URL prefix of the mirror or fallback that was chosen.
-# TYPE mirrorpool_http_choices_total counter
-mirrorpool_http_choices_total{host="download.test",mirror="https://b.mirror.test/tails/"} 2
-# HELP mirrorpool_http_requests_total Requests to the redirect listener by redirect host ("" for unknown hosts) and HTTP status.
-# TYPE mirrorpool_http_requests_total counter
-mirrorpool_http_requests_total{code="200",host="download.test"} 1
-mirrorpool_http_requests_total{code="302",host="download.test"} 2
-mirrorpool_http_requests_total{code="400",host="download.test"} 1
-mirrorpool_http_requests_total{code="405",host="download.test"} 1
-mirrorpool_http_requests_total{code="421",host=""} 2
-`
-	registry := prometheus.NewPedanticRegistry()
-	for _, collector := range h.metrics.collectors() {
-		registry.MustRegister(collector)
-	}
-	if err := testutil.GatherAndCompare(registry, strings.NewReader(expected)); err != nil {
-		t.Error(err)
-	}
-	if problems, err := testutil.GatherAndLint(registry); err != nil || len(problems) > 0 {
-		t.Error(problems, err)
 	}
 }
 

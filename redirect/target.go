@@ -18,7 +18,7 @@ var (
 	errTargetSlash     = errors.New("the path has an escaped slash or a backslash")
 	errTargetControl   = errors.New("the path has a control character")
 	errTargetParent    = errors.New(`the path has a ".." segment`)
-	errTargetNumberSig = errors.New(`the path has a "#", which has to be written %23`)
+	errTargetNumberSign = errors.New(`the path has a "#", which has to be written %23`)
 )
 
 // target is what a request asks for, made safe to be appended to a URL prefix:
@@ -98,7 +98,7 @@ func cleanSegment(part string) (segment, name string, err error) {
 			case c == '\\':
 				return "", "", errTargetSlash
 			case c == '#':
-				return "", "", errTargetNumberSig
+				return "", "", errTargetNumberSign
 			case isControl(c):
 				return "", "", errTargetControl
 			}
@@ -130,7 +130,7 @@ func cleanQuery(query string) (string, error) {
 	for i := 0; i < len(query); i++ {
 		switch c := query[i]; {
 		case c == '#':
-			return "", errTargetNumberSig
+			return "", errTargetNumberSign
 		case isControl(c):
 			return "", errTargetControl
 		case c == '\\':
