@@ -198,6 +198,13 @@ func TestSerial(t *testing.T) {
 	if one != two {
 		t.Errorf("the order of records counts: %v, %v", one, two)
 	}
+	reserve := compileSerial(t, serialInput(t, first, nil, "a", "b"), nil)
+	another := compileSerial(t, serialInput(t, first, func(p *pool.Pool) {
+		p.Members[2].Addresses[0] = netip.MustParseAddr("127.0.0.99")
+	}, "a", "b"), nil)
+	if reserve.Digest == another.Digest {
+		t.Error("which reserve is given does not count")
+	}
 	all := compileSerial(t, serialInput(t, first, nil, "a", "b", "c"), nil)
 	none := compileSerial(t, serialInput(t, first, func(p *pool.Pool) { p.WhenAllDown = pool.AnswerEmpty }, "a", "b", "c"), nil)
 	if all.Digest == none.Digest || all.Digest == base.Digest {

@@ -147,7 +147,7 @@ func (s *servedPool) describe(report *health.Report) PoolDescription {
 			state := report.State(target)
 			m.Addresses = append(m.Addresses, AddressDescription{
 				Address: address, Target: target, State: state,
-				Up: counts(state, trust[isOf(address, dns.TypeA)]),
+				Up: counts(state, member.Weight > 0 && trust[isOf(address, dns.TypeA)]),
 			})
 		}
 		d.Members = append(d.Members, m)
@@ -182,7 +182,7 @@ func (h *Host) describe() HostDescription {
 		state := h.health.State(target)
 		d.Mirrors = append(d.Mirrors, MirrorDescription{
 			URLPrefix: m.Mirror.URLPrefix, Weight: m.Mirror.Weight, Place: m.Place,
-			Target: target, State: state, Up: counts(state, trust),
+			Target: target, State: state, Up: counts(state, m.Mirror.Weight > 0 && trust),
 		})
 	}
 	return d

@@ -35,6 +35,9 @@ func (p *parser) layOver() {
 
 // placePool finds the deepest zone that a pool's name lies in.
 func (p *parser) placePool(index int, one *pool.Pool, apexes []string) {
+	if one.Name == "" {
+		return // its name is wrong in itself, which is reported already
+	}
 	refuse := func(found, expected string) {
 		p.add(pool.Problem{
 			Position: one.NamePosition, Severity: pool.Error,
@@ -122,7 +125,9 @@ func (p *parser) build(d *draft) {
 	}
 	for name, index := range d.pools {
 		z.ensure(name).Pool = index
+		z.pools = append(z.pools, name)
 	}
+	slices.Sort(z.pools)
 	for name := range z.nodes {
 		z.names = append(z.names, name)
 	}

@@ -102,12 +102,8 @@ func rdata(rr dns.RR) string {
 func (t *Table) content(z *Zone) string {
 	d := newDigest()
 	_, _ = d.Write(z.digest[:])
-	for _, name := range z.names {
-		index := z.nodes[name].Pool
-		if index < 0 {
-			continue
-		}
-		served := t.pools[index]
+	for _, name := range z.pools {
+		served := t.pools[z.nodes[name].Pool]
 		d.text(name)
 		d.number(uint64(served.definition.TTL))
 		for _, f := range []*family{served.ipv4, served.ipv6} {

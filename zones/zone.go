@@ -25,6 +25,7 @@ type Zone struct {
 
 	nodes  map[string]*Node // by canonical name, with the empty non-terminals
 	names  []string         // of nodes, sorted
+	pools  []string         // the names of pools among them, sorted
 	glue   []RRset          // of all delegations, sorted by name
 	parent *Zone            // the nearest zone above that is served here; or nil
 	digest [32]byte         // of the content, without the serial
