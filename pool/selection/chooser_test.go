@@ -134,8 +134,16 @@ func TestMemoryIsBounded(t *testing.T) {
 		candidates[i] = candidate("m", 1, within(at(0, float64(i))))
 	}
 	c := New(distance1, pool.AnswerAll, candidates)
-	for i := range maxClasses + 100 {
+	const seen, over = 2000, 100
+	for i := range seen {
 		c.Choose(from(at(1, float64(i)/1000)))
+	}
+	if c.memo.entries != seen {
+		t.Errorf("%d classes are kept, want %d", c.memo.entries, seen)
+	}
+	c.memo.entries = maxClasses - over/2 // as if so many had come
+	for i := range over {
+		c.Choose(from(at(2, float64(i)/1000)))
 	}
 	if c.memo.entries != maxClasses {
 		t.Errorf("%d classes are kept, want %d", c.memo.entries, maxClasses)
