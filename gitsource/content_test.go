@@ -189,6 +189,13 @@ func TestLimits(t *testing.T) {
 			}
 		})
 	}
+	// What a branch once held is not fetched.
+	r.commitTree("small", r.tree("100644 blob "+r.blob("small")+"\tsmall"), "Remove it", r.git("rev-parse", "random"))
+	for _, remote := range []string{url, r.path} {
+		if _, found, err := lookAt(t, Config{URL: remote, Branch: "small", MaxBytes: 10 << 10}); err != nil || found == nil {
+			t.Errorf("a small commit with a large history: %v", err)
+		}
+	}
 	if _, found, err := lookAt(t, Config{URL: url, Branch: "random"}); err != nil || found == nil {
 		t.Errorf("within the limits: %v", err)
 	}

@@ -76,10 +76,23 @@ func (r *remote) look(ctx context.Context, known func(string) bool) (string, *co
 	if known(commit) {
 		return commit, nil, nil
 	}
-	doing := "fetching commit " + commit + " from " + r.address.String()
-	pack, err := s.fetch(ctx, packRequest(head, references.Capabilities))
+	found, err := r.fetch(ctx, s, head, references.Capabilities)
+	if err == nil {
+		return commit, found, nil
+	}
+	err = fail("fetching commit "+commit+" from "+r.address.String(), err)
+	if errors.Is(err, ErrTooLarge) {
+		// It would be as large the next time, and as much would be sent.
+		err = unusableError{err}
+	}
+	return commit, nil, err
+}
+
+// fetch gets a commit and its files.
+func (r *remote) fetch(ctx context.Context, s session, head plumbing.Hash, offered *capability.List) (*content, error) {
+	pack, err := s.fetch(ctx, packRequest(head, offered))
 	if err != nil {
-		return commit, nil, fail(doing, err)
+		return nil, err
 	}
 	bounds := limits{files: r.config.MaxFiles, unpacked: r.config.MaxUnpacked}
 	objects, err := readPack(pack, bounds)
@@ -87,17 +100,13 @@ func (r *remote) look(ctx context.Context, known func(string) bool) (string, *co
 		if said := s.lastWords(); said != "" {
 			err = fmt.Errorf("%w (the remote said: %s)", err, said)
 		}
-		err = fail(doing, err)
-		if errors.Is(err, ErrTooLarge) {
-			err = unusableError{err}
-		}
-		return commit, nil, err
+		return nil, err
 	}
 	found, err := newContent(objects, head, bounds)
 	if err != nil {
-		return commit, nil, unusableError{fmt.Errorf("reading commit %s: %w", commit, err)}
+		return nil, unusableError{err}
 	}
-	return commit, found, nil
+	return found, nil
 }
 
 // explain replaces what the end of a connection looks like from inside by what

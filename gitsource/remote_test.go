@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -224,6 +226,15 @@ func TestSSHRemote(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	t.Run("too large", func(t *testing.T) {
+		random := make([]byte, 3<<20)
+		_, _ = rand.NewChaCha8([32]byte{}).Read(random)
+		r.commit("random", map[string]string{"random": string(random)})
+		config := s.config(r.path)
+		config.Branch, config.MaxBytes = "random", 1<<20
+		_, _, err := lookAt(t, config)
+		wantError(t, err, []string{"sent more than 1 MiB"}, ErrTooLarge)
+	})
 	t.Run("key not let in", func(t *testing.T) {
 		config := s.config(r.path)
 		config.SSHKey = filepath.Join(t.TempDir(), "stranger")
@@ -416,6 +427,70 @@ func TestRealProxy(t *testing.T) {
 	wantError(t, err, []string{"through the proxy", "username/password"})
 }
 
+// nak is what git-upload-pack answers before the pack of a shallow fetch.
+const nak = "0000" + "0008NAK\n"
+
+// advertisement is a list of one branch, main, at the commit 1111….
+func advertisement() string {
+	line := strings.Repeat("1", 40) + " refs/heads/main\x00side-band-64k ofs-delta shallow no-progress"
+	return fmt.Sprintf("%04x%s0000", len(line)+4, line)
+}
+
+// Whoever never stops talking is cut off, whatever it is that it sends.
+func TestEndlessRemotes(t *testing.T) {
+	packet := func(text string) string { return fmt.Sprintf("%04x%s", len(text)+4, text) }
+	tests := []struct {
+		name, greeting, again string
+		unusable              bool
+	}{
+		{"branches", advertisement()[:len(advertisement())-4], packet(strings.Repeat("2", 40) + " refs/heads/" + strings.Repeat("x", 900)), false},
+		{"progress", advertisement() + nak, packet("\x02" + strings.Repeat("wait ", 1000)), true},
+		{"shallow lines", advertisement(), packet("shallow " + strings.Repeat("2", 40)), true},
+		{"acknowledgements", advertisement() + "0000", "0008NAK\n", true},
+		{"pack", advertisement() + nak + packet("\x01PACK\x00\x00\x00\x02\x00\x00\x00\x01"), packet("\x01" + strings.Repeat("\xff", 1000)), true},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			sent := make(chan int64, 1)
+			go func() {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				_, _ = io.WriteString(c, test.greeting)
+				chunk := []byte(strings.Repeat(test.again, 1+10_000/len(test.again)))
+				total := int64(0)
+				for err == nil {
+					var n int
+					n, err = c.Write(chunk)
+					total += int64(n)
+				}
+				_ = c.Close()
+				sent <- total
+			}()
+			_, _, err = lookAt(t, Config{URL: "git://" + l.Addr().String() + "/x", Branch: "main", MaxBytes: 1 << 20})
+			_ = l.Close()
+			if test.name == "pack" {
+				wantError(t, err, []string{"fetching"}) // it is no pack, which may show first
+			} else {
+				wantError(t, err, []string{"sent more than 1 MiB"}, ErrTooLarge)
+			}
+			var unusable unusableError
+			if errors.As(err, &unusable) != test.unusable && test.name != "pack" {
+				t.Errorf("a commit is refused: %v", !test.unusable)
+			}
+			// What is sent beyond the limit is what the kernel's buffers hold.
+			if total := <-sent; total > 32<<20 {
+				t.Errorf("the remote could send %d bytes", total)
+			}
+		})
+	}
+}
+
 // Whoever says nothing gets the timeout and no more, and the connection is
 // closed.
 func TestSilentRemotes(t *testing.T) {
@@ -423,9 +498,7 @@ func TestSilentRemotes(t *testing.T) {
 	key, hosts := filepath.Join(directory, "key"), filepath.Join(directory, "known_hosts")
 	keyPair(t, key)
 	write(t, hosts, "", 0o600)
-	const nak = "0008NAK\n"
-	advertised := "0082" + strings.Repeat("1", 40) + " refs/heads/main\x00side-band-64k ofs-delta shallow no-progress symref=HEAD:refs/heads/main"
-	advertised = fmt.Sprintf("%04x%s0000", len(advertised), advertised[4:])
+	advertised := advertisement()
 	tests := []struct {
 		name, url, greeting, proxy string
 		stage                      string
@@ -433,7 +506,7 @@ func TestSilentRemotes(t *testing.T) {
 		{"git", "git://HOST/x", "", "", "for its branches"},
 		{"git in the middle of the list", "git://HOST/x", advertised[:90], "", "for its branches"},
 		{"git before the pack", "git://HOST/x", advertised, "", "fetching commit 1111"},
-		{"git in the middle of the pack", "git://HOST/x", advertised + "0000" + nak + "000a\x01PACK\x00", "", "fetching commit 1111"},
+		{"git in the middle of the pack", "git://HOST/x", advertised + nak + "000a\x01PACK\x00", "", "fetching commit 1111"},
 		{"ssh", "ssh://u@HOST/x", "", "", "connecting"},
 		{"ssh after its version", "ssh://u@HOST/x", "SSH-2.0-silent\r\n", "", "connecting"},
 		{"http", "http://HOST/x", "", "", "for its branches"},
@@ -452,15 +525,15 @@ func TestSilentRemotes(t *testing.T) {
 				Branch:     "main",
 				SSHKey:     key,
 				KnownHosts: hosts,
-				Timeout:    300 * time.Millisecond,
+				Timeout:    time.Second,
 			}
 			if test.proxy != "" {
 				config.Proxy = "socks5h://" + address
 			}
 			begin := time.Now()
 			_, _, err := lookAt(t, config)
-			wantError(t, err, []string{test.stage, "no end within 300ms", "silent"}, context.DeadlineExceeded)
-			if took := time.Since(begin); took > 5*time.Second {
+			wantError(t, err, []string{test.stage, "no end within 1s", "silent"}, context.DeadlineExceeded)
+			if took := time.Since(begin); took > 10*time.Second {
 				t.Errorf("the look took %s", took)
 			}
 			for end := time.Now().Add(10 * time.Second); closed() == 0; time.Sleep(5 * time.Millisecond) {
