@@ -31,6 +31,18 @@ const (
 // Every file is optional, but a repository without any is an error. Zone files
 // are read and not parsed. Files that Parse does not know are left alone.
 func Parse(fsys fs.FS) (*Definition, []Problem) {
+	definition, problems := Inspect(fsys)
+	if HasErrors(problems) {
+		return nil, problems
+	}
+	return definition, problems
+}
+
+// Inspect reads as Parse does, and gives what could be read also where there
+// are errors, so that whoever checks more can report it in the same go. With
+// errors the Definition is for checks alone, never for serving: a pool whose
+// name cannot be read has none, and what else is wrong is left out.
+func Inspect(fsys fs.FS) (*Definition, []Problem) {
 	p := &parser{fsys: fsys, definition: &Definition{}, lists: map[string]*MirrorList{}}
 	present := p.zones()
 	present = p.mirrors(MirrorsPath) || present
@@ -43,11 +55,7 @@ func Parse(fsys fs.FS) (*Definition, []Problem) {
 		})
 	}
 	p.crossCheck()
-	problems := p.problems.sorted()
-	if HasErrors(problems) {
-		return nil, problems
-	}
-	return p.definition, problems
+	return p.definition, p.problems.sorted()
 }
 
 // parser is one run of Parse.

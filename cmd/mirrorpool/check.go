@@ -65,15 +65,14 @@ type content struct {
 	warnings   []pool.Problem
 }
 
-// readRepository reads the files of a commit or working tree. The content is
-// nil if any of the problems is an error.
+// readRepository reads the files of a commit or working tree, and reports all
+// that is wrong with them in one go. The content is nil if any of the problems
+// is an error.
 func readRepository(files fs.FS) (*content, []pool.Problem) {
-	definition, problems := pool.Parse(files)
-	if definition == nil {
-		return nil, problems
-	}
+	definition, problems := pool.Inspect(files)
 	static, zoneProblems := zones.Parse(definition)
 	problems = append(problems, zoneProblems...)
+	pool.SortProblems(problems)
 	if static == nil || pool.HasErrors(problems) {
 		return nil, problems
 	}
