@@ -12,12 +12,12 @@ const maxTarget = 2048
 
 // Errors of parseTarget, worded for the person behind the request.
 var (
-	errTargetForm      = errors.New("the request target is not a path")
-	errTargetLong      = errors.New("the path is too long: at most 2048 bytes with the query")
-	errTargetEscape    = errors.New(`the path has a "%" that is not followed by two hexadecimal digits`)
-	errTargetSlash     = errors.New("the path has an escaped slash or a backslash")
-	errTargetControl   = errors.New("the path has a control character")
-	errTargetParent    = errors.New(`the path has a ".." segment`)
+	errTargetForm       = errors.New("the request target is not a path")
+	errTargetLong       = errors.New("the path is too long: at most 2048 bytes with the query")
+	errTargetEscape     = errors.New(`the path has a "%" that is not followed by two hexadecimal digits`)
+	errTargetSlash      = errors.New("the path has an escaped slash or a backslash")
+	errTargetControl    = errors.New("the path has a control character")
+	errTargetParent     = errors.New(`the path has a ".." segment`)
 	errTargetNumberSign = errors.New(`the path has a "#", which has to be written %23`)
 )
 
