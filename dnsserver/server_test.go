@@ -293,6 +293,37 @@ func TestStopAnswersWhatHasArrived(t *testing.T) {
 	}
 }
 
+// A server that is told to end before it has looked at its sockets looks once.
+func TestStopBeforeTheFirstQuestion(t *testing.T) {
+	table := testTable()
+	s, err := Listen(Config{Listen: []string{"127.0.0.1:0", "[::1]:0"}, Table: func() Answerer { return table }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var clients []net.Conn
+	for _, address := range s.Addresses() {
+		for _, network := range []string{"udp", "tcp"} {
+			c := dial(t, network, address)
+			send(t, c, query{id: 3, name: "txt.example.test.", qtype: typeTXT}.bytes())
+			clients = append(clients, c)
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := s.Run(ctx); err != nil {
+		t.Errorf("Run: %v", err)
+	}
+	for _, c := range clients {
+		answer, err := receive(c)
+		if err != nil {
+			t.Fatalf("over %s: %v", c.RemoteAddr().Network(), err)
+		}
+		if m := parse(t, answer); m.Id != 3 || len(m.Answer) != 2 {
+			t.Errorf("over %s: %v", c.RemoteAddr().Network(), m)
+		}
+	}
+}
+
 func TestDeadSocketEndsRun(t *testing.T) {
 	s, err := Listen(Config{Listen: []string{"127.0.0.1:0", "[::1]:0"}, Table: func() Answerer { return nil }})
 	if err != nil {
@@ -355,8 +386,7 @@ func TestCollectorsRegister(t *testing.T) {
 }
 
 func TestDrawsDifferFromWorkerToWorker(t *testing.T) {
-	a, b := newRandom(), newRandom()
-	if a.Uint64() == b.Uint64() && a.Uint64() == b.Uint64() {
+	if a, b := newRandom().Uint64(), newRandom().Uint64(); a == b {
 		t.Error("two sources give the same draws")
 	}
 }
