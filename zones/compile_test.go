@@ -205,6 +205,13 @@ func TestSerial(t *testing.T) {
 	if reserve.Digest == another.Digest {
 		t.Error("which reserve is given does not count")
 	}
+	self := serialInput(t, first, func(p *pool.Pool) { p.WhenAllDown = pool.AnswerSelf }, "a", "b", "c")
+	self.SelfAddresses = []netip.Addr{netip.MustParseAddr("127.0.0.5")}
+	node := compileSerial(t, self, nil)
+	self.SelfAddresses = []netip.Addr{netip.MustParseAddr("127.0.0.6")}
+	if other := compileSerial(t, self, nil); other.Digest == node.Digest {
+		t.Error("the node's own addresses do not count while they are given")
+	}
 	all := compileSerial(t, serialInput(t, first, nil, "a", "b", "c"), nil)
 	none := compileSerial(t, serialInput(t, first, func(p *pool.Pool) { p.WhenAllDown = pool.AnswerEmpty }, "a", "b", "c"), nil)
 	if all.Digest == none.Digest || all.Digest == base.Digest {
