@@ -224,6 +224,16 @@ func TestNonsense(t *testing.T) {
 	}
 }
 
+// TestUnwantedBody holds that nobody waits for a body that is not looked at.
+func TestUnwantedBody(t *testing.T) {
+	at := raw(t, func(c net.Conn) {
+		readRequest(c)
+		io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n")
+		io.Copy(io.Discard, c)
+	})
+	expect(t, NewProber(Config{}).Probe(t.Context(), member(pool.CheckHTTP, at, nil)), Success, "status 200")
+}
+
 // TestLargeBody holds that no more than the cap is read, nor anything of a body
 // that nobody looks at.
 func TestLargeBody(t *testing.T) {

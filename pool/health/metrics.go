@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"mirrorpool/pool"
 )
 
 // metrics counts probes, by kind and outcome, never by target.
@@ -54,4 +56,13 @@ func (m *metrics) ended() { m.running.Dec() }
 func (m *metrics) observe(kind string, outcome Outcome, took time.Duration) {
 	m.duration.WithLabelValues(kind, string(outcome)).Observe(took.Seconds())
 	m.total.WithLabelValues(string(outcome)).Inc()
+}
+
+// kindOf is the kind by which a probe of a target is counted.
+func kindOf(t Target) string {
+	switch t.Probe.Kind {
+	case pool.CheckTCP, pool.CheckHTTP, pool.CheckHTTPS:
+		return string(t.Probe.Kind)
+	}
+	return "other"
 }

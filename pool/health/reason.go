@@ -14,8 +14,6 @@ import (
 	"syscall"
 	"time"
 	"unicode/utf8"
-
-	"mirrorpool/pool"
 )
 
 // failure is a probe's failure in words. What a peer sent is quoted in it.
@@ -197,13 +195,4 @@ func clip(text string) string {
 		}
 		return r
 	}, text)
-}
-
-// kindOf is the kind by which a probe of a target is counted.
-func kindOf(t Target) string {
-	switch t.Probe.Kind {
-	case pool.CheckTCP, pool.CheckHTTP, pool.CheckHTTPS:
-		return string(t.Probe.Kind)
-	}
-	return "other"
 }

@@ -146,6 +146,15 @@ func TestRestoreIsPast(t *testing.T) {
 		if s := p.Report().State(nth(1)); s.Verdict != Unknown {
 			t.Errorf("%+v", s)
 		}
+		q := NewProber(Config{Probe: f.probe})
+		if err := q.Restore(data); err != nil {
+			t.Fatal(err)
+		}
+		q.SetTargets(assign(1, everyHalfMinute))
+		q.SetTargets(assign(2, everyHalfMinute))
+		if first, second := q.Report().State(nth(0)), q.Report().State(nth(1)); first.Verdict != Up || second.Verdict != Unknown {
+			t.Errorf("%+v, %+v", first, second)
+		}
 	})
 }
 

@@ -272,6 +272,14 @@ func TestReload(t *testing.T) {
 		if n := f.count() - starts; n < 80 || n > 120 {
 			t.Errorf("%d probes in a round of 100", n)
 		}
+		for target := range p.Report().All() {
+			at := f.of(target)
+			for i := len(at) - 3; i < len(at)-1; i++ {
+				if gap := at[i+1] - at[i]; gap < 9*time.Second {
+					t.Errorf("%s was probed after %s", target, gap)
+				}
+			}
+		}
 		f.turn(false, nth(7))
 		time.Sleep(21 * time.Second)
 		if s := p.Report().State(nth(7)); s.Verdict != Up {
@@ -296,7 +304,17 @@ func TestReload(t *testing.T) {
 		if before.Len() != 100 {
 			t.Error("an old report has changed")
 		}
+		// Not even after a pause do many start at once.
+		p.SetTargets(nil)
+		time.Sleep(time.Hour)
+		starts = f.count()
+		p.SetTargets(assign(100, everyHalfMinute))
+		time.Sleep(101 * time.Millisecond)
+		if n := f.count() - starts; n < 10 || n > 12 {
+			t.Errorf("%d probes in a tenth of a second, at 100 a second", n)
+		}
 		// Who comes back is unknown.
+		p.SetTargets(nil)
 		p.SetTargets(assign(100, everyHalfMinute))
 		if s := p.Report().State(nth(70)); s.Verdict != Unknown {
 			t.Errorf("a target that came back: %+v", s)
@@ -479,8 +497,9 @@ func TestLeavingMidway(t *testing.T) {
 		if n := f.busy(); n != 1 {
 			t.Errorf("%d probes running", n)
 		}
+		time.Sleep(500 * time.Millisecond)
 		p.SetTargets(assign(2, everyHalfMinute))
-		time.Sleep(3500 * time.Millisecond)
+		time.Sleep(3 * time.Second)
 		if s := p.Report().State(nth(0)); s.Verdict != Up || s.Duration != 4*time.Second {
 			t.Errorf("who stayed: %+v", s)
 		}
@@ -490,6 +509,14 @@ func TestLeavingMidway(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		if s := p.Report().State(nth(1)); s.Verdict != Up {
 			t.Errorf("who came back: %+v", s)
+		}
+		// Who leaves for good midway is not started again.
+		p.SetTargets(append(assign(1, everyHalfMinute), Assignment{nth(9), everyHalfMinute}))
+		time.Sleep(time.Second)
+		p.SetTargets(assign(1, everyHalfMinute))
+		time.Sleep(5 * time.Minute)
+		if n := len(f.of(nth(9))); n != 1 {
+			t.Errorf("who left was probed %d times", n)
 		}
 	})
 }
