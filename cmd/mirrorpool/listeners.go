@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"time"
+
+	"github.com/rs/zerolog"
 
 	"mirrorpool/admin"
 	"mirrorpool/dnsserver"
@@ -43,7 +46,7 @@ func (n *node) bindDNS(config *config) func() (listener, error) {
 			Listen: config.DNS.Listen,
 			NSID:   config.DNS.NSID,
 			Table:  n.answerer,
-			Report: n.answerPanicked,
+			Report: n.reporter("dns"),
 		})
 		if err != nil {
 			return nil, fmt.Errorf("dns: %w", err)
@@ -61,9 +64,14 @@ func (n *node) answerer() dnsserver.Answerer {
 	return nil
 }
 
-func (n *node) answerPanicked(err error) {
-	n.stages.fail(stageAnswer, err)
-	n.logger.Error().Err(err).Str("stage", string(stageAnswer)).Msg("a question could not be answered")
+// reporter counts and logs what goes wrong inside a listener, with a bound on
+// the lines: whoever provokes it must not fill the disk.
+func (n *node) reporter(listener string) func(error) {
+	logger := n.logger.Sample(&zerolog.BurstSampler{Burst: 10, Period: time.Second})
+	return func(err error) {
+		n.stages.count(stageAnswer)
+		logger.Error().Err(err).Str("stage", string(stageAnswer)).Str("listener", listener).Msg("answering goes on")
+	}
 }
 
 func (n *node) bindRedirect(config *config) func() (listener, error) {
@@ -75,6 +83,7 @@ func (n *node) bindRedirect(config *config) func() (listener, error) {
 			Listen:         config.HTTP.Listen,
 			TrustedProxies: mustPrefixes(config.HTTP.TrustedProxies),
 			Table:          n.compiler.table.Load,
+			Report:         n.reporter("http"),
 		})
 		if err != nil {
 			return nil, fmt.Errorf("http: %w", err)
@@ -91,6 +100,7 @@ func (n *node) bindAdmin(config *config) func() (listener, error) {
 			Status:   n.status,
 			Reload:   n.requestReload,
 			Gatherer: n.registry,
+			Report:   n.reporter("admin"),
 		})
 		if err != nil {
 			return nil, fmt.Errorf("admin: %w", err)

@@ -19,10 +19,13 @@ const (
 	stageGeo     stage = "geo"     // reading databases
 	stageState   stage = "state"   // writing to state_dir
 	stageConfig  stage = "config"  // reading the configuration again
-	stageAnswer  stage = "answer"  // a question that made the program panic
+	// stageAnswer is inside a listener. It is counted and never stale: the next
+	// question is another one.
+	stageAnswer stage = "answer"
 )
 
-var allStages = []stage{stageSource, stageCommit, stageCompile, stageGeo, stageState, stageConfig, stageAnswer}
+// staleStages are those that can be stale, in their order.
+var staleStages = []stage{stageSource, stageCommit, stageCompile, stageGeo, stageState, stageConfig}
 
 // stageFailure tells since when a stage has given nothing new, and why.
 type stageFailure struct {
@@ -48,16 +51,21 @@ func newStages(now func() time.Time) *stages {
 		}, []string{"stage"}),
 		failing: map[stage]stageFailure{},
 	}
-	for _, one := range allStages {
+	for _, one := range append([]stage{stageAnswer}, staleStages...) {
 		s.failures.WithLabelValues(string(one))
 	}
 	return s
 }
 
+// count counts a failure after which nothing is stale.
+func (s *stages) count(which stage) {
+	s.failures.WithLabelValues(string(which)).Inc()
+}
+
 // fail counts a failure. The time since which the stage is stale is that of
 // the first failure in a row.
 func (s *stages) fail(which stage, err error) {
-	s.failures.WithLabelValues(string(which)).Inc()
+	s.count(which)
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	since := s.now()

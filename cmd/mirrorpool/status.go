@@ -25,7 +25,7 @@ func (n *node) status() admin.Status {
 	for _, one := range n.stages.list() {
 		failing[one.stage] = one.stageFailure
 	}
-	for _, one := range allStages {
+	for _, one := range staleStages {
 		shown := admin.Stage{Name: string(one)}
 		if failure, fails := failing[one]; fails {
 			shown.StaleSince, shown.Error = failure.since, failure.err.Error()

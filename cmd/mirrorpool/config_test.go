@@ -1,0 +1,142 @@
+package main
+
+import (
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestDefaultsHoldWhereKeysAreAbsent(t *testing.T) {
+	got, err := parseConfig("node.yaml", []byte("git:\n  url: /srv/mirrors.git\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := defaultConfig()
+	want.Git.URL = "/srv/mirrors.git"
+	if difference := cmp.Diff(want, got, cmp.AllowUnexported(config{}, unusedKey{})); difference != "" {
+		t.Error(difference)
+	}
+	if want.Git.Poll != time.Minute || want.Admin.Listen != "127.0.0.1:8053" || want.Log.ClientAddresses {
+		t.Errorf("defaults: %+v", want)
+	}
+}
+
+// whole is a configuration with every key.
+const whole = `
+git:
+  url: user@host.example:/srv/mirrors.git
+  branch: master
+  poll: 60s
+  timeout: 60s
+  proxy: socks5h://127.0.0.1:9050
+  ssh_key: /etc/mirrorpool/id_ed25519
+  known_hosts: /etc/mirrorpool/known_hosts
+  allowed_signers: /etc/mirrorpool/allowed_signers
+  max_capacity_drop: 0.5
+state_dir: /var/lib/mirrorpool
+dns:
+  listen: ["0.0.0.0:53", "[::]:53"]
+  nsid: ns1
+  transfer:
+    allow: ["192.0.2.0/24"]
+    notify: ["198.51.100.53:53"]
+    tsig_keys: /etc/mirrorpool/tsig.keys
+  dnssec_keys: /var/lib/mirrorpool/keys
+  rrl:
+    responses_per_second: 200
+    slip: 2
+    exempt: ["127.0.0.0/8", "::1/128"]
+  cookie_secret_file: /etc/mirrorpool/cookie.secret
+http:
+  listen: ["0.0.0.0:80", "[::]:80"]
+  trusted_proxies: ["127.0.0.1/32"]
+admin:
+  listen: 127.0.0.1:8053
+geo:
+  city: /var/lib/GeoIP/GeoLite2-City.mmdb
+  country: /var/lib/GeoIP/GeoLite2-Country.mmdb
+  asn: /var/lib/GeoIP/GeoLite2-ASN.mmdb
+  overrides: /etc/mirrorpool/nets.json
+log:
+  level: info
+  format: json
+  client_addresses: true
+`
+
+func TestEveryKeyIsReadAndUnusedOnesAreNamed(t *testing.T) {
+	got, err := parseConfig("node.yaml", []byte(whole))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var unused []string
+	for _, key := range got.unused {
+		unused = append(unused, key.key)
+		if key.line == 0 {
+			t.Errorf("%s has no line", key.key)
+		}
+	}
+	want := []string{
+		"git.allowed_signers", "dns.transfer", "dns.dnssec_keys", "dns.rrl", "dns.cookie_secret_file", "log.client_addresses",
+	}
+	if !slices.Equal(unused, want) {
+		t.Errorf("not yet used: %q, want %q", unused, want)
+	}
+	if got.Git.MaxCapacityDrop != 0.5 || got.DNS.RRL.Slip != 2 || got.Geo.ASN == "" || !got.Log.ClientAddresses {
+		t.Errorf("not all read: %+v", got)
+	}
+}
+
+// TestExampleHasEveryKey reads the documented example, as it is and with every
+// key taken in.
+func TestExampleHasEveryKey(t *testing.T) {
+	data, err := os.ReadFile("../../docs/mirrorpool.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := parseConfig("docs/mirrorpool.yaml", data); err != nil {
+		t.Errorf("the example as it is: %v", err)
+	}
+	keys := regexp.MustCompile(`(?m)^( *)# ((?:  )*[a-z_]+:)`)
+	all := keys.ReplaceAllString(string(data), "$1$2")
+	if _, err := parseConfig("docs/mirrorpool.yaml", []byte(all)); err != nil {
+		t.Errorf("the example with every key: %v\n%s", err, all)
+	}
+	for _, line := range strings.Split(whole, "\n") {
+		if key, _, isKey := strings.Cut(strings.TrimSpace(line), ":"); isKey && !strings.Contains(all, key+":") {
+			t.Errorf("the example lacks the key %s", key)
+		}
+	}
+}
+
+func TestMistakesAreReportedTogether(t *testing.T) {
+	_, err := parseConfig("node.yaml", []byte("git:\n  url: /srv/mirrors.git\n  max_capacity_drop: 2\nhttp:\n  trusted_proxies: [\"192.0.2.1/24\"]\nlog:\n  format: xml\n"))
+	if err == nil {
+		t.Fatal("taken")
+	}
+	for _, want := range []string{
+		`node.yaml:3:22: git.max_capacity_drop: found "2", expected a part from 0`,
+		`node.yaml:5:21: http.trusted_proxies[0]: found "192.0.2.1/24", expected a network without host bits`,
+		`node.yaml:7:11: log.format: found "xml", expected one of json, text`,
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("not said: %s\nin: %v", want, err)
+		}
+	}
+}
+
+func FuzzParseConfig(f *testing.F) {
+	f.Add([]byte(whole))
+	f.Add([]byte("git: {url: a, poll: 1}"))
+	f.Add([]byte("&a [*a]"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		config, err := parseConfig("node.yaml", data)
+		if (config == nil) == (err == nil) {
+			t.Errorf("config %v, error %v", config, err)
+		}
+	})
+}
