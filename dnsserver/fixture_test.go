@@ -127,7 +127,7 @@ func start(t testing.TB, config Config) *running {
 		config.Table = func() Answerer { return table }
 	}
 	if config.Listen == nil {
-		config.Listen = []string{"127.0.0.1:0", "[::1]:0"}
+		config.Listen = loopback()
 	}
 	r := &running{reports: make(chan error, 100)}
 	if config.Report == nil {
@@ -155,13 +155,29 @@ func start(t testing.TB, config Config) *running {
 	return r
 }
 
-func (r *running) address(v6 bool) netip.AddrPort {
-	for _, a := range r.Addresses() {
-		if a.Addr().Is6() == v6 {
-			return a
-		}
+// loopback are two addresses, the second one of IPv6 where the machine has it.
+func loopback() []string {
+	if haveIPv6() {
+		return []string{"127.0.0.1:0", "[::1]:0"}
 	}
-	panic("no such address")
+	return []string{"127.0.0.1:0", "127.0.0.2:0"}
+}
+
+func haveIPv6() bool {
+	c, err := net.ListenPacket("udp6", "[::1]:0")
+	if err != nil {
+		return false
+	}
+	c.Close()
+	return true
+}
+
+// address is the first of loopback, or the second.
+func (r *running) address(v6 bool) netip.AddrPort {
+	if v6 {
+		return r.Addresses()[1]
+	}
+	return r.Addresses()[0]
 }
 
 // ways are the transports that every case goes over.

@@ -218,6 +218,19 @@ func (c *connection) run() {
 			c.failed("tcp_write", err)
 			return
 		}
+		c.slim()
+	}
+}
+
+// slim gives the room of a large question or answer back: the connection may
+// wait for long.
+func (c *connection) slim() {
+	const keep = 4096
+	if cap(c.question) > keep {
+		c.question = nil
+	}
+	if cap(c.response) > keep {
+		c.response = nil
 	}
 }
 

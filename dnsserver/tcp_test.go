@@ -108,6 +108,20 @@ func tcpPair(t *testing.T) (here, there *net.TCPConn) {
 	return a.(*net.TCPConn), b.(*net.TCPConn)
 }
 
+// A connection that waits holds little, whatever it has asked before.
+func TestRoomIsGivenBack(t *testing.T) {
+	c := &connection{question: make([]byte, maxMessage), response: make([]byte, maxMessage)}
+	c.slim()
+	if c.question != nil || c.response != nil {
+		t.Error("a connection keeps its large buffers")
+	}
+	c = &connection{question: make([]byte, 100), response: make([]byte, 100)}
+	c.slim()
+	if c.question == nil || c.response == nil {
+		t.Error("a connection gives up its small buffers")
+	}
+}
+
 func TestIdleConnectionsEnd(t *testing.T) {
 	s := start(t, Config{TCPIdle: 50 * time.Millisecond})
 	for _, begun := range []string{"", "\x00", "\x00\x40abc"} {
