@@ -1,7 +1,7 @@
 VERSION := $(shell git describe --always --dirty --tags 2>/dev/null)
 LDFLAGS := -X main.version=$(VERSION)
 
-.PHONY: help build demo test unit lint e2e geodata manual clean
+.PHONY: help build demo test unit lint e2e geodata clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -19,6 +19,9 @@ unit: ## unit tests and command-line scripts, with the race detector, in random 
 
 e2e: build ## the built program between real mirrors, sshd, unbound, dnsperf and curl
 	go test -tags e2e -count=1 -timeout 10m -run TestEndToEnd -v ./cmd/mirrorpool
+
+geodata: ## build the embedded country data anew from Debian's tor-geoipdb
+	go run ./pool/geo/geodata
 
 lint: ## formatting, vet, staticcheck
 	@unformatted="$$(go tool gofumpt -l .)"; if [ -n "$$unformatted" ]; then echo "run 'go tool gofumpt -w .':"; echo "$$unformatted"; exit 1; fi

@@ -45,7 +45,7 @@ func (n *node) bindDNS(config *config) func() (listener, error) {
 		server, err := dnsserver.Listen(dnsserver.Config{
 			Listen: config.DNS.Listen,
 			NSID:   config.DNS.NSID,
-			Table:  n.answerer,
+			Table:  dnsserver.FromTable(n.compiler.table.Load),
 			Report: n.reporter("dns"),
 		})
 		if err != nil {
@@ -53,15 +53,6 @@ func (n *node) bindDNS(config *config) func() (listener, error) {
 		}
 		return server, nil
 	}
-}
-
-// answerer is the table for the DNS server; nil, not a nil table, while there
-// is none.
-func (n *node) answerer() dnsserver.Answerer {
-	if table := n.compiler.table.Load(); table != nil {
-		return table
-	}
-	return nil
 }
 
 // reporter counts and logs what goes wrong inside a listener, with a bound on
