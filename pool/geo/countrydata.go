@@ -52,7 +52,7 @@ const (
 
 // EncodeCountryData makes the compressed country table that is part of the
 // program of the two text files of Debian's tor-geoipdb. The same input gives
-// the same bytes. Both files have to say when they were generated, and under
+// the same bytes, with one version of Go. Both files have to say when they were generated, and under
 // the licence that the program names.
 func EncodeCountryData(ipv4, ipv6 []byte) ([]byte, Database, error) {
 	text4, err := parseCountryText(ipv4, false)
