@@ -2,6 +2,8 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"os"
 	"sync"
 	"time"
 
@@ -26,7 +28,8 @@ type geography struct {
 
 	mutex   sync.Mutex
 	source  *geo.Source
-	without error // why the configured files are not in use; nil: they are
+	without error  // why the configured files are not in use; nil: they are
+	tried   string // what the configured files looked like when they were read in vain
 }
 
 func (c geoConfig) files() geo.Config {
@@ -47,7 +50,23 @@ func openGeography(config geo.Config) (g *geography, fatal, without error) {
 	if fallbackErr != nil {
 		return nil, errors.Join(err, fallbackErr), nil
 	}
-	return &geography{config: config, source: fallback, without: err}, nil, err
+	return &geography{config: config, source: fallback, without: err, tried: appearance(config)}, nil, err
+}
+
+// appearance is what a change of the configured files changes.
+func appearance(config geo.Config) string {
+	text := ""
+	for _, path := range []string{config.City, config.Country, config.ASN, config.Overrides} {
+		if path == "" {
+			continue
+		}
+		if info, err := os.Stat(path); err != nil {
+			text += err.Error()
+		} else {
+			text += fmt.Sprintln(path, info.Size(), info.ModTime().UnixNano(), info.Mode())
+		}
+	}
+	return text
 }
 
 // current is the map in use.
@@ -64,20 +83,26 @@ func (g *geography) databases() []geo.Database {
 }
 
 // refresh looks at the files and reports whether the map is another one now.
-// Reading a large database takes seconds, so the lock is not held meanwhile.
+// Reading a large database takes seconds, so the lock is not held meanwhile, and
+// files that could not be read are read again only when they have changed.
 func (g *geography) refresh() (changed bool, err error) {
 	g.mutex.Lock()
-	source, without := g.source, g.without
+	source, without, tried := g.source, g.without, g.tried
 	g.mutex.Unlock()
 	if without == nil {
 		return source.Refresh()
 	}
-	whole, err := geo.Open(g.config)
-	if err != nil {
-		return false, err
+	now := appearance(g.config)
+	if now == tried {
+		return false, without
 	}
+	whole, err := geo.Open(g.config)
 	g.mutex.Lock()
 	defer g.mutex.Unlock()
+	if err != nil {
+		g.without, g.tried = err, now
+		return false, err
+	}
 	g.source, g.without = whole, nil
 	return true, nil
 }

@@ -220,11 +220,14 @@ func (n *node) geoFollow(ctx context.Context) {
 func (n *node) refreshGeo() {
 	changed, err := n.geo.Load().refresh()
 	if err != nil {
-		n.stages.fail(stageGeo, err)
-		n.logger.Error().Err(err).Str("stage", string(stageGeo)).Msg("the geo data that was there goes on being used")
-		return
+		if n.stages.fail(stageGeo, err) {
+			n.logger.Error().Err(err).Str("stage", string(stageGeo)).Msg("the geo data that was there goes on being used")
+		}
+	} else if n.stages.succeed(stageGeo) {
+		n.logger.Info().Msg("the geo data can be read again")
 	}
-	if n.stages.succeed(stageGeo) || changed {
+	// One file may be taken while another one is broken.
+	if changed {
 		n.logger.Info().Msg("geo data read")
 		n.compiler.geographyChanged()
 	}

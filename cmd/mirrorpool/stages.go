@@ -62,17 +62,19 @@ func (s *stages) count(which stage) {
 	s.failures.WithLabelValues(string(which)).Inc()
 }
 
-// fail counts a failure. The time since which the stage is stale is that of
-// the first failure in a row.
-func (s *stages) fail(which stage, err error) {
+// fail counts a failure, and reports whether it is another one than the last.
+// The time since which the stage is stale is that of the first failure in a row.
+func (s *stages) fail(which stage, err error) (news bool) {
 	s.count(which)
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	since := s.now()
-	if before, failing := s.failing[which]; failing {
+	before, failing := s.failing[which]
+	if failing {
 		since = before.since
 	}
 	s.failing[which] = stageFailure{since: since, err: err}
+	return !failing || before.err.Error() != err.Error()
 }
 
 // succeed ends a row of failures and reports whether there was one.
