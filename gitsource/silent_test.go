@@ -149,10 +149,18 @@ func TestSilentGitProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, pid := range strings.Fields(string(text)) {
-		if state, err := os.ReadFile("/proc/" + pid + "/stat"); err == nil && !strings.Contains(string(state), ") Z ") {
-			t.Errorf("process %s is still there: %s", pid, state)
+		for end := time.Now().Add(10 * time.Second); running(pid); time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("process %s is still there", pid)
+			}
 		}
 	}
+}
+
+// running tells whether a process is there and no zombie.
+func running(pid string) bool {
+	state, err := os.ReadFile("/proc/" + pid + "/stat")
+	return err == nil && !strings.Contains(string(state), ") Z ")
 }
 
 func TestCancelledLook(t *testing.T) {
