@@ -52,6 +52,10 @@ func (n *node) follow(ctx context.Context) *follower {
 // serveKept serves the commit that the last run kept.
 func (n *node) serveKept(ctx context.Context, source *gitsource.Source) {
 	revision, err := source.Last()
+	if errors.Is(err, gitsource.ErrOtherRemote) {
+		n.logger.Warn().Err(err).Msg("nothing is served before the first commit of this remote")
+		return
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return
 	}
@@ -60,20 +64,15 @@ func (n *node) serveKept(ctx context.Context, source *gitsource.Source) {
 	}
 	if err != nil && ctx.Err() == nil {
 		n.stages.fail(stageState, err)
-		n.logger.Error().Err(err).Str("stage", string(stageState)).Msg("the kept commit cannot be served: waiting for the remote")
+		n.logger.Error().Err(err).Str("stage", string(stageState)).
+			Msg("the kept commit cannot be served: waiting for another one to be pushed")
 	}
 }
 
-// accept is offered each new commit. A nil error makes it the last good one.
+// accept is offered each new commit. A nil error makes it the last good one;
+// sourceLooked tells of the others.
 func (n *node) accept(ctx context.Context, revision *gitsource.Revision) error {
-	err := n.adopt(ctx, revision, n.config.Load().Git.MaxCapacityDrop)
-	if err != nil && ctx.Err() == nil {
-		n.stages.fail(stageCommit, err)
-		n.logRefused(revision, err)
-		return err
-	}
-	n.stages.succeed(stageCommit)
-	return err
+	return n.adopt(ctx, revision, n.config.Load().Git.MaxCapacityDrop)
 }
 
 // refusal is why a commit is not taken: every problem, with its place.
@@ -186,36 +185,49 @@ func (n *node) logAdopted(revision *gitsource.Revision, content *content) {
 	}
 }
 
-func (n *node) logRefused(revision *gitsource.Revision, err error) {
+func (n *node) logRefused(commit string, err error) {
 	var refused *refusal
 	if !errors.As(err, &refused) {
-		n.logger.Error().Err(err).Str("commit", revision.Commit).Str("stage", string(stageCommit)).Msg("the commit is refused")
+		n.logger.Error().Err(err).Str("commit", commit).Str("stage", string(stageCommit)).
+			Msg("the commit is refused: the last good one goes on being served")
 		return
 	}
 	for _, problem := range refused.problems {
 		if problem.Severity != pool.Error {
 			continue
 		}
-		n.logger.Error().Str("commit", revision.Commit).Str("stage", string(stageCommit)).Str("file", problem.File).
+		n.logger.Error().Str("commit", commit).Str("stage", string(stageCommit)).Str("file", problem.File).
 			Int("line", problem.Line).Int("column", problem.Column).Str("problem", problem.String()).
 			Msg("the commit is refused: the last good one goes on being served")
 	}
 }
 
-// sourceLooked is called after each look at the remote.
+// sourceLooked is called after each look at the remote, by the goroutine that
+// follows it.
 func (n *node) sourceLooked(status gitsource.Status) {
-	if status.Refused.Commit == "" {
-		// The head may have gone back to the commit that is served.
-		n.stages.succeed(stageCommit)
-	}
+	n.commitLooked(status.Refused)
 	if status.LastError != "" {
-		err := errors.New(status.LastError)
-		n.stages.fail(stageSource, err)
-		n.logger.Error().Err(err).Str("stage", string(stageSource)).Time("failing_since", status.FailingSince).
-			Msg("the repository cannot be read: the last good commit goes on being served")
+		n.stages.fail(stageSource, status.Error)
+		n.logger.Error().Err(status.Error).Str("stage", string(stageSource)).Time("failing_since", status.FailingSince).
+			Time("next_look", status.NextLook).Msg("the repository cannot be followed: the last good commit goes on being served")
 		return
 	}
 	if n.stages.succeed(stageSource) {
-		n.logger.Info().Str("head", status.Head).Msg("the repository can be read again")
+		n.logger.Info().Str("head", status.Head).Msg("the repository can be followed again")
 	}
+}
+
+// commitLooked tells of a commit that is refused, once for each time that it
+// was fetched, whether its content or its size is the reason.
+func (n *node) commitLooked(refused gitsource.Refused) {
+	if refused.Commit == "" {
+		// A good one was taken, or the head went back to the one that is served.
+		n.stages.succeed(stageCommit)
+		return
+	}
+	if last := n.refused.Swap(&refused); last != nil && last.Commit == refused.Commit && last.Time.Equal(refused.Time) {
+		return
+	}
+	n.stages.fail(stageCommit, refused.Error)
+	n.logRefused(refused.Commit, refused.Error)
 }

@@ -43,7 +43,8 @@ type node struct {
 	reloads              chan chan error
 	// awaiting says what /healthz waits for.
 	awaiting atomic.Pointer[string]
-	warnings atomic.Pointer[[]pool.Problem] // of the commit that is served
+	warnings atomic.Pointer[[]pool.Problem]    // of the commit that is served
+	refused  atomic.Pointer[gitsource.Refused] // the last one that was told of
 }
 
 // newNode opens everything that has to work from the start, and binds every
