@@ -14,7 +14,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -113,7 +112,7 @@ func Listen(config Config) (*Server, error) {
 	}
 	listener, err := net.Listen("tcp", config.Listen)
 	if err != nil {
-		return nil, fmt.Errorf("listening for the admin interface on %s: %w%s", config.Listen, err, wayOut(err))
+		return nil, fmt.Errorf("listening for the admin interface on %s: %w", config.Listen, err)
 	}
 	return &Server{
 		handler:  handler,
@@ -130,19 +129,6 @@ func Listen(config Config) (*Server, error) {
 			ErrorLog: log.New(io.Discard, "", 0),
 		},
 	}, nil
-}
-
-// wayOut says what can be done about an address that cannot be bound.
-func wayOut(err error) string {
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return "; another program, or another mirrorpool, has this port: find it with \"ss -ltnp\", or set admin.listen"
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return "; this machine has no such address: see \"ip address\", and mend admin.listen"
-	case errors.Is(err, syscall.EACCES):
-		return "; ports under 1024 need root or CAP_NET_BIND_SERVICE: set another port in admin.listen"
-	}
-	return ""
 }
 
 // Run serves until ctx ends, then gives requests in flight five seconds and

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
-	"strconv"
 	"syscall"
 )
 
@@ -55,7 +54,7 @@ func bind(i int, address netip.AddrPort) (*binding, error) {
 		if address.Port() == 0 && attempt < 50 && errors.Is(err, syscall.EADDRINUSE) {
 			continue
 		}
-		return nil, fmt.Errorf("dns.listen[%d]: binding %s: %w%s", i, address, err, wayOut(err, address))
+		return nil, fmt.Errorf("dns.listen[%d]: binding %s: %w", i, address, err)
 	}
 }
 
@@ -145,20 +144,4 @@ func reason(err error) error {
 		return op.Err
 	}
 	return err
-}
-
-// wayOut says what to do about an error of bind.
-func wayOut(err error, address netip.AddrPort) string {
-	port := strconv.Itoa(int(address.Port()))
-	switch {
-	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
-		return ": ports below 1024 need the capability CAP_NET_BIND_SERVICE (systemd: AmbientCapabilities=CAP_NET_BIND_SERVICE), or choose a higher port"
-	case errors.Is(err, syscall.EADDRINUSE):
-		return ": another program has it (ss -lntup 'sport = :" + port + "' shows which): stop that, or listen on another address or port"
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return ": this machine has no such address (ip address shows those that it has)"
-	case errors.Is(err, syscall.EAFNOSUPPORT):
-		return ": this machine has no IPv6: remove the address"
-	}
-	return ""
 }

@@ -16,7 +16,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -120,7 +119,7 @@ type Server struct {
 }
 
 // Listen binds every configured address, or none: the error names the address
-// that cannot be had and what can be done. The caller ends with Run or Close.
+// that cannot be had. The caller ends with Run or Close.
 func Listen(config Config) (*Server, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
@@ -142,7 +141,7 @@ func Listen(config Config) (*Server, error) {
 		}
 		listener, err := net.Listen(family, address)
 		if err != nil {
-			err = fmt.Errorf("listening for redirects on %s: %w%s", address, err, wayOut(err))
+			err = fmt.Errorf("listening for redirects on %s: %w", address, err)
 			return nil, errors.Join(err, s.Close())
 		}
 		if bound, ok := listener.Addr().(*net.TCPAddr); ok {
@@ -165,21 +164,6 @@ func Listen(config Config) (*Server, error) {
 		ErrorLog: log.New(io.Discard, "", 0),
 	}
 	return s, nil
-}
-
-// wayOut says what can be done about an address that cannot be bound.
-func wayOut(err error) string {
-	switch {
-	case errors.Is(err, syscall.EACCES):
-		return "; ports under 1024 need root or the capability CAP_NET_BIND_SERVICE, or set another port in http.listen"
-	case errors.Is(err, syscall.EADDRINUSE):
-		return "; another program has this port: find it with \"ss -ltnp\", or set another port in http.listen"
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return "; this machine has no such address: see \"ip address\", and mend http.listen"
-	case errors.Is(err, syscall.EAFNOSUPPORT):
-		return "; this machine does not speak this address family: take the address out of http.listen"
-	}
-	return ""
 }
 
 // Run serves until ctx ends, then gives requests in flight five seconds and

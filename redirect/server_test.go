@@ -251,7 +251,7 @@ func TestListenWholeOrNot(t *testing.T) {
 	_ = free.Close()
 
 	_, err = Listen(Config{Listen: []string{first, taken.Addr().String()}, Table: fixed(nil)})
-	if !errors.Is(err, syscall.EADDRINUSE) || !strings.Contains(err.Error(), taken.Addr().String()) || !strings.Contains(err.Error(), "ss -ltnp") {
+	if !errors.Is(err, syscall.EADDRINUSE) || !strings.Contains(err.Error(), taken.Addr().String()) {
 		t.Errorf("error %v", err)
 	}
 	again, err := net.Listen("tcp4", first)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -398,6 +399,27 @@ func TestNoClientAddressIsLoggedOrCounted(t *testing.T) {
 		}
 		if strings.Contains(text, "127.99.1.1") {
 			t.Errorf("%s: holds the client's address", name)
+		}
+	}
+}
+
+func TestTakenAddressIsExplained(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	for _, section := range []string{"dns", "http"} {
+		r := newRunning(t, "")
+		r.write("node.yaml", strings.Replace(r.config(""), "http: {listen: [\"127.0.0.1:0\"]}\n", "", 1)+
+			fmt.Sprintf("%s: {listen: [%q]}\n", section, taken.Addr()))
+		config, err := loadConfig(r.path("node.yaml"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = newNode(r.path("node.yaml"), config, io.Discard)
+		if err == nil || !strings.Contains(err.Error(), taken.Addr().String()) || !strings.Contains(err.Error(), "ss -lntup") {
+			t.Errorf("%s: %v", section, err)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"syscall"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -43,10 +44,25 @@ type runningListener struct {
 func (s *service) start(bind func() (listener, error)) error {
 	next, err := bind()
 	if err != nil {
-		return err
+		return withWayOut(err)
 	}
 	s.run(next)
 	return nil
+}
+
+// withWayOut adds what can be done about an address that cannot be bound.
+func withWayOut(err error) error {
+	for cause, wayOut := range map[error]string{
+		syscall.EACCES:        "ports below 1024 need the capability CAP_NET_BIND_SERVICE (systemd: AmbientCapabilities=CAP_NET_BIND_SERVICE), or choose a higher port",
+		syscall.EADDRINUSE:    "another program has the port (`ss -lntup` shows which): stop that one, or choose another port",
+		syscall.EADDRNOTAVAIL: "this machine has no such address: `ip address` shows those that it has",
+		syscall.EAFNOSUPPORT:  "this machine does not speak this address family: take the address out",
+	} {
+		if errors.Is(err, cause) {
+			return fmt.Errorf("%w: %s", err, wayOut)
+		}
+	}
+	return err
 }
 
 func (s *service) run(next listener) {
@@ -81,6 +97,7 @@ func (s *service) replace(bind, old func() (listener, error)) error {
 		s.run(next)
 		return nil
 	}
+	err = withWayOut(err)
 	if again := s.start(old); again != nil {
 		s.failed <- fmt.Errorf("%s: the old listener does not come back: %w", s.name, again)
 		return errors.Join(err, again)
