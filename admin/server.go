@@ -29,7 +29,7 @@ const (
 	reloadTimeout   = 50 * time.Second
 	writeTimeout    = 60 * time.Second
 	idleTimeout     = 60 * time.Second
-	shutdownTimeout = 5 * time.Second
+	shutdownTimeout = 2 * time.Second
 	maxHeaderBytes  = 16 << 10
 )
 
@@ -92,13 +92,11 @@ type Server struct {
 	listener net.Listener
 }
 
-// Listen binds the address. The caller ends with Run or Close.
-func Listen(config Config) (*Server, error) {
+// NewHandler makes what a Server serves, for who has a way of their own to ask
+// it. Listen of the configuration is not looked at.
+func NewHandler(config Config) (http.Handler, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
-	}
-	if config.Listen == "" {
-		config.Listen = DefaultListen
 	}
 	if config.Now == nil {
 		config.Now = time.Now
@@ -106,9 +104,17 @@ func Listen(config Config) (*Server, error) {
 	if config.Report == nil {
 		config.Report = func(error) {}
 	}
-	handler, err := newHandler(config)
+	return newHandler(config)
+}
+
+// Listen binds the address. The caller ends with Run or Close.
+func Listen(config Config) (*Server, error) {
+	handler, err := NewHandler(config)
 	if err != nil {
 		return nil, err
+	}
+	if config.Listen == "" {
+		config.Listen = DefaultListen
 	}
 	listener, err := net.Listen("tcp", config.Listen)
 	if err != nil {
@@ -131,7 +137,7 @@ func Listen(config Config) (*Server, error) {
 	}, nil
 }
 
-// Run serves until ctx ends, then gives requests in flight five seconds and
+// Run serves until ctx ends, then gives requests in flight two seconds and
 // returns nil.
 func (s *Server) Run(ctx context.Context) error {
 	ended := make(chan error, 1)

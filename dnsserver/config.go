@@ -77,9 +77,7 @@ func (c Config) Validate() error {
 	if c.Table == nil {
 		errs = append(errs, errors.New("dns: no table to answer from, expected one"))
 	}
-	if len(c.NSID) > maxNSID {
-		errs = append(errs, fmt.Errorf("dns.nsid: found %d bytes, expected at most %d", len(c.NSID), maxNSID))
-	}
+	errs = append(errs, checkNSID(c.NSID))
 	if c.UDPSize != 0 && (c.UDPSize < minUDPSize || c.UDPSize > 4096) {
 		errs = append(errs, fmt.Errorf("dns.udp_size: found %d, expected %d to 4096 bytes", c.UDPSize, minUDPSize))
 	}
@@ -90,6 +88,13 @@ func (c Config) Validate() error {
 		errs = append(errs, fmt.Errorf("dns.tcp_idle: found %v, expected more than 0s", c.TCPIdle))
 	}
 	return errors.Join(errs...)
+}
+
+func checkNSID(identifier string) error {
+	if len(identifier) > maxNSID {
+		return fmt.Errorf("dns.nsid: found %d bytes, expected at most %d", len(identifier), maxNSID)
+	}
+	return nil
 }
 
 // addresses reads Listen, in its order.

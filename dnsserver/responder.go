@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"runtime"
 	"strings"
+	"sync/atomic"
 
 	"github.com/miekg/dns"
 
@@ -22,14 +23,16 @@ const (
 // responder turns a packet into the packet that answers it. It belongs to one
 // goroutine at a time: all that it writes to is its own.
 type responder struct {
-	config  *Config // with its defaults; only read
+	config  *Config                 // with its defaults; only read
+	shared  *atomic.Pointer[string] // the server's identifier; nil: that of config
+	nsid    string                  // the identifier for the packet at hand
 	random  zones.Random
 	counts  *counters
 	message message
 }
 
 func newResponder(config *Config, m *metrics) *responder {
-	r := &responder{config: config, random: config.Random(), counts: newCounters(m)}
+	r := &responder{config: config, nsid: config.NSID, random: config.Random(), counts: newCounters(m)}
 	r.message.names = make(map[string]int)
 	return r
 }
@@ -45,6 +48,9 @@ func (r *responder) respond(buffer, packet []byte, client netip.Addr, over trans
 	if packet[2]&(flagQR>>8) != 0 {
 		r.counts.drop(dropResponse)
 		return nil
+	}
+	if r.shared != nil {
+		r.nsid = *r.shared.Load()
 	}
 	var q request
 	defer func() {
@@ -100,7 +106,7 @@ func (r *responder) refuse(q *request, rcode int, over transport) []byte {
 	_ = r.message.begin(q, "", maxMessage)
 	bare := rcode == dns.RcodeFormatError || rcode == dns.RcodeBadVers || rcode == dns.RcodeNotImplemented
 	r.counts.answered("", rcode, over)
-	return r.message.finish(q, rcode, r.config.UDPSize, false, reply{nsid: r.config.NSID, bare: bare})
+	return r.message.finish(q, rcode, r.config.UDPSize, false, reply{nsid: r.nsid, bare: bare})
 }
 
 // answer asks the table and packs what it says.
@@ -116,7 +122,7 @@ func (r *responder) answer(q *request, table Answerer, client netip.Addr, over t
 	}
 	a := table.Answer(zones.Question{Name: name, Type: q.qtype, Client: client}, r.random)
 
-	limit := r.limit(q, over) - q.edns.replySize(r.config.NSID)
+	limit := r.limit(q, over) - q.edns.replySize(r.nsid)
 	err = r.message.begin(q, name, limit)
 	if err == nil {
 		err = r.message.fill(&a)
@@ -132,7 +138,7 @@ func (r *responder) answer(q *request, table Answerer, client netip.Addr, over t
 		r.counts.truncated(over)
 	}
 	return r.message.finish(q, a.Rcode, r.config.UDPSize, a.Authoritative,
-		reply{nsid: r.config.NSID, scope: q.edns.subnet.scope(&a)})
+		reply{nsid: r.nsid, scope: q.edns.subnet.scope(&a)})
 }
 
 // limit is the largest answer in bytes that the client takes and we give.

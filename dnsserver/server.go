@@ -24,6 +24,7 @@ const (
 type Server struct {
 	config   Config
 	metrics  *metrics
+	nsid     atomic.Pointer[string]
 	bindings []*binding
 	ran      atomic.Bool
 }
@@ -40,6 +41,7 @@ func Listen(config Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{config: config.withDefaults(), metrics: newMetrics()}
+	s.nsid.Store(&s.config.NSID)
 	for i, address := range addresses {
 		b, err := bind(i, address)
 		if err != nil {
@@ -74,6 +76,23 @@ func (s *Server) Run(ctx context.Context) error {
 	err := group.Wait()
 	tcp.finish()
 	return err
+}
+
+// SetNSID changes the identifier while the server runs: the next question gets
+// the new one. It has at most 128 bytes, and the error says so.
+func (s *Server) SetNSID(identifier string) error {
+	if err := checkNSID(identifier); err != nil {
+		return err
+	}
+	s.nsid.Store(&identifier)
+	return nil
+}
+
+// newResponder makes one for a worker of this server.
+func (s *Server) newResponder() *responder {
+	r := newResponder(&s.config, s.metrics)
+	r.shared = &s.nsid
+	return r
 }
 
 // Close closes the sockets of a server that is not run. It is for nothing

@@ -35,7 +35,7 @@ func newTCPServer(s *Server) *tcpServer {
 	n := runtime.GOMAXPROCS(0)
 	t := &tcpServer{server: s, open: list.New(), responders: make(chan *responder, n)}
 	for range n {
-		t.responders <- newResponder(&s.config, s.metrics)
+		t.responders <- s.newResponder()
 	}
 	return t
 }

@@ -27,7 +27,7 @@ func newUDPWorker(s *Server, socket *net.UDPConn, wildcard bool) *udpWorker {
 		socket:    socket,
 		metrics:   s.metrics,
 		report:    s.config.Report,
-		responder: newResponder(&s.config, s.metrics),
+		responder: s.newResponder(),
 		packet:    make([]byte, maxMessage),
 		response:  make([]byte, 0, s.config.UDPSize),
 	}

@@ -81,6 +81,15 @@ func (s *Source) Last() (*Revision, error) {
 	return revision, nil
 }
 
+// Forget makes Run offer the remote's head even if it is the last good commit,
+// for whoever cannot use what Last gave. It is for the time before Run; what is
+// on disk stays until another commit takes its place.
+func (s *Source) Forget() {
+	now := s.Status()
+	now.Good = Good{}
+	s.status.Store(&now)
+}
+
 // Status returns what is known now.
 func (s *Source) Status() Status { return *s.status.Load() }
 

@@ -320,3 +320,34 @@ func TestRunTwice(t *testing.T) {
 		wantError(t, s.Run(t.Context(), j.accept), []string{"under way"})
 	})
 }
+
+// Who cannot use the kept commit gets the same one from the remote.
+func TestForgottenCommitIsOfferedAgain(t *testing.T) {
+	directory := t.TempDir()
+	following(t, directory, time.Minute, func(t *testing.T, _ *Source, _ *script, j *judge) {
+		if j.count() != 1 {
+			t.Fatalf("offered %q", j.offered)
+		}
+	})
+	for _, forget := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			source, err := Open(Config{URL: "/nonexistent", Branch: "main", Poll: time.Minute, StateDir: directory})
+			if err != nil {
+				t.Fatal(err)
+			}
+			source.looker = &script{head: someContent(t, "one")}
+			if forget {
+				source.Forget()
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			j := new(judge)
+			if err := source.Run(ctx, j.accept); err != nil {
+				t.Error(err)
+			}
+			if offered := j.count() == 1; offered != forget {
+				t.Errorf("forgotten: %v, offered: %q", forget, j.offered)
+			}
+		})
+	}
+}

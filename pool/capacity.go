@@ -25,7 +25,7 @@ func CapacityDrop(old, new *Definition, limit float64) []Problem {
 		}
 		problems = append(problems, Problem{
 			Position: place, Severity: Error, What: what, Found: found,
-			Expected: fmt.Sprintf("a drop of at most %.4g %% in one commit (git.max_capacity_drop %.4g): go there in several commits, or raise that limit for this one",
+			Expected: fmt.Sprintf("a drop of at most %.4g %% in one commit (git.max_capacity_drop %.4g): go there in several commits, or raise that limit on the nodes first (1: no limit)",
 				100*limit, limit),
 		})
 	}

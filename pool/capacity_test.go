@@ -40,13 +40,13 @@ func TestCapacityDrop(t *testing.T) {
 		{"all of it, limit 1", capacity(weights(1), weights(1)), &Definition{}, 1, ""},
 		{
 			"both", capacity(weights(10, 20), weights(30)), capacity(weights(10, 0), weights(1, 2)), 0.5,
-			"pools.json:5:15: error: pool dl.example.org: found a total weight of 10, down from 30 (66.67 % less), expected a drop of at most 50 % in one commit (git.max_capacity_drop 0.5): go there in several commits, or raise that limit for this one\n" +
-				"pools.json:9:3: error: redirect host get.example.org: found a total weight of 3, down from 30 (90 % less), expected a drop of at most 50 % in one commit (git.max_capacity_drop 0.5): go there in several commits, or raise that limit for this one\n",
+			"pools.json:5:15: error: pool dl.example.org: found a total weight of 10, down from 30 (66.67 % less), expected a drop of at most 50 % in one commit (git.max_capacity_drop 0.5): go there in several commits, or raise that limit on the nodes first (1: no limit)\n" +
+				"pools.json:9:3: error: redirect host get.example.org: found a total weight of 3, down from 30 (90 % less), expected a drop of at most 50 % in one commit (git.max_capacity_drop 0.5): go there in several commits, or raise that limit on the nodes first (1: no limit)\n",
 		},
 		{
 			"gone", capacity(weights(10), weights(30)), &Definition{}, 0.5,
-			"pools.json: error: pool dl.example.org: found nothing, where the total weight was 10 (100 % less), expected a drop of at most 50 % in one commit (git.max_capacity_drop 0.5): go there in several commits, or raise that limit for this one\n" +
-				"pools.json: error: redirect host get.example.org: found nothing, where the total weight was 30 (100 % less), expected a drop of at most 50 % in one commit (git.max_capacity_drop 0.5): go there in several commits, or raise that limit for this one\n",
+			"pools.json: error: pool dl.example.org: found nothing, where the total weight was 10 (100 % less), expected a drop of at most 50 % in one commit (git.max_capacity_drop 0.5): go there in several commits, or raise that limit on the nodes first (1: no limit)\n" +
+				"pools.json: error: redirect host get.example.org: found nothing, where the total weight was 30 (100 % less), expected a drop of at most 50 % in one commit (git.max_capacity_drop 0.5): go there in several commits, or raise that limit on the nodes first (1: no limit)\n",
 		},
 	}
 	for _, test := range tests {

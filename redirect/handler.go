@@ -7,9 +7,11 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"mirrorpool/pool/selection"
 	"mirrorpool/zones"
@@ -30,20 +32,27 @@ const (
 type handler struct {
 	table   func() *zones.Table
 	random  zones.Random
-	trusted proxies
+	trusted atomic.Pointer[proxies]
 	report  func(error)
 	metrics metrics
 	tags    entityTags
 }
 
 func newHandler(config Config) *handler {
-	return &handler{
+	h := &handler{
 		table:   config.Table,
 		random:  config.Random,
-		trusted: append(proxies(nil), config.TrustedProxies...),
 		report:  config.Report,
 		metrics: newMetrics(),
 	}
+	h.trust(config.TrustedProxies)
+	return h
+}
+
+// trust takes a copy of the networks.
+func (h *handler) trust(networks []netip.Prefix) {
+	trusted := append(proxies(nil), networks...)
+	h.trusted.Store(&trusted)
 }
 
 // ServeHTTP answers one request and counts it.
@@ -101,7 +110,7 @@ func (h *handler) answer(w *statusWriter, r *http.Request) {
 
 // redirect sends the client to a mirror, or to a fallback while none is up.
 func (h *handler) redirect(w *statusWriter, r *http.Request, host *zones.Host, rest string) {
-	client := h.trusted.client(r)
+	client := h.trusted.Load().client(r)
 	places := h.draw(host, client)
 	if len(places) == 0 {
 		w.Header().Set("Retry-After", retryAfter)

@@ -255,7 +255,7 @@ func TestPlace(t *testing.T) {
 		}
 	}
 	// From a peer that is not trusted the same headers count for nothing.
-	h.trusted = nil
+	h.trust(nil)
 	seen := map[string]bool{}
 	for range 200 {
 		seen[ask(h, "GET", "near.test", "/a", http.Header{"X-Forwarded-For": {"127.1.2.3"}}).Header.Get("Location")] = true

@@ -70,13 +70,8 @@ func (c Config) Validate() error {
 			return fmt.Errorf("redirect listener: address %q: %w", address, err)
 		}
 	}
-	for _, prefix := range c.TrustedProxies {
-		switch {
-		case !prefix.IsValid():
-			return errors.New("redirect listener: a trusted proxy is not a network; expected one such as 127.0.0.1/32")
-		case prefix.Addr().Is4In6():
-			return fmt.Errorf("redirect listener: trusted proxy %s is an IPv4 network in IPv6 form; write it as IPv4", prefix)
-		}
+	if err := checkProxies(c.TrustedProxies); err != nil {
+		return err
 	}
 	switch {
 	case c.Table == nil:
@@ -108,6 +103,18 @@ func network(address string) (string, error) {
 		return "tcp4", nil
 	}
 	return "tcp6", nil
+}
+
+func checkProxies(networks []netip.Prefix) error {
+	for _, prefix := range networks {
+		switch {
+		case !prefix.IsValid():
+			return errors.New("redirect listener: a trusted proxy is not a network; expected one such as 127.0.0.1/32")
+		case prefix.Addr().Is4In6():
+			return fmt.Errorf("redirect listener: trusted proxy %s is an IPv4 network in IPv6 form; write it as IPv4", prefix)
+		}
+	}
+	return nil
 }
 
 // Server is a bound redirect listener.
@@ -164,6 +171,16 @@ func Listen(config Config) (*Server, error) {
 		ErrorLog: log.New(io.Discard, "", 0),
 	}
 	return s, nil
+}
+
+// SetTrustedProxies changes whose headers are believed while the server runs,
+// from the next request on. The error is that of Config.Validate.
+func (s *Server) SetTrustedProxies(networks []netip.Prefix) error {
+	if err := checkProxies(networks); err != nil {
+		return err
+	}
+	s.handler.trust(networks)
+	return nil
 }
 
 // Run serves until ctx ends, then gives requests in flight five seconds and

@@ -30,12 +30,8 @@ a commit would remove compared with the one that is served.`,
   exec mirrorpool check --quiet "$(git rev-parse --show-toplevel)"`,
 		RunE: func(command *cobra.Command, arguments []string) error {
 			directory := arguments[0]
-			info, err := os.Stat(directory)
-			if err != nil {
-				return usageError{fmt.Errorf("check: %w", err)}
-			}
-			if !info.IsDir() {
-				return usageError{fmt.Errorf("check: %s is not a directory: name the working tree that holds pools.json or mirrors.json", directory)}
+			if err := isDirectory(directory); err != nil {
+				return err
 			}
 			content, problems := readRepository(os.DirFS(directory))
 			out := command.OutOrStdout()
@@ -56,6 +52,17 @@ a commit would remove compared with the one that is served.`,
 	}
 	command.Flags().BoolVarP(&quiet, "quiet", "q", false, "print errors only")
 	return command
+}
+
+func isDirectory(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return usageError{fmt.Errorf("looking for the working tree: %w", err)}
+	}
+	if !info.IsDir() {
+		return usageError{fmt.Errorf("%s is not a directory: name the working tree that holds pools.json or mirrors.json", path)}
+	}
+	return nil
 }
 
 // content is what a commit says, read and found good.

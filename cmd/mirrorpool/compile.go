@@ -54,8 +54,13 @@ type compiler struct {
 // changes together is compiled once.
 const coalesce = 20 * time.Millisecond
 
+// keepInterval is how often state is written down, or tried again to be.
+const keepInterval = time.Minute
+
 // run compiles until ctx ends.
 func (c *compiler) run(ctx context.Context) {
+	retry := time.NewTicker(keepInterval)
+	defer retry.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -73,6 +78,10 @@ func (c *compiler) run(ctx context.Context) {
 			c.recompile()
 		case <-c.geoChanged:
 			c.recompile()
+		case <-retry.C:
+			if c.current != nil && !c.serialsKept {
+				c.keepSerials(c.serials)
+			}
 		}
 	}
 }
@@ -154,12 +163,13 @@ func (c *compiler) keepSerials(serials map[string]zones.Serial) {
 	c.serials = merged
 	err := c.state.writeSerials(merged)
 	c.serialsKept = err == nil
-	if err != nil {
-		c.stages.fail(stageState, err)
-		c.logger.Error().Err(err).Str("stage", string(stageState)).Msg("SOA serials are not kept")
+	if err == nil {
+		c.stages.succeed(stageSerials)
 		return
 	}
-	c.stages.succeed(stageState)
+	if c.stages.fail(stageSerials, err) {
+		c.logger.Error().Err(err).Str("stage", string(stageSerials)).Msg("SOA serials are not kept: trying again")
+	}
 }
 
 // sleep waits, and reports whether ctx is still alive.

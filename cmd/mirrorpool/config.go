@@ -1,10 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/netip"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,15 +34,28 @@ type config struct {
 }
 
 type gitConfig struct {
-	URL             string        `yaml:"url"`
-	Branch          string        `yaml:"branch"`
-	Poll            time.Duration `yaml:"poll"`
-	Timeout         time.Duration `yaml:"timeout"`
-	Proxy           string        `yaml:"proxy"`
-	SSHKey          string        `yaml:"ssh_key"`
-	KnownHosts      string        `yaml:"known_hosts"`
-	AllowedSigners  string        `yaml:"allowed_signers"`
-	MaxCapacityDrop float64       `yaml:"max_capacity_drop"`
+	URL             string   `yaml:"url"`
+	Branch          string   `yaml:"branch"`
+	Poll            duration `yaml:"poll"`
+	Timeout         duration `yaml:"timeout"`
+	Proxy           string   `yaml:"proxy"`
+	SSHKey          string   `yaml:"ssh_key"`
+	KnownHosts      string   `yaml:"known_hosts"`
+	AllowedSigners  string   `yaml:"allowed_signers"`
+	MaxCapacityDrop float64  `yaml:"max_capacity_drop"`
+}
+
+// duration is a time with its unit, such as 60s. It is kept as it is written,
+// so that validation can tell where a wrong one stands.
+type duration string
+
+// value is 0 for what is no duration, which validation refuses.
+func (d duration) value() time.Duration {
+	value, err := time.ParseDuration(string(d))
+	if err != nil {
+		return 0
+	}
+	return value
 }
 
 type dnsConfig struct {
@@ -88,7 +104,7 @@ type logConfig struct {
 func defaultConfig() *config {
 	return &config{
 		Git: gitConfig{
-			Poll: time.Minute, Timeout: time.Minute, MaxCapacityDrop: 0.5,
+			Poll: "60s", Timeout: "60s", MaxCapacityDrop: 0.5,
 		},
 		StateDir: "/var/lib/mirrorpool",
 		DNS:      dnsConfig{Listen: []string{"0.0.0.0:53", "[::]:53"}},
@@ -113,13 +129,26 @@ func loadConfig(path string) (*config, error) {
 }
 
 func parseConfig(path string, data []byte) (*config, error) {
+	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
 	file, err := parser.ParseBytes(data, 0)
 	if err != nil {
 		return nil, yamlError(path, err)
 	}
+	documents := slices.DeleteFunc(slices.Clone(file.Docs), func(document *ast.DocumentNode) bool { return document.Body == nil })
+	if len(documents) > 1 {
+		position := documents[1].Body.GetToken().Position
+		return nil, fmt.Errorf("%s:%d:%d: a second YAML document, expected one", path, position.Line, position.Column)
+	}
 	c := defaultConfig()
-	if err := yaml.UnmarshalWithOptions(data, c, yaml.Strict()); err != nil {
-		return nil, yamlError(path, err)
+	if len(documents) > 0 {
+		if err := yaml.UnmarshalWithOptions(data, c, yaml.Strict()); err != nil {
+			return nil, yamlError(path, err)
+		}
+	}
+	if c.StateDir != "" {
+		if c.StateDir, err = filepath.Abs(c.StateDir); err != nil {
+			return nil, fmt.Errorf("%s: state_dir: %w", path, err)
+		}
 	}
 	v := &validation{path: path, file: file}
 	c.validate(v)
@@ -165,7 +194,7 @@ func (v *validation) position(key string) (line, column int, found bool) {
 		return 0, 0, false
 	}
 	node, err := path.FilterFile(v.file)
-	if err != nil || node == nil {
+	if err != nil || node == nil || node.GetToken() == nil {
 		return 0, 0, false
 	}
 	position := node.GetToken().Position
@@ -191,20 +220,23 @@ func (v *validation) notUsed(key string, set bool) {
 	}
 }
 
-func (v *validation) atLeast(key string, value, least time.Duration) {
-	if value < least {
-		v.wrong(key, value, fmt.Sprintf("a duration of at least %s, with its unit, such as 60s", least))
+func (v *validation) between(key string, value duration, least, most time.Duration) {
+	if value.value() < least || value.value() > most {
+		v.wrong(key, value, fmt.Sprintf("a duration from %s to %s with its unit, such as 60s", least, most))
 	}
 }
 
 func (v *validation) listen(key string, addresses []string) {
 	for i, address := range addresses {
 		v.addressPort(fmt.Sprintf("%s[%d]", key, i), address)
+		if slices.Contains(addresses[:i], address) && !strings.HasSuffix(address, ":0") {
+			v.wrong(fmt.Sprintf("%s[%d]", key, i), address, "each address once")
+		}
 	}
 }
 
 func (v *validation) addressPort(key, value string) {
-	if _, err := netip.ParseAddrPort(value); err != nil {
+	if at, err := netip.ParseAddrPort(value); err != nil || at.Addr().Is4In6() {
 		v.wrong(key, value, "an IP address and a port, such as 127.0.0.1:8053 or [::]:53")
 	}
 }
@@ -212,7 +244,7 @@ func (v *validation) addressPort(key, value string) {
 func (v *validation) prefixes(key string, prefixes []string) {
 	for i, text := range prefixes {
 		prefix, err := netip.ParsePrefix(text)
-		if err != nil || prefix != prefix.Masked() {
+		if err != nil || prefix != prefix.Masked() || prefix.Addr().Is4In6() {
 			v.wrong(fmt.Sprintf("%s[%d]", key, i), text, "a network without host bits, such as 192.0.2.0/24 or 2001:db8::/32")
 		}
 	}
@@ -246,9 +278,9 @@ func (g *gitConfig) validate(v *validation) {
 	if g.URL == "" {
 		v.wrong("git.url", "", "the repository to follow: a path, file://, https://, ssh:// or user@host:/path")
 	}
-	v.atLeast("git.poll", g.Poll, time.Second)
-	v.atLeast("git.timeout", g.Timeout, time.Second)
-	if g.MaxCapacityDrop < 0 || g.MaxCapacityDrop > 1 {
+	v.between("git.poll", g.Poll, time.Second, 24*time.Hour)
+	v.between("git.timeout", g.Timeout, time.Second, time.Hour)
+	if !(g.MaxCapacityDrop >= 0 && g.MaxCapacityDrop <= 1) { // so that NaN is refused
 		v.wrong("git.max_capacity_drop", g.MaxCapacityDrop, "a part from 0 (nothing may be removed) to 1 (everything may)")
 	}
 	v.notUsed("git.allowed_signers", g.AllowedSigners != "")
@@ -256,7 +288,7 @@ func (g *gitConfig) validate(v *validation) {
 
 // validateSource adds what package gitsource has to say of its settings.
 func (c *config) validateSource(v *validation) {
-	if c.Git.URL == "" || c.StateDir == "" {
+	if c.Git.URL == "" || c.StateDir == "" || c.Git.Poll.value() <= 0 || c.Git.Timeout.value() <= 0 {
 		return // said already
 	}
 	err := c.source(nil).Validate()
@@ -279,8 +311,8 @@ func (d *dnsConfig) validate(v *validation) {
 		v.wrong("dns.listen", "[]", "at least one address and port")
 	}
 	v.listen("dns.listen", d.Listen)
-	if len(d.NSID) > 255 {
-		v.wrong("dns.nsid", d.NSID, "at most 255 bytes")
+	if len(d.NSID) > 128 {
+		v.wrong("dns.nsid", d.NSID, "at most 128 bytes")
 	}
 	if d.Transfer != nil {
 		v.prefixes("dns.transfer.allow", d.Transfer.Allow)

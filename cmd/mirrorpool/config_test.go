@@ -21,7 +21,7 @@ func TestDefaultsHoldWhereKeysAreAbsent(t *testing.T) {
 	if difference := cmp.Diff(want, got, cmp.AllowUnexported(config{}, unusedKey{})); difference != "" {
 		t.Error(difference)
 	}
-	if want.Git.Poll != time.Minute || want.Admin.Listen != "127.0.0.1:8053" || want.Log.ClientAddresses {
+	if want.Git.Poll.value() != time.Minute || want.Admin.Listen != "127.0.0.1:8053" || want.Log.ClientAddresses {
 		t.Errorf("defaults: %+v", want)
 	}
 }

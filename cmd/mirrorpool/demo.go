@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -26,7 +27,10 @@ loopback addresses, runs the ordinary server against them, and prints what to
 type. It needs git and no privileges, sends nothing beyond this machine, and
 leaves nothing behind: Ctrl-C ends it.`,
 		RunE: func(command *cobra.Command, _ []string) error {
-			return runDemo(command.Context(), command.OutOrStdout(), command.ErrOrStderr())
+			// A closed terminal ends it as Ctrl-C does.
+			ctx, stop := signal.NotifyContext(command.Context(), syscall.SIGHUP)
+			defer stop()
+			return runDemo(ctx, command.OutOrStdout(), command.ErrOrStderr())
 		},
 	}
 	command.AddCommand(demoMirrorCommand())

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/template"
 )
@@ -57,11 +58,18 @@ func (d *demonstration) makeRepository(ctx context.Context) error {
 func (d *demonstration) git(ctx context.Context, directory string, arguments ...string) error {
 	command := exec.CommandContext(ctx, "git", arguments...)
 	command.Dir = directory
-	command.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null", "GIT_TERMINAL_PROMPT=0")
+	command.Env = gitEnvironment()
 	if output, err := command.CombinedOutput(); err != nil {
 		return fmt.Errorf("git %s: %w: %s", strings.Join(arguments, " "), err, strings.TrimSpace(string(output)))
 	}
 	return nil
+}
+
+// gitEnvironment is this process's without what would lead git to another
+// repository, such as GIT_DIR in a hook.
+func gitEnvironment() []string {
+	environment := slices.DeleteFunc(os.Environ(), func(variable string) bool { return strings.HasPrefix(variable, "GIT_") })
+	return append(environment, "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null", "GIT_TERMINAL_PROMPT=0")
 }
 
 // fill writes the sample's files with ports and addresses in place.

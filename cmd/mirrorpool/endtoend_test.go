@@ -117,8 +117,7 @@ func (w *world) commandIn(directory, name string, arguments ...string) string {
 	defer cancel()
 	command := exec.CommandContext(ctx, name, arguments...)
 	command.Dir = directory
-	command.Env = append(os.Environ(),
-		"GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null",
+	command.Env = append(gitEnvironment(),
 		"GIT_AUTHOR_NAME=Test", "GIT_AUTHOR_EMAIL=test@localhost", "GIT_COMMITTER_NAME=Test", "GIT_COMMITTER_EMAIL=test@localhost",
 		"GIT_SSH_COMMAND="+w.sshCommand())
 	output, err := command.CombinedOutput()

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
 	"net/netip"
@@ -14,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"mirrorpool/admin"
 	"mirrorpool/pool"
 	"mirrorpool/pool/geo"
 	"mirrorpool/pool/health"
@@ -116,6 +119,9 @@ func (q explainQuestion) ofDirectory(command *cobra.Command, directory, configPa
 	if err != nil {
 		return nil, usageError{err}
 	}
+	if err := isDirectory(directory); err != nil {
+		return nil, err
+	}
 	table, problems, err := directoryTable(os.DirFS(directory), source.Map())
 	if err != nil {
 		return nil, err
@@ -126,34 +132,39 @@ func (q explainQuestion) ofDirectory(command *cobra.Command, directory, configPa
 		}
 		return nil, errNo
 	}
-	explanation, err := q.ofTable(table)
+	handler, err := admin.NewHandler(admin.Config{
+		Table:  func() *zones.Table { return table },
+		Status: func() admin.Status { return admin.Status{Version: programVersion()} },
+	})
 	if err != nil {
 		return nil, err
 	}
-	return json.MarshalIndent(explanation, "", "  ")
+	return (&client{base: "http://127.0.0.1", http: &http.Client{Transport: handlerTransport{handler}}}).
+		do(command.Context(), http.MethodGet, explainPath, q.query())
 }
 
-// ofTable explains as the server's admin listener does.
-func (q explainQuestion) ofTable(table *zones.Table) (*selection.Explanation, error) {
-	if q.host != "" {
-		if explanation := table.ExplainHost(q.host, q.client, q.secure); explanation != nil {
-			return explanation, nil
-		}
-		return nil, usageError{fmt.Errorf("--host: there is no redirect host %q in pools.json", q.host)}
-	}
-	name := q.pool
-	if pools := table.Definition.Pools; name == "" && len(pools) == 1 {
-		name = pools[0].Name
-	}
-	family := 6
-	if q.family == "4" || q.family == "" && q.client.Unmap().Is4() {
-		family = 4
-	}
-	if explanation := table.ExplainPool(name, q.client, family); explanation != nil {
-		return explanation, nil
-	}
-	return nil, usageError{fmt.Errorf("--pool: there is no pool %q in pools.json", name)}
+// handlerTransport answers requests by a handler of this process, without a
+// network.
+type handlerTransport struct{ handler http.Handler }
+
+func (t handlerTransport) RoundTrip(request *http.Request) (*http.Response, error) {
+	reply := &replyWriter{header: http.Header{}, status: http.StatusOK}
+	t.handler.ServeHTTP(reply, request)
+	return &http.Response{
+		StatusCode: reply.status, Status: http.StatusText(reply.status), Header: reply.header,
+		Body: io.NopCloser(&reply.body), Request: request,
+	}, nil
 }
+
+type replyWriter struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (w *replyWriter) Header() http.Header            { return w.header }
+func (w *replyWriter) WriteHeader(status int)         { w.status = status }
+func (w *replyWriter) Write(data []byte) (int, error) { return w.body.Write(data) }
 
 // directoryTable compiles a working tree as if every mirror were up. The table
 // is nil if the tree would be refused.

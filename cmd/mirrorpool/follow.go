@@ -15,7 +15,7 @@ import (
 // source gives package gitsource its part of the configuration.
 func (c *config) source(looked func(gitsource.Status)) gitsource.Config {
 	return gitsource.Config{
-		URL: c.Git.URL, Branch: c.Git.Branch, Poll: c.Git.Poll, Timeout: c.Git.Timeout,
+		URL: c.Git.URL, Branch: c.Git.Branch, Poll: c.Git.Poll.value(), Timeout: c.Git.Timeout.value(),
 		Proxy: c.Git.Proxy, SSHKey: c.Git.SSHKey, KnownHosts: c.Git.KnownHosts,
 		StateDir: c.StateDir, Notify: looked,
 	}
@@ -63,9 +63,10 @@ func (n *node) serveKept(ctx context.Context, source *gitsource.Source) {
 		err = n.adopt(ctx, revision, 1)
 	}
 	if err != nil && ctx.Err() == nil {
-		n.stages.fail(stageState, err)
-		n.logger.Error().Err(err).Str("stage", string(stageState)).
-			Msg("the kept commit cannot be served: waiting for another one to be pushed")
+		// The remote may have it whole, or another one.
+		source.Forget()
+		n.stages.fail(stageKept, err)
+		n.logger.Error().Err(err).Str("stage", string(stageKept)).Msg("the kept commit cannot be served: nothing is before the remote gives one")
 	}
 }
 
@@ -114,9 +115,6 @@ func (n *node) adopt(ctx context.Context, revision *gitsource.Revision, maxCapac
 	}
 	wanted := health.Targets(content.definition)
 	n.probeFirst(ctx, served, wanted)
-	if err := ctx.Err(); err != nil {
-		return err
-	}
 	if err := n.compiler.serve(ctx, &commitContent{content: content, revision: revision}); err != nil {
 		n.prober.SetTargets(targetsOf(served))
 		return err
@@ -137,25 +135,27 @@ func targetsOf(definition *pool.Definition) []health.Assignment {
 	return health.Targets(definition)
 }
 
-// firstRoundSlack is added to the longest time-out: the time over which the
-// starts of first probes are spread.
+// firstRoundSlack is what a loaded machine may be late by.
 const firstRoundSlack = 3 * time.Second
 
 // longestFirstRound bounds the wait for very slow or very many targets.
-const longestFirstRound = 60 * time.Second
+const longestFirstRound = 5 * time.Minute
 
 // probeFirst has the new targets probed beside those that are served, and
 // returns when each has been probed once.
 func (n *node) probeFirst(ctx context.Context, served *pool.Definition, wanted []health.Assignment) {
 	n.await("the first round of health checks")
-	n.prober.SetTargets(union(wanted, targetsOf(served)))
-	longest := firstRoundSlack
+	all := union(wanted, targetsOf(served))
+	n.prober.SetTargets(all)
+	longest := time.Duration(0)
 	for _, assignment := range wanted {
-		longest = max(longest, assignment.Target.Probe.Timeout+firstRoundSlack)
+		longest = max(longest, assignment.Target.Probe.Timeout)
 	}
-	ctx, cancel := context.WithTimeout(ctx, min(longest, longestFirstRound))
+	// Starts are spread by the cap on the rate of probes.
+	longest += firstRoundSlack + time.Duration(float64(len(all))/health.DefaultRate*float64(time.Second))
+	round, cancel := context.WithTimeout(ctx, min(longest, longestFirstRound))
 	defer cancel()
-	if err := n.prober.WaitKnown(ctx); err != nil {
+	if err := n.prober.WaitKnown(round); err != nil && ctx.Err() == nil {
 		n.logger.Warn().Err(err).Msg("not every target has been probed once: those that have not count as down")
 	}
 }
@@ -185,20 +185,27 @@ func (n *node) logAdopted(revision *gitsource.Revision, content *content) {
 	}
 }
 
+// meanwhile says what is served while something else fails.
+func (n *node) meanwhile() string {
+	if n.compiler.table.Load() == nil {
+		return "nothing is served yet"
+	}
+	return "the last good commit goes on being served"
+}
+
 func (n *node) logRefused(commit string, err error) {
+	logger := n.logger.With().Str("commit", commit).Str("stage", string(stageCommit)).Logger()
+	message := "the commit is refused: " + n.meanwhile()
 	var refused *refusal
 	if !errors.As(err, &refused) {
-		n.logger.Error().Err(err).Str("commit", commit).Str("stage", string(stageCommit)).
-			Msg("the commit is refused: the last good one goes on being served")
+		logger.Error().Err(err).Msg(message)
 		return
 	}
 	for _, problem := range refused.problems {
-		if problem.Severity != pool.Error {
-			continue
+		if problem.Severity == pool.Error {
+			logger.Error().Str("file", problem.File).Int("line", problem.Line).Int("column", problem.Column).
+				Str("problem", problem.String()).Msg(message)
 		}
-		n.logger.Error().Str("commit", commit).Str("stage", string(stageCommit)).Str("file", problem.File).
-			Int("line", problem.Line).Int("column", problem.Column).Str("problem", problem.String()).
-			Msg("the commit is refused: the last good one goes on being served")
 	}
 }
 
@@ -206,11 +213,22 @@ func (n *node) logRefused(commit string, err error) {
 // follows it.
 func (n *node) sourceLooked(status gitsource.Status) {
 	n.commitLooked(status.Refused)
+	if status.Stage == gitsource.StageStore {
+		n.stages.succeed(stageSource)
+		if n.stages.fail(stageKept, status.Error) {
+			n.logger.Error().Err(status.Error).Str("stage", string(stageKept)).
+				Msg("the commit is served, and not kept for the next start: trying again")
+		}
+		return
+	}
 	if status.LastError != "" {
 		n.stages.fail(stageSource, status.Error)
 		n.logger.Error().Err(status.Error).Str("stage", string(stageSource)).Time("failing_since", status.FailingSince).
-			Time("next_look", status.NextLook).Msg("the repository cannot be followed: the last good commit goes on being served")
+			Time("next_look", status.NextLook).Msg("the repository cannot be followed: " + n.meanwhile())
 		return
+	}
+	if status.Good.Commit != "" {
+		n.stages.succeed(stageKept)
 	}
 	if n.stages.succeed(stageSource) {
 		n.logger.Info().Str("head", status.Head).Msg("the repository can be followed again")

@@ -49,9 +49,13 @@ func main() {
 func run(ctx context.Context, arguments []string, stdout, stderr io.Writer) int {
 	root := rootCommand()
 	root.SetArgs(arguments)
-	root.SetOut(stdout)
+	out := &checkedWriter{out: stdout}
+	root.SetOut(out)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
+	if err == nil {
+		err = out.err
+	}
 	if err == nil {
 		return exitDone
 	}
@@ -59,6 +63,21 @@ func run(ctx context.Context, arguments []string, stdout, stderr io.Writer) int 
 		fmt.Fprintf(stderr, "mirrorpool: %v\n", err)
 	}
 	return exitCode(err)
+}
+
+// checkedWriter remembers the first error, so that no subcommand says that it
+// is done when nobody could read what it said.
+type checkedWriter struct {
+	out io.Writer
+	err error
+}
+
+func (w *checkedWriter) Write(data []byte) (int, error) {
+	written, err := w.out.Write(data)
+	if err != nil && w.err == nil {
+		w.err = fmt.Errorf("writing to standard output: %w", err)
+	}
+	return written, err
 }
 
 func exitCode(err error) int {
@@ -104,15 +123,20 @@ server cannot be reached.`,
 		serveCommand(), checkCommand(), explainCommand(), reloadCommand(),
 		schemaCommand(), versionCommand(), demoCommand(), manualCommand(),
 	)
-	for _, command := range root.Commands() {
-		takeUsageErrors(command)
-	}
+	takeUsageErrors(root)
 	return root
 }
 
 // takeUsageErrors makes a wrong number of arguments exit as any other mistake
 // in the command line does.
-func takeUsageErrors(command *cobra.Command) {
+func takeUsageErrors(parent *cobra.Command) {
+	for _, command := range parent.Commands() {
+		checkArguments(command)
+		takeUsageErrors(command)
+	}
+}
+
+func checkArguments(command *cobra.Command) {
 	check := command.Args
 	if check == nil {
 		check = cobra.NoArgs

@@ -41,6 +41,7 @@ type node struct {
 	following            *follower // started and replaced by run alone
 	failed               chan error
 	reloads              chan chan error
+	stopping             chan struct{} // closed when reloads are not taken any more
 	// awaiting says what /healthz waits for.
 	awaiting atomic.Pointer[string]
 	warnings atomic.Pointer[[]pool.Problem]    // of the commit that is served
@@ -54,7 +55,7 @@ func newNode(path string, config *config, out io.Writer) (n *node, err error) {
 	n = &node{
 		configPath: path, logger: logger, logOutput: output, started: time.Now(),
 		registry: prometheus.NewRegistry(), stages: newStages(time.Now),
-		failed: make(chan error, 8), reloads: make(chan chan error),
+		failed: make(chan error, 8), reloads: make(chan chan error), stopping: make(chan struct{}),
 		whenReady: func() {},
 	}
 	n.config.Store(config)
@@ -121,14 +122,14 @@ func (n *node) restoreHealth() {
 		err = n.prober.Restore(data)
 	}
 	if err != nil {
-		n.logger.Warn().Err(err).Str("stage", string(stageState)).Msg("health starts from a first round of probes")
+		n.logger.Warn().Err(err).Str("stage", string(stageHealth)).Msg("health starts from a first round of probes")
 	}
 }
 
 func (n *node) newCompiler(config *config) (*compiler, error) {
 	serials, err := n.state.readSerials()
 	if err != nil {
-		n.logger.Warn().Err(err).Str("stage", string(stageState)).Msg("the kept serials are not used")
+		n.logger.Warn().Err(err).Str("stage", string(stageSerials)).Msg("the kept serials are not used")
 	}
 	c := &compiler{
 		logger: n.logger, stages: n.stages, state: n.state, prober: n.prober,
@@ -180,9 +181,12 @@ func (n *node) run(ctx context.Context, hangups <-chan os.Signal) error {
 	err := n.wait(ctx, work, hangups)
 
 	n.logger.Info().Msg("stopping")
-	n.dns.stop()
-	n.redirect.stop()
-	n.following.stop()
+	close(n.stopping)
+	var fronts sync.WaitGroup
+	for _, stop := range []func(){n.dns.stop, n.redirect.stop, n.following.stop} {
+		fronts.Go(stop)
+	}
+	fronts.Wait()
 	stopWork()
 	workers.Wait()
 	n.saveHealth()
@@ -234,11 +238,8 @@ func (n *node) refreshGeo() {
 	}
 }
 
-// healthInterval is how often the health state is written down.
-const healthInterval = time.Minute
-
 func (n *node) keepHealth(ctx context.Context) {
-	for sleep(ctx, healthInterval) {
+	for sleep(ctx, keepInterval) {
 		n.saveHealth()
 	}
 }
@@ -248,8 +249,11 @@ func (n *node) saveHealth() {
 	if err == nil {
 		err = n.state.write(healthFile, data)
 	}
-	if err != nil {
-		n.stages.fail(stageState, err)
-		n.logger.Error().Err(err).Str("stage", string(stageState)).Msg("health is not kept for the next start")
+	if err == nil {
+		n.stages.succeed(stageHealth)
+		return
+	}
+	if n.stages.fail(stageHealth, err) {
+		n.logger.Error().Err(err).Str("stage", string(stageHealth)).Msg("health is not kept for the next start: trying again")
 	}
 }

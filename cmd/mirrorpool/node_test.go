@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -20,6 +21,8 @@ import (
 
 	"mirrorpool/admin"
 	"mirrorpool/dnsserver"
+	"mirrorpool/gitsource"
+	"mirrorpool/redirect"
 )
 
 // running is a node in this process that follows a repository of its own.
@@ -71,13 +74,21 @@ func newRunning(t *testing.T, more string) *running {
 	r.write("checkout/zones/example.test.zone", testZone)
 	r.write("checkout/pools.json", testPools)
 	r.push("First")
-	r.write("node.yaml", r.config("dns: {listen: [\"127.0.0.1:0\"]}\n"+more))
+	r.write("node.yaml", r.config(more))
 	return r
 }
 
+// config is a configuration on free ports of loopback; what more has of dns and
+// http takes the place of that.
 func (r *running) config(more string) string {
-	return fmt.Sprintf("git: {url: %q, poll: 1s}\nstate_dir: %q\nadmin: {listen: \"127.0.0.1:0\"}\nhttp: {listen: [\"127.0.0.1:0\"]}\n%s",
+	text := fmt.Sprintf("git: {url: %q, poll: 1s}\nstate_dir: %q\nadmin: {listen: \"127.0.0.1:0\"}\n%s",
 		r.path("mirrors.git"), r.path("state"), more)
+	for _, section := range []string{"dns", "http"} {
+		if !strings.Contains(more, section+": ") {
+			text += section + ": {listen: [\"127.0.0.1:0\"]}\n"
+		}
+	}
+	return text
 }
 
 func (r *running) path(name string) string { return filepath.Join(r.directory, name) }
@@ -96,8 +107,7 @@ func (r *running) git(directory string, arguments ...string) string {
 	r.Helper()
 	command := exec.Command("git", arguments...)
 	command.Dir = directory
-	command.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null",
-		"GIT_AUTHOR_NAME=Test", "GIT_AUTHOR_EMAIL=test@localhost", "GIT_COMMITTER_NAME=Test", "GIT_COMMITTER_EMAIL=test@localhost")
+	command.Env = append(gitEnvironment(), "GIT_AUTHOR_NAME=Test", "GIT_AUTHOR_EMAIL=test@localhost", "GIT_COMMITTER_NAME=Test", "GIT_COMMITTER_EMAIL=test@localhost")
 	output, err := command.CombinedOutput()
 	if err != nil {
 		r.Fatalf("git %s: %v\n%s", strings.Join(arguments, " "), err, output)
@@ -158,17 +168,39 @@ func (r *running) ask(name string, kind uint16) *dns.Msg {
 	r.Helper()
 	question := new(dns.Msg)
 	question.SetQuestion(name, kind)
-	at := r.node.dns.running.listener.(*dnsserver.Server).Addresses()[0]
-	reply, _, err := new(dns.Client).Exchange(question, at.String())
+	reply, _, err := new(dns.Client).Exchange(question, r.dnsAddress())
 	if err != nil {
 		r.Fatal(err)
 	}
 	return reply
 }
 
+// nsid is the server's identifier, hexadecimal.
+func (r *running) nsid() string {
+	r.Helper()
+	question := new(dns.Msg)
+	question.SetQuestion("dl.example.test.", dns.TypeA)
+	question.SetEdns0(1232, false)
+	question.IsEdns0().Option = append(question.IsEdns0().Option, &dns.EDNS0_NSID{Code: dns.EDNS0NSID})
+	reply, _, err := new(dns.Client).Exchange(question, r.dnsAddress())
+	if err != nil {
+		r.Fatal(err)
+	}
+	for _, option := range reply.IsEdns0().Option {
+		if identifier, is := option.(*dns.EDNS0_NSID); is {
+			return identifier.Nsid
+		}
+	}
+	return ""
+}
+
+func (r *running) dnsAddress() string {
+	return r.node.dns.listener().(*dnsserver.Server).Addresses()[0].String()
+}
+
 func (r *running) get(path string) (int, string) {
 	r.Helper()
-	response, err := http.Get("http://" + r.node.admin.running.listener.(*admin.Server).Address().String() + path)
+	response, err := http.Get("http://" + r.node.admin.listener().(*admin.Server).Address().String() + path)
 	if err != nil {
 		r.Fatal(err)
 	}
@@ -258,6 +290,59 @@ func TestKeptCommitIsServedWithoutTheRemote(t *testing.T) {
 	r.eventually("the source is stale", func() bool { return r.stage(stageSource).Error != "" })
 }
 
+// A kept commit that this program does not take must not hide the remote's.
+func TestUnusableKeptCommitIsFetchedAnew(t *testing.T) {
+	r := newRunning(t, "")
+	first := r.git(r.path("checkout"), "rev-parse", "HEAD")
+	config, err := loadConfig(r.path("node.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Another program, which takes anything, keeps a commit that has a mistake.
+	r.write("checkout/pools.json", "{")
+	bad := r.push("A mistake")
+	source, err := gitsource.Open(config.source(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	err = source.Run(ctx, func(context.Context, *gitsource.Revision) error {
+		time.AfterFunc(500*time.Millisecond, cancel)
+		return nil
+	})
+	if err != nil || source.Status().Good.Commit != bad {
+		t.Fatalf("not kept: %v %+v", err, source.Status())
+	}
+	r.start()
+	r.eventually("the same commit is looked at and refused", func() bool {
+		refused := r.node.status().Source.Refused
+		return refused != nil && refused.Commit == bad
+	})
+	if stage := r.stage(stageKept); stage.Error == "" {
+		t.Error("the stage of the kept commit is fine")
+	}
+	r.git(r.path("checkout"), "reset", "--quiet", "--hard", first)
+	r.git(r.path("checkout"), "push", "--quiet", "--force", "origin", "main")
+	r.serving(first)
+	r.eventually("the stage of the kept commit is fine again", func() bool { return r.stage(stageKept).Error == "" })
+}
+
+func TestUnwritableStateStillServes(t *testing.T) {
+	r := newRunning(t, "")
+	// Root may write to read-only directories, but not replace one by a file.
+	if err := os.MkdirAll(r.path("state/serials.json/in-the-way"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	r.start()
+	r.serving(r.git(r.path("checkout"), "rev-parse", "HEAD"))
+	if stage := r.stage(stageSerials); !strings.Contains(stage.Error, "serials.json") {
+		t.Errorf("the stage says nothing: %+v", stage)
+	}
+	if reply := r.ask("dl.example.test.", dns.TypeA); len(reply.Answer) != 1 {
+		t.Errorf("answered: %v", reply)
+	}
+}
+
 func TestSerialGrowsWithContent(t *testing.T) {
 	r := newRunning(t, "")
 	r.start()
@@ -335,6 +420,19 @@ func TestReload(t *testing.T) {
 		t.Errorf("answered at the new address: %v", reply)
 	}
 
+	// What needs no other sockets changes beneath the running listeners.
+	dnsBefore, httpBefore := r.node.dns.running, r.node.redirect.running
+	r.write("node.yaml", r.config("dns: {listen: [\"127.0.0.2:0\"], nsid: second}\nhttp: {listen: [\"127.0.0.1:0\"], trusted_proxies: [\"127.0.0.1/32\"]}\n"))
+	if err := r.node.requestReload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if r.node.dns.running != dnsBefore || r.node.redirect.running != httpBefore {
+		t.Error("a listener was replaced without need")
+	}
+	if got := r.nsid(); got != hex.EncodeToString([]byte("second")) {
+		t.Errorf("NSID %q after the reload", got)
+	}
+
 	// What cannot be changed or read changes nothing.
 	for _, bad := range []struct{ name, content, say string }{
 		{"mistake", r.config("dnss: {}\n"), "unknown key"},
@@ -370,37 +468,89 @@ func TestReload(t *testing.T) {
 	r.serving(commit)
 }
 
+// TestNoClientAddressIsLoggedOrCounted has one client ask in every way there
+// is, from an address of its own, and looks for that address in all that stays.
 func TestNoClientAddressIsLoggedOrCounted(t *testing.T) {
-	r := newRunning(t, "log: {level: debug}\n")
+	const client = "127.99.1.1"
+	r := newRunning(t, "log: {level: debug}\nhttp: {listen: [\"127.0.0.1:0\"], trusted_proxies: [\"127.99.1.1/32\"]}\n")
+	r.write("checkout/mirrors.json", `[ { "url_prefix": "http://127.0.0.41/", "weight": 1 } ]`)
+	r.write("checkout/pools.json", strings.TrimSuffix(strings.TrimSpace(testPools), "}")+`, "redirects": [ { "host": "download.example.test" } ] }`)
+	commit := r.push("A redirect host")
 	r.start()
-	r.serving(r.git(r.path("checkout"), "rev-parse", "HEAD"))
-	r.ask("dl.example.test.", dns.TypeA)
-	r.ask("nothing.example.test.", dns.TypeA)
-	r.ask("elsewhere.test.", dns.TypeA)
-	r.get("/api/v1/explain?client=127.99.1.1")
+	r.serving(commit)
+
+	from := net.ParseIP(client)
+	subnet := &dns.EDNS0_SUBNET{Code: dns.EDNS0SUBNET, Family: 1, SourceNetmask: 32, Address: from}
+	for _, name := range []string{"dl.example.test.", "nothing.example.test.", "elsewhere.test."} {
+		for _, network := range []string{"udp", "tcp"} {
+			question := new(dns.Msg)
+			question.SetQuestion(name, dns.TypeA)
+			question.SetEdns0(1232, false)
+			question.IsEdns0().Option = append(question.IsEdns0().Option, subnet)
+			var local net.Addr = &net.UDPAddr{IP: from}
+			if network == "tcp" {
+				local = &net.TCPAddr{IP: from}
+			}
+			asking := &dns.Client{Net: network, Dialer: &net.Dialer{LocalAddr: local}}
+			if _, _, err := asking.Exchange(question, r.dnsAddress()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	web := &http.Client{
+		Transport:     &http.Transport{DialContext: (&net.Dialer{LocalAddr: &net.TCPAddr{IP: from}}).DialContext, DisableKeepAlives: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	for path, want := range map[string]int{"/file": http.StatusFound, "/../x": http.StatusBadRequest} {
+		request, err := http.NewRequest(http.MethodGet, "http://"+r.node.redirect.listener().(*redirect.Server).Addresses()[0].String()+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Host = "download.example.test"
+		request.Header.Set("X-Forwarded-For", client)
+		response, err := web.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode != want {
+			t.Errorf("%s: %s", path, response.Status)
+		}
+	}
+	r.get("/api/v1/explain?client=" + client)
+
 	_, metrics := r.get("/metrics")
 	_, state := r.get("/api/v1/state")
+	if !strings.Contains(metrics, `mirrorpool_dns_choices_total{member="one"`) || !strings.Contains(metrics, "mirrorpool_http_choices_total{") {
+		t.Error("the questions were not counted at all")
+	}
 	r.stop()
-	files := ""
+	for name, text := range map[string]string{"log": r.log.String(), "metrics": metrics, "state": state, "state_dir": r.kept()} {
+		if text == "" {
+			t.Errorf("%s: empty", name)
+		}
+		if strings.Contains(text, client) {
+			t.Errorf("%s: holds the client's address", name)
+		}
+	}
+}
+
+// kept is all that the node has written to its state_dir.
+func (r *running) kept() string {
+	r.Helper()
+	var all strings.Builder
 	err := filepath.WalkDir(r.path("state"), func(path string, entry os.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
 		data, err := os.ReadFile(path)
-		files += string(data)
+		all.Write(data)
 		return err
 	})
 	if err != nil {
-		t.Fatal(err)
+		r.Fatal(err)
 	}
-	for name, text := range map[string]string{"log": r.log.String(), "metrics": metrics, "state": state, "files": files} {
-		if text == "" {
-			t.Errorf("%s: empty", name)
-		}
-		if strings.Contains(text, "127.99.1.1") {
-			t.Errorf("%s: holds the client's address", name)
-		}
-	}
+	return all.String()
 }
 
 func TestTakenAddressIsExplained(t *testing.T) {
@@ -411,8 +561,7 @@ func TestTakenAddressIsExplained(t *testing.T) {
 	defer taken.Close()
 	for _, section := range []string{"dns", "http"} {
 		r := newRunning(t, "")
-		r.write("node.yaml", strings.Replace(r.config(""), "http: {listen: [\"127.0.0.1:0\"]}\n", "", 1)+
-			fmt.Sprintf("%s: {listen: [%q]}\n", section, taken.Addr()))
+		r.write("node.yaml", r.config(fmt.Sprintf("%s: {listen: [%q]}\n", section, taken.Addr())))
 		config, err := loadConfig(r.path("node.yaml"))
 		if err != nil {
 			t.Fatal(err)

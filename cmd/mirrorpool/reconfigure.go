@@ -4,7 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
+	"net/netip"
+	"slices"
+
+	"mirrorpool/dnsserver"
+	"mirrorpool/redirect"
 )
 
 // requestReload asks the node to read its configuration again, for the admin
@@ -13,6 +17,8 @@ func (n *node) requestReload(ctx context.Context) error {
 	reply := make(chan error, 1)
 	select {
 	case n.reloads <- reply:
+	case <-n.stopping:
+		return errors.New("the server is stopping")
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -91,20 +97,49 @@ func (n *node) reopenGeography(old, next *config) (*geography, error) {
 	return geography, errors.Join(fatal, without)
 }
 
-// replaceListeners binds what changed. If the second cannot be bound, the first
-// goes back to what it was.
+// replaceListeners binds what other addresses are configured for; if the second
+// cannot be bound, the first goes back to what it was. What can change without
+// new sockets does.
 func (n *node) replaceListeners(old, next *config) error {
-	if !reflect.DeepEqual(next.DNS, old.DNS) {
-		if err := n.dns.replace(n.bindDNS(next), n.bindDNS(old)); err != nil {
+	otherDNS := !slices.Equal(next.DNS.Listen, old.DNS.Listen)
+	otherHTTP := !slices.Equal(next.HTTP.Listen, old.HTTP.Listen)
+	if otherDNS {
+		if err := n.dns.replace(n.bindDNS(next), n.bindDNS(old), share(old.DNS.Listen, next.DNS.Listen)); err != nil {
 			return err
 		}
 	}
-	if reflect.DeepEqual(next.HTTP, old.HTTP) {
-		return nil
+	if otherHTTP {
+		err := n.redirect.replace(n.bindRedirect(next), n.bindRedirect(old), share(old.HTTP.Listen, next.HTTP.Listen))
+		if err != nil {
+			if otherDNS {
+				err = errors.Join(err, n.dns.replace(n.bindDNS(old), n.bindDNS(old), share(old.DNS.Listen, next.DNS.Listen)))
+			}
+			return err
+		}
 	}
-	err := n.redirect.replace(n.bindRedirect(next), n.bindRedirect(old))
-	if err != nil && !reflect.DeepEqual(next.DNS, old.DNS) {
-		err = errors.Join(err, n.dns.replace(n.bindDNS(old), n.bindDNS(old)))
+	return n.adjustListeners(next)
+}
+
+// share reports whether some port is in both lists: an address that means all
+// collides with any.
+func share(one, other []string) bool {
+	ports := map[uint16]bool{}
+	for _, address := range one {
+		ports[netip.MustParseAddrPort(address).Port()] = true
 	}
-	return err
+	return slices.ContainsFunc(other, func(address string) bool { return ports[netip.MustParseAddrPort(address).Port()] })
+}
+
+// adjustListeners gives the listeners what they take while they run. The
+// configuration's validation has seen it all.
+func (n *node) adjustListeners(next *config) error {
+	if server, runs := n.dns.listener().(*dnsserver.Server); runs {
+		if err := server.SetNSID(next.DNS.NSID); err != nil {
+			return err
+		}
+	}
+	if server, runs := n.redirect.listener().(*redirect.Server); runs {
+		return server.SetTrustedProxies(mustPrefixes(next.HTTP.TrustedProxies))
+	}
+	return nil
 }

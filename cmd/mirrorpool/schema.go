@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 
 	"mirrorpool/pool"
@@ -21,10 +19,8 @@ func schemaCommand() *cobra.Command {
 			if err != nil {
 				return usageError{err}
 			}
-			if _, err := command.OutOrStdout().Write(schema); err != nil {
-				return fmt.Errorf("writing the schema: %w", err)
-			}
-			return nil
+			_, err = command.OutOrStdout().Write(schema)
+			return err
 		},
 	}
 }

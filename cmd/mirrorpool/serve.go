@@ -22,6 +22,10 @@ the repository at once; a configuration with a mistake changes nothing.`,
 	}
 	path := configFlag(command)
 	command.RunE = func(command *cobra.Command, _ []string) error {
+		// From here on, not only once all is up: a hangup must not end it.
+		hangups := make(chan os.Signal, 1)
+		signal.Notify(hangups, syscall.SIGHUP)
+		defer signal.Stop(hangups)
 		config, err := loadConfig(*path)
 		if err != nil {
 			return err
@@ -30,16 +34,13 @@ the repository at once; a configuration with a mistake changes nothing.`,
 		if err != nil {
 			return usageError{err}
 		}
-		return runNode(command.Context(), node)
+		return runNode(command.Context(), node, hangups)
 	}
 	return command
 }
 
-// runNode runs a node under the signals of a service manager.
-func runNode(ctx context.Context, n *node) error {
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
-	defer signal.Stop(hangups)
+// runNode runs a node and tells the service manager of it.
+func runNode(ctx context.Context, n *node, hangups <-chan os.Signal) error {
 	n.whenReady = func() { n.notify(daemon.SdNotifyReady) }
 	go func() {
 		<-ctx.Done()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"syscall"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -81,40 +82,79 @@ func (s *service) run(next listener) {
 	}()
 }
 
-// replace lets another listener take over. Where both can be bound at once, no
-// question is lost; where they cannot, the old one makes room and comes back
-// if the new one cannot be bound.
-func (s *service) replace(bind, old func() (listener, error)) error {
+// replace lets another listener take over. It is bound beside the old one if
+// it can be. If it shares an address with the old one it cannot: then the old one
+// gives its sockets up, goes on with what it has begun, and is bound again if
+// the new one cannot be.
+func (s *service) replace(bind, old func() (listener, error), shared bool) error {
 	next, err := bind()
-	if err == nil {
-		s.stop()
-		s.run(next)
+	before := s.running
+	if shared && before != nil && errors.Is(err, syscall.EADDRINUSE) {
+		s.release()
+		next, err = bindAfter(before, bind)
+		if err != nil {
+			err = withWayOut(err)
+			if again := s.start(func() (listener, error) { return bindAfter(before, old) }); again != nil {
+				s.failed <- fmt.Errorf("%s: the old listener does not come back: %w", s.name, again)
+				err = errors.Join(err, again)
+			}
+			<-before.done
+			return err
+		}
+	}
+	if err != nil {
+		return withWayOut(err)
+	}
+	s.release()
+	s.run(next)
+	if before != nil {
+		<-before.done
+	}
+	return nil
+}
+
+// bindAfter binds as soon as a listener that is ending has let its sockets go,
+// which is before it has ended.
+func bindAfter(ending *runningListener, bind func() (listener, error)) (listener, error) {
+	for {
+		next, err := bind()
+		if !errors.Is(err, syscall.EADDRINUSE) {
+			return next, err
+		}
+		select {
+		case <-ending.done:
+			return bind()
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+// listener is the one that runs; nil if none does.
+func (s *service) listener() listener {
+	if s.running == nil {
 		return nil
 	}
-	s.stop()
-	next, err = bind()
-	if err == nil {
-		s.run(next)
-		return nil
-	}
-	err = withWayOut(err)
-	if again := s.start(old); again != nil {
-		s.failed <- fmt.Errorf("%s: the old listener does not come back: %w", s.name, again)
-		return errors.Join(err, again)
-	}
-	return err
+	return s.running.listener
 }
 
 // stop ends the listener and waits for it.
 func (s *service) stop() {
+	before := s.running
+	s.release()
+	if before != nil {
+		<-before.done
+	}
+}
+
+// release tells the listener to end.
+func (s *service) release() {
 	if s.running == nil {
 		return
 	}
-	s.running.cancel()
-	<-s.running.done
 	for _, collector := range collectors(s.running.listener) {
 		s.registry.Unregister(collector)
 	}
+	s.running.cancel()
 	s.running = nil
 }
 

@@ -13,19 +13,21 @@ import (
 type stage string
 
 const (
-	stageSource  stage = "source"  // looking at the remote and fetching
-	stageCommit  stage = "commit"  // reading what was fetched
-	stageCompile stage = "compile" // making the table
-	stageGeo     stage = "geo"     // reading databases
-	stageState   stage = "state"   // writing to state_dir
-	stageConfig  stage = "config"  // reading the configuration again
+	stageSource  stage = "source"      // looking at the remote and fetching
+	stageCommit  stage = "commit"      // reading what was fetched
+	stageCompile stage = "compile"     // making the table
+	stageGeo     stage = "geo"         // reading databases
+	stageKept    stage = "kept_commit" // keeping the last good commit, or reading it at the start
+	stageSerials stage = "serials"     // keeping SOA serials
+	stageHealth  stage = "health"      // keeping the health state
+	stageConfig  stage = "config"      // reading the configuration again
 	// stageAnswer is inside a listener. It is counted and never stale: the next
 	// question is another one.
 	stageAnswer stage = "answer"
 )
 
 // staleStages are those that can be stale, in their order.
-var staleStages = []stage{stageSource, stageCommit, stageCompile, stageGeo, stageState, stageConfig}
+var staleStages = []stage{stageSource, stageCommit, stageCompile, stageGeo, stageKept, stageSerials, stageHealth, stageConfig}
 
 // stageFailure tells since when a stage has given nothing new, and why.
 type stageFailure struct {

@@ -19,15 +19,16 @@ type stateDir struct {
 	lock *os.File
 }
 
-// openStateDir makes the directory where it is missing, and takes its lock, so
-// that no second server writes to it.
+// openStateDir makes the directory where it is missing, and locks it, so that
+// no second server writes to it. The lock is on the directory itself: one that
+// cannot be written to must not keep a server from starting.
 func openStateDir(path string) (*stateDir, error) {
 	if err := os.MkdirAll(path, 0o750); err != nil {
 		return nil, fmt.Errorf("making state_dir: %w; create it for the user that runs mirrorpool, or name another one", err)
 	}
-	lock, err := os.OpenFile(filepath.Join(path, "lock"), os.O_RDWR|os.O_CREATE, 0o640)
+	lock, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("opening the lock of state_dir: %w; it has to be writable for the user that runs mirrorpool", err)
+		return nil, fmt.Errorf("opening state_dir: %w; it has to belong to the user that runs mirrorpool", err)
 	}
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		return nil, errors.Join(

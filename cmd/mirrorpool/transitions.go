@@ -19,17 +19,16 @@ type transitions struct {
 	before map[watched]health.Verdict
 }
 
-// observe compares a table with the one before. What is new to it is logged
-// only if it is down.
+// observe compares a table with the one before. What was not known is logged
+// only if it is down: a start is no news of each mirror that is well.
 func (t *transitions) observe(table *zones.Table) {
 	after := map[watched]health.Verdict{}
 	see := func(what watched, state health.State) {
 		after[what] = state.Verdict
-		before, known := t.before[what]
-		if state.Verdict == before || !known && state.Verdict != health.Down {
-			return
+		before := t.before[what]
+		if state.Verdict == health.Down && before != health.Down || state.Verdict == health.Up && before == health.Down {
+			t.log(what, state)
 		}
-		t.log(what, state)
 	}
 	for _, pool := range table.Pools() {
 		for _, member := range pool.Members {

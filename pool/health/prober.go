@@ -26,7 +26,8 @@ type Config struct {
 	// Random is where phases and jitter come from; nil: a seed of its own.
 	// The Prober keeps it for itself.
 	Random rand.Source
-	// Rate is how many probes are started in a second at most; 0 or less: 100.
+	// Rate is how many probes are started in a second at most; 0 or less:
+	// DefaultRate.
 	Rate float64
 	// Concurrency is how many probes are under way at most; 0 or less: 256.
 	Concurrency int
@@ -47,9 +48,11 @@ type Config struct {
 	Probe func(ctx context.Context, t Target) Result
 }
 
+// DefaultRate is the cap on probes started in a second where Config has none.
+const DefaultRate = 100
+
 // Defaults of Config, and of schedules that are out of range.
 const (
-	defaultRate        = 100
 	defaultConcurrency = 256
 	defaultUserAgent   = "mirrorpool/1"
 	defaultInterval    = 30 * time.Second
@@ -105,7 +108,7 @@ func NewProber(config Config) *Prober {
 	}
 	rate := config.Rate
 	if !(rate > 0) {
-		rate = defaultRate
+		rate = DefaultRate
 	}
 	p.gap = time.Duration(min(float64(time.Second)/rate, float64(time.Hour)))
 	source := config.Random
