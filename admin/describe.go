@@ -61,10 +61,11 @@ type redirectState struct {
 	Fallbacks []string      `json:"fallbacks"`
 }
 
-// schemeModes are how an unlocated client is served now, by how it came.
+// schemeModes are how an unlocated client is served now, by how it came; beside
+// the modes of families it may be "fallbacks".
 type schemeModes struct {
-	HTTP  selection.Mode `json:"http"`
-	HTTPS selection.Mode `json:"https"`
+	HTTP  string `json:"http"`
+	HTTPS string `json:"https"`
 }
 
 type mirrorState struct {
@@ -100,16 +101,16 @@ type placeState struct {
 	Longitude *float64 `json:"longitude"`
 }
 
-func (s *state) describeTable(table *zones.Table) {
+func (s *state) describeTable(table *zones.Table, live *health.Report) {
 	s.Commit, s.CommitTime = table.Commit, moment(table.CommitTime)
 	checks := make(map[string]pool.CheckKind) // by name of the pool
 	for _, p := range table.Definition.Pools {
 		checks[p.Name] = p.Health.Kind
 	}
-	for _, p := range table.Pools() {
+	for _, p := range table.Pools(live) {
 		s.Pools = append(s.Pools, describePool(p, checks[p.Name]))
 	}
-	for _, host := range table.Hosts() {
+	for _, host := range table.Hosts(live) {
 		s.Redirects = append(s.Redirects, describeHost(host, table.Host(host.Host).Redirect.Health.Kind))
 	}
 	for _, zone := range table.Zones() {

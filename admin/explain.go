@@ -57,11 +57,11 @@ func (h *handler) serveExplain(w http.ResponseWriter, r *http.Request) {
 	}
 	if request.host != "" {
 		answerExplanation(w, "redirect host", request.host, hosts,
-			table.ExplainHost(request.host, request.client, request.secure))
+			table.ExplainHost(request.host, request.client, request.secure, h.live()))
 		return
 	}
 	answerExplanation(w, "pool", request.pool, pools,
-		table.ExplainPool(request.pool, request.client, request.family))
+		table.ExplainPool(request.pool, request.client, request.family, h.live()))
 }
 
 func answerExplanation(w http.ResponseWriter, kind, name string, there []string, e *selection.Explanation) {

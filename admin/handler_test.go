@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"mirrorpool/pool/health"
 	"mirrorpool/zones"
 )
 
@@ -138,6 +140,27 @@ func TestState(t *testing.T) {
 		if strings.Contains(w.Body.String(), secret) {
 			t.Errorf("%q is shown", secret)
 		}
+	}
+}
+
+// State, metrics and explanations tell what the prober knows now, not what it
+// knew when the table was made.
+func TestHealthIsLive(t *testing.T) {
+	table := testTable(t, testPools)
+	two := health.MemberTarget(table.Definition.Pools[0], netip.MustParseAddr("127.0.0.12"))
+	h := testHandler(t, table, func(c *Config) {
+		c.Health = func() *health.Report {
+			return health.NewReport(map[health.Target]health.State{two: {Verdict: health.Up, Reason: "up this very moment"}})
+		}
+	})
+	for _, path := range []string{"/api/v1/state", "/api/v1/explain?client=127.0.0.1"} {
+		if body := ask(h, "GET", path, nil).Body.String(); !strings.Contains(body, "up this very moment") {
+			t.Errorf("%s: %s", path, body)
+		}
+	}
+	metric := `mirrorpool_target_up{address="127.0.0.12",host="",member="two",mirror="",pool="dl.pool.test"} 1`
+	if body := ask(h, "GET", "/metrics", nil).Body.String(); !strings.Contains(body, metric) {
+		t.Errorf("no %s in\n%s", metric, body)
 	}
 }
 

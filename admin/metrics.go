@@ -15,6 +15,7 @@ import (
 type collector struct {
 	table  func() *zones.Table
 	status func() Status
+	live   func() *health.Report
 	now    func() time.Time
 }
 
@@ -97,14 +98,14 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	for _, zone := range table.Zones() {
 		gauge(d.serial, float64(zone.Serial.Number), zone.Apex)
 	}
-	collectPools(d, table, gauge)
-	collectHosts(d, table, gauge)
+	collectPools(d, table.Pools(c.live()), gauge)
+	collectHosts(d, table.Hosts(c.live()), gauge)
 }
 
 type gaugeFunc func(desc *prometheus.Desc, value float64, labels ...string)
 
-func collectPools(d descriptions, table *zones.Table, gauge gaugeFunc) {
-	for _, p := range table.Pools() {
+func collectPools(d descriptions, pools []zones.PoolDescription, gauge gaugeFunc) {
+	for _, p := range pools {
 		members := newTally()
 		for _, m := range p.Members {
 			best := ""
@@ -121,8 +122,8 @@ func collectPools(d descriptions, table *zones.Table, gauge gaugeFunc) {
 	}
 }
 
-func collectHosts(d descriptions, table *zones.Table, gauge gaugeFunc) {
-	for _, host := range table.Hosts() {
+func collectHosts(d descriptions, hosts []zones.HostDescription, gauge gaugeFunc) {
+	for _, host := range hosts {
 		mirrors := newTally()
 		for _, m := range host.Mirrors {
 			state := stateOf(m.Weight, m.State)

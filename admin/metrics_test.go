@@ -13,7 +13,7 @@ import (
 
 func TestMetrics(t *testing.T) {
 	h := testHandler(t, testTable(t, testPools)).(*handler)
-	c := &collector{table: h.Table, status: h.Status, now: h.Now}
+	c := &collector{table: h.Table, status: h.Status, live: h.live, now: h.Now}
 	const expected = `
 # HELP mirrorpool_commit_info Always 1; the commit that is served in its label.
 # TYPE mirrorpool_commit_info gauge

@@ -18,6 +18,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"mirrorpool/pool/health"
 	"mirrorpool/zones"
 )
 
@@ -52,6 +53,9 @@ type Config struct {
 	// error means that nothing has changed. It ends with its context; nil:
 	// reloading is answered with 501.
 	Reload func(context.Context) error
+	// Health gives what the prober knows now, which may be newer than the table;
+	// nil: the table's own report is shown.
+	Health func() *health.Report
 	// Gatherer gives the program's metrics; nil: only those made here. The
 	// metrics of table and status are added when they are asked for.
 	Gatherer prometheus.Gatherer
@@ -90,6 +94,14 @@ type Server struct {
 	handler  http.Handler
 	server   *http.Server
 	listener net.Listener
+}
+
+// live is the newest report there is; nil: the table's own.
+func (c Config) live() *health.Report {
+	if c.Health == nil {
+		return nil
+	}
+	return c.Health()
 }
 
 // NewHandler makes what a Server serves, for who has a way of their own to ask

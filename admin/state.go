@@ -115,7 +115,7 @@ func (h *handler) serveState(w http.ResponseWriter, _ *http.Request) {
 	if table == nil {
 		s.Awaiting = status.Awaiting
 	} else {
-		s.describeTable(table)
+		s.describeTable(table, h.live())
 	}
 	reply(w, http.StatusOK, s)
 }

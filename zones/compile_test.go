@@ -46,7 +46,7 @@ func TestCompileIsPure(t *testing.T) {
 		if !reflect.DeepEqual(first.Serials(), second.Serials()) || !reflect.DeepEqual(in.Serials, before.Serials) {
 			t.Errorf("%s: serials differ, or the input's were written to", a.path)
 		}
-		if !reflect.DeepEqual(first.Pools(), second.Pools()) || !reflect.DeepEqual(first.Zones(), second.Zones()) {
+		if !reflect.DeepEqual(first.Pools(nil), second.Pools(nil)) || !reflect.DeepEqual(first.Zones(), second.Zones()) {
 			t.Errorf("%s: descriptions differ", a.path)
 		}
 	}
@@ -95,7 +95,7 @@ func TestCompileNothing(t *testing.T) {
 	if a := table.Answer(Question{Name: "example.org.", Type: dns.TypeA}, nil); a.Rcode != dns.RcodeRefused || a.Authoritative {
 		t.Errorf("answered %s", answerText(a))
 	}
-	if table.Host("example.org") != nil || table.ExplainPool("example.org", netip.Addr{}, 4) != nil || table.ExplainHost("example.org", netip.Addr{}, true) != nil {
+	if table.Host("example.org") != nil || table.ExplainPool("example.org", netip.Addr{}, 4, nil) != nil || table.ExplainHost("example.org", netip.Addr{}, true, nil) != nil {
 		t.Error("there is a host or pool")
 	}
 }
@@ -113,7 +113,7 @@ func TestWithoutHealthAndGeo(t *testing.T) {
 	if diff := cmp.Diff([]string{"down", "half", "one", "two"}, a.Members); diff != "" {
 		t.Errorf("while nothing is known to be up, all that may be up are given (-expected +found):\n%s", diff)
 	}
-	table.Pools()
+	table.Pools(nil)
 }
 
 const serialRepository = `$TTL 60
@@ -314,7 +314,7 @@ func TestDescriptions(t *testing.T) {
 	if zones[0].Records != 3 || zones[0].Names != 3 || zones[0].Delegations != 0 {
 		t.Errorf("zone: %+v", zones[0])
 	}
-	pools := table.Pools()
+	pools := table.Pools(nil)
 	if !slices.IsSortedFunc(pools, func(a, b PoolDescription) int { return strings.Compare(a.Name, b.Name) }) || len(pools) != 11 {
 		t.Errorf("%d pools, or not sorted", len(pools))
 	}
@@ -369,19 +369,19 @@ func TestExplain(t *testing.T) {
 	table := testTable(t, "answers-pools.txtar")
 	client := netip.MustParseAddr("198.51.100.1")
 	for _, name := range []string{"near.example.org", "near.example.org.", "NEAR.example.ORG"} {
-		e := table.ExplainPool(name, client, 4)
+		e := table.ExplainPool(name, client, 4, nil)
 		if e == nil || e.Mode != selection.Normal || len(e.Candidates) != 1 || e.Candidates[0].ID != "de" || e.ScopeBits != 24 {
 			t.Fatalf("explained %s: %+v", name, e)
 		}
 	}
-	six := table.ExplainPool("near.example.org", netip.Addr{}, 6)
+	six := table.ExplainPool("near.example.org", netip.Addr{}, 6, nil)
 	if len(six.Candidates) != 2 || len(six.LeftOut) != 2 || !strings.Contains(six.LeftOut[0].Reason, "no AAAA address") {
 		t.Errorf("explained: %+v", six)
 	}
-	if e := table.ExplainPool("v6.example.org", client, 4); e == nil || e.Mode != selection.Empty {
+	if e := table.ExplainPool("v6.example.org", client, 4, nil); e == nil || e.Mode != selection.Empty {
 		t.Errorf("explained: %+v", e)
 	}
-	if table.ExplainPool("near.example.org", client, 5) != nil || table.ExplainPool("www.example.org", client, 4) != nil {
+	if table.ExplainPool("near.example.org", client, 5, nil) != nil || table.ExplainPool("www.example.org", client, 4, nil) != nil {
 		t.Error("explained what there is not")
 	}
 }

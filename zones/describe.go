@@ -75,10 +75,14 @@ type HostDescription struct {
 	Policy      pool.Policy         `json:"policy"`
 	WhenAllDown pool.WhenAllDown    `json:"when_all_down"`
 	Fallbacks   []string            `json:"fallbacks"`
-	Plain       selection.Mode      `json:"plain"`   // of an http client of which nothing is known
-	Secure      selection.Mode      `json:"secure"`  // of an https client
+	Plain       string              `json:"plain"`   // the mode of an http client of which nothing is known, or ModeFallbacks
+	Secure      string              `json:"secure"`  // the same of an https client
 	Mirrors     []MirrorDescription `json:"mirrors"` // as in the file
 }
+
+// ModeFallbacks is how clients of a redirect host are served that get no mirror
+// while it has fallbacks for them.
+const ModeFallbacks = "fallbacks"
 
 // MirrorDescription says what a mirror is and what is known of it.
 type MirrorDescription struct {
@@ -117,17 +121,26 @@ func (t *Table) Zones() []ZoneDescription {
 	return out
 }
 
-// Pools describes the pools, sorted by name.
-func (t *Table) Pools() []PoolDescription {
+// Pools describes the pools, sorted by name. Health is told by live, which may
+// be newer than the table; nil: by the report that the table was made of. What
+// counts as up is the table's in any case.
+func (t *Table) Pools(live *health.Report) []PoolDescription {
 	out := make([]PoolDescription, 0, len(t.pools))
 	for _, served := range t.pools {
-		out = append(out, served.describe(t.health))
+		out = append(out, served.describe(t.health, newer(live, t.health)))
 	}
 	slices.SortFunc(out, func(a, b PoolDescription) int { return strings.Compare(a.Name, b.Name) })
 	return out
 }
 
-func (s *servedPool) describe(report *health.Report) PoolDescription {
+func newer(live, compiled *health.Report) *health.Report {
+	if live == nil {
+		return compiled
+	}
+	return live
+}
+
+func (s *servedPool) describe(compiled, live *health.Report) PoolDescription {
 	d := PoolDescription{
 		Name: s.definition.Name, Zone: s.zone.Apex, TTL: s.definition.TTL, Answers: s.definition.Answers,
 		Policy: s.definition.Policy, WhenAllDown: s.definition.WhenAllDown,
@@ -135,7 +148,7 @@ func (s *servedPool) describe(report *health.Report) PoolDescription {
 		IPv6:    FamilyDescription{Served: s.ipv6.served, Mode: s.ipv6.mode},
 		Members: make([]MemberDescription, 0, len(s.definition.Members)),
 	}
-	trust := map[bool]bool{true: !s.anyKnownUp(report, dns.TypeA), false: !s.anyKnownUp(report, dns.TypeAAAA)}
+	trust := map[bool]bool{true: !s.anyKnownUp(compiled, dns.TypeA), false: !s.anyKnownUp(compiled, dns.TypeAAAA)}
 	for i, member := range s.definition.Members {
 		m := MemberDescription{
 			ID: member.ID, Mirror: member.Mirror, Weight: member.Weight, Reserve: member.Reserve,
@@ -144,10 +157,9 @@ func (s *servedPool) describe(report *health.Report) PoolDescription {
 		}
 		for _, address := range member.Addresses {
 			target := health.MemberTarget(s.definition, address)
-			state := report.State(target)
 			m.Addresses = append(m.Addresses, AddressDescription{
-				Address: address, Target: target, State: state,
-				Up: counts(state, member.Weight > 0 && trust[isOf(address, dns.TypeA)]),
+				Address: address, Target: target, State: live.State(target),
+				Up: counts(compiled.State(target), member.Weight > 0 && trust[isOf(address, dns.TypeA)]),
 			})
 		}
 		d.Members = append(d.Members, m)
@@ -155,22 +167,22 @@ func (s *servedPool) describe(report *health.Report) PoolDescription {
 	return d
 }
 
-// Hosts describes the redirect hosts, sorted by name.
-func (t *Table) Hosts() []HostDescription {
+// Hosts describes the redirect hosts, sorted by name; live is as for Pools.
+func (t *Table) Hosts(live *health.Report) []HostDescription {
 	out := make([]HostDescription, 0, len(t.hosts))
 	for _, host := range t.hosts {
-		out = append(out, host.describe())
+		out = append(out, host.describe(newer(live, t.health)))
 	}
 	slices.SortFunc(out, func(a, b HostDescription) int { return strings.Compare(a.Host, b.Host) })
 	return out
 }
 
-func (h *Host) describe() HostDescription {
+func (h *Host) describe(live *health.Report) HostDescription {
 	d := HostDescription{
 		Host: h.Redirect.Host, StripPrefix: h.Redirect.StripPrefix, Policy: h.Redirect.Policy,
 		WhenAllDown: h.Redirect.WhenAllDown, Fallbacks: slices.Clone(h.Redirect.Fallbacks),
-		Plain:   h.Choose(netip.Addr{}, false).Mode,
-		Secure:  h.Choose(netip.Addr{}, true).Mode,
+		Plain:   h.mode(false),
+		Secure:  h.mode(true),
 		Mirrors: make([]MirrorDescription, 0, len(h.Mirrors)),
 	}
 	if h.List != nil {
@@ -179,40 +191,57 @@ func (h *Host) describe() HostDescription {
 	trust := h.trustUnknown(false)
 	for _, m := range h.Mirrors {
 		target := health.MirrorTarget(h.Redirect, m.Mirror)
-		state := h.health.State(target)
 		d.Mirrors = append(d.Mirrors, MirrorDescription{
 			URLPrefix: m.Mirror.URLPrefix, Weight: m.Mirror.Weight, Place: m.Place,
-			Target: target, State: state, Up: counts(state, m.Mirror.Weight > 0 && trust),
+			Target: target, State: live.State(target), Up: counts(h.health.State(target), m.Mirror.Weight > 0 && trust),
 		})
 	}
 	return d
 }
 
+// mode is how a client of which nothing is known is served.
+func (h *Host) mode(secure bool) string {
+	mode := h.Choose(netip.Addr{}, secure).Mode
+	if mode == selection.Empty && len(h.Fallbacks(secure)) > 0 {
+		return ModeFallbacks
+	}
+	return mode.String()
+}
+
 // ExplainPool explains what a client gets from a pool, in address family 4 or
 // 6; nil if there is no such pool or family. The zero Addr is a client of
-// which nothing may be known.
-func (t *Table) ExplainPool(name string, client netip.Addr, family int) *selection.Explanation {
+// which nothing may be known. Health is told by live, as for Pools.
+func (t *Table) ExplainPool(name string, client netip.Addr, family int, live *health.Report) *selection.Explanation {
+	kind := map[int]uint16{4: dns.TypeA, 6: dns.TypeAAAA}[family]
 	key := canonical(dns.Fqdn(name))
 	for _, served := range t.pools {
-		if served.owner != key {
+		if served.owner != key || served.of(kind) == nil {
 			continue
 		}
-		switch family {
-		case 4:
-			return served.ipv4.chooser.Explain(clientAt(t.geo, client))
-		case 6:
-			return served.ipv6.chooser.Explain(clientAt(t.geo, client))
-		}
+		trustUnknown := !served.anyKnownUp(t.health, kind)
+		report := newer(live, t.health)
+		return served.of(kind).chooser.ExplainNow(clientAt(t.geo, client), func(i int) string {
+			return served.healthWords(report, kind, i, trustUnknown)
+		})
 	}
 	return nil
 }
 
 // ExplainHost explains what a client gets from a redirect host; secure is for
-// one that came by https. nil if there is no such host.
-func (t *Table) ExplainHost(name string, client netip.Addr, secure bool) *selection.Explanation {
+// one that came by https. nil if there is no such host. Health is told by live,
+// as for Pools.
+func (t *Table) ExplainHost(name string, client netip.Addr, secure bool, live *health.Report) *selection.Explanation {
 	host := t.Host(name)
 	if host == nil {
 		return nil
 	}
-	return host.of(secure).chooser.Explain(clientAt(t.geo, client))
+	trustUnknown := host.trustUnknown(secure)
+	report := newer(live, t.health)
+	explanation := host.of(secure).chooser.ExplainNow(clientAt(t.geo, client), func(i int) string {
+		return healthWords(report.State(health.MirrorTarget(host.Redirect, host.Mirrors[i].Mirror)), trustUnknown)
+	})
+	// Fallbacks go before what the repository says of when all are down.
+	explanation.Policy.WhenAllDown = host.Redirect.WhenAllDown
+	explanation.Fallbacks = slices.Clone(host.Fallbacks(secure))
+	return explanation
 }

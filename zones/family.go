@@ -107,7 +107,6 @@ func (s *servedPool) compileFamily(in *Input, kind uint16) *family {
 		}
 		records := &f.members[i]
 		records.disabled, records.reserve = member.Weight == 0, member.Reserve
-		var words []string
 		for _, address := range member.Addresses {
 			if !isOf(address, kind) {
 				continue
@@ -118,15 +117,14 @@ func (s *servedPool) compileFamily(in *Input, kind uint16) *family {
 			if counts(state, trustUnknown) {
 				records.up = append(records.up, rr)
 			}
-			words = append(words, address.String()+" "+healthWords(state, trustUnknown))
 		}
-		if len(words) == 0 {
+		if len(records.all) == 0 {
 			c.Unusable = "no " + dns.Type(kind).String() + " address"
 			continue
 		}
 		f.served = f.served || !records.disabled
 		c.Up = len(records.up) > 0
-		c.Health = strings.Join(words, "; ")
+		c.Health = s.healthWords(in.Health, kind, i, trustUnknown)
 	}
 	whenAllDown := s.definition.WhenAllDown
 	if whenAllDown == pool.AnswerSelf {
@@ -179,6 +177,25 @@ func healthWords(state health.State, trustUnknown bool) string {
 		return state.Verdict.String()
 	}
 	return fmt.Sprintf("%s: %s", state.Verdict, state.Reason)
+}
+
+// healthWords says in words why a member counts as up or not in a family, address
+// by address where it has more than one.
+func (s *servedPool) healthWords(report *health.Report, kind uint16, member int, trustUnknown bool) string {
+	var addresses, words []string
+	for _, address := range s.definition.Members[member].Addresses {
+		if isOf(address, kind) {
+			addresses = append(addresses, address.String())
+			words = append(words, healthWords(report.State(health.MemberTarget(s.definition, address)), trustUnknown))
+		}
+	}
+	if len(words) == 1 {
+		return words[0]
+	}
+	for i := range words {
+		words[i] = addresses[i] + " " + words[i]
+	}
+	return strings.Join(words, "; ")
 }
 
 // isOf reports whether an address is given to a type of question.

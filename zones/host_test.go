@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"mirrorpool/pool/health"
 	"mirrorpool/pool/selection"
 )
 
@@ -95,7 +96,7 @@ func TestHostCountries(t *testing.T) {
 
 func TestDescribeHosts(t *testing.T) {
 	table := testTable(t, "hosts.txtar")
-	hosts := table.Hosts()
+	hosts := table.Hosts(nil)
 	var names []string
 	for _, h := range hosts {
 		names = append(names, h.Host)
@@ -105,7 +106,7 @@ func TestDescribeHosts(t *testing.T) {
 		t.Fatal(diff)
 	}
 	plain := hosts[4]
-	if plain.MirrorsFile != "mirrors.json" || plain.Plain != selection.Normal || len(plain.Mirrors) != 5 {
+	if plain.MirrorsFile != "mirrors.json" || plain.Plain != selection.Normal.String() || len(plain.Mirrors) != 5 {
 		t.Errorf("host: %+v", plain)
 	}
 	if m := plain.Mirrors[0]; !m.Up || m.Place.Country != "DE" || m.Target.URL != "http://127.0.0.1/trace" {
@@ -114,10 +115,46 @@ func TestDescribeHosts(t *testing.T) {
 	if m := plain.Mirrors[4]; m.Up || m.State.Reason != "status 503, expected 200" {
 		t.Errorf("mirror: %+v", m)
 	}
-	e := table.ExplainHost("plain.example", netip.Addr{}, true)
+	e := table.ExplainHost("plain.example", netip.Addr{}, true, nil)
 	if e == nil || len(e.Candidates) != 1 || !slices.ContainsFunc(e.LeftOut, func(l selection.LeftOut) bool {
 		return strings.Contains(l.Reason, "http, the client came by https")
 	}) {
 		t.Errorf("explained: %+v", e)
+	}
+}
+
+// What is shown follows the newest report; what is chosen follows the table.
+func TestDescriptionsFollowTheLiveReport(t *testing.T) {
+	table := testTable(t, "hosts.txtar")
+	host := table.Host("plain.example")
+	target := health.MirrorTarget(host.Redirect, host.Mirrors[0].Mirror)
+	live := health.NewReport(map[health.Target]health.State{target: {Verdict: health.Up, Reason: "seen just now", Failures: 2}})
+	shown := table.Hosts(live)[4].Mirrors[0]
+	if shown.State.Reason != "seen just now" || shown.State.Failures != 2 || !shown.Up {
+		t.Errorf("shown: %+v", shown)
+	}
+	e := table.ExplainHost("plain.example", netip.Addr{}, false, live)
+	if !strings.Contains(e.String(), "up: seen just now") {
+		t.Errorf("explained:\n%s", e)
+	}
+	if again := table.ExplainHost("plain.example", netip.Addr{}, false, nil); strings.Contains(again.String(), "seen just now") {
+		t.Errorf("the table has kept the live words:\n%s", again)
+	}
+}
+
+func TestFallbacksAreExplained(t *testing.T) {
+	table := testTable(t, "hosts.txtar")
+	for _, h := range table.Hosts(nil) {
+		if h.Host == "fallback.example" && h.Plain != ModeFallbacks {
+			t.Errorf("mode %q, want %q", h.Plain, ModeFallbacks)
+		}
+	}
+	e := table.ExplainHost("fallback.example", netip.Addr{}, false, nil)
+	fallbacks := table.Host("fallback.example").Fallbacks(false)
+	if e.Policy.WhenAllDown != table.Host("fallback.example").Redirect.WhenAllDown || !slices.Equal(e.Fallbacks, fallbacks) || len(fallbacks) == 0 {
+		t.Errorf("explained: %+v", e)
+	}
+	if !strings.Contains(e.String(), "sent to "+fallbacks[0]) {
+		t.Errorf("not said:\n%s", e)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -167,10 +168,31 @@ func yamlError(path string, err error) error {
 	}
 	position := located.GetToken().Position
 	message := located.GetMessage()
+	var wrongType *yaml.TypeError
+	if errors.As(err, &wrongType) {
+		message = fmt.Sprintf("found %q, expected %s", located.GetToken().Value, expectedKind(wrongType.DstType))
+	}
 	if unknown, found := strings.CutPrefix(message, "unknown field "); found {
 		message = fmt.Sprintf("unknown key %s: see the configuration's manual for the keys there are", unknown)
 	}
 	return fmt.Errorf("%s:%d:%d: %s", path, position.Line, position.Column, message)
+}
+
+// expectedKind says in words what a key takes.
+func expectedKind(kind reflect.Type) string {
+	switch kind.Kind() {
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Int:
+		return "a whole number"
+	case reflect.Float64:
+		return "a number"
+	case reflect.Slice:
+		return "a list, such as [\"127.0.0.1:8053\"]"
+	case reflect.Struct, reflect.Pointer, reflect.Map:
+		return "keys with values"
+	}
+	return "text"
 }
 
 // validation collects what is wrong with values, each with its place.

@@ -140,3 +140,36 @@ func FuzzParseConfig(f *testing.F) {
 		}
 	})
 }
+
+func TestMistakesAreLocated(t *testing.T) {
+	for _, test := range []struct{ name, config, want string }{
+		{"no unit", "git: {url: /a, poll: 60}", `f.yaml:1:22: git.poll: found "60", expected a duration from 1s`},
+		{"no duration", "git:\n  url: /a\n  poll: 5 minutes\n", `f.yaml:3:9: git.poll: found "5 minutes", expected a duration`},
+		{"too long", "git: {url: /a, poll: 2562047h}", `f.yaml:1:22: git.poll: found "2562047h"`},
+		{"not a number", "git: {url: /a, max_capacity_drop: .nan}", `f.yaml:1:35: git.max_capacity_drop: found "NaN"`},
+		{"wrong type", "git: {url: /a}\nlog: {client_addresses: maybe}", `f.yaml:2:25: found "maybe", expected true or false`},
+		{"list for text", "git: {url: [a]}", `f.yaml:1:12: found "[", expected text`},
+		{"second document", "git: {url: /a}\n---\nfoo: 1\n", `f.yaml:3:4: a second YAML document`},
+		{"key twice", "git: {url: /a}\ngit: {url: /b}\n", `f.yaml:2:1: mapping key "git" already defined`},
+		{"address twice", "git: {url: /a}\ndns: {listen: [\"127.0.0.1:53\", \"127.0.0.1:53\"]}", `f.yaml:2:32: dns.listen[1]: found "127.0.0.1:53", expected each address once`},
+		{"mapped proxy", "git: {url: /a}\nhttp: {trusted_proxies: [\"::ffff:127.0.0.0/104\"]}", `f.yaml:2:26: http.trusted_proxies[0]`},
+		{"empty", "", `f.yaml: git.url: found "", expected the repository to follow`},
+		{"only a comment", "# nothing\n", `f.yaml: git.url: found "", expected the repository to follow`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := parseConfig("f.yaml", []byte(test.config))
+			if err == nil || !strings.HasPrefix(err.Error(), test.want) {
+				t.Fatalf("found %v, want %s", err, test.want)
+			}
+			if strings.Contains(err.Error(), "\n") {
+				t.Errorf("one mistake, and more than one line: %v", err)
+			}
+		})
+	}
+}
+
+func TestByteOrderMarkIsNoKey(t *testing.T) {
+	if _, err := parseConfig("f.yaml", []byte("\xef\xbb\xbfgit: {url: /a}\n")); err != nil {
+		t.Error(err)
+	}
+}

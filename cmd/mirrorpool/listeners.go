@@ -89,6 +89,7 @@ func (n *node) bindAdmin(config *config) func() (listener, error) {
 			Listen:   config.Admin.Listen,
 			Table:    n.compiler.table.Load,
 			Status:   n.status,
+			Health:   n.prober.Report,
 			Reload:   n.requestReload,
 			Gatherer: n.registry,
 			Report:   n.reporter("admin"),

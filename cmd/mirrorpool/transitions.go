@@ -30,14 +30,14 @@ func (t *transitions) observe(table *zones.Table) {
 			t.log(what, state)
 		}
 	}
-	for _, pool := range table.Pools() {
+	for _, pool := range table.Pools(nil) {
 		for _, member := range pool.Members {
 			for _, address := range member.Addresses {
 				see(watched{pool: pool.Name, member: member.ID, address: address.Address.String()}, address.State)
 			}
 		}
 	}
-	for _, host := range table.Hosts() {
+	for _, host := range table.Hosts(nil) {
 		for _, mirror := range host.Mirrors {
 			see(watched{host: host.Host, mirror: mirror.URLPrefix}, mirror.State)
 		}

@@ -3,6 +3,7 @@ package selection
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"mirrorpool/pool"
@@ -30,6 +31,9 @@ type Explanation struct {
 	// Candidates are those that have a share, in the order given to New.
 	Candidates []Candidacy `json:"candidates"`
 	LeftOut    []LeftOut   `json:"left_out"`
+	// Fallbacks are where a client is sent that gets no candidate, in order of
+	// preference. They are no part of the rule: who has some adds them.
+	Fallbacks []string `json:"fallbacks,omitempty"`
 	// Notes say what else bent the rule, such as a cap that cannot hold.
 	Notes []string `json:"notes"`
 }
@@ -124,6 +128,17 @@ func (c *Chooser) Explain(client Client) *Explanation {
 		e.Network = netip.PrefixFrom(client.Address, bits).Masked()
 	}
 	return e
+}
+
+// ExplainNow is Explain with newer words for the candidates' health, by index.
+// What is chosen stays as it is.
+func (c *Chooser) ExplainNow(client Client, health func(index int) string) *Explanation {
+	now := *c
+	now.candidates = slices.Clone(c.candidates)
+	for i := range now.candidates {
+		now.candidates[i].Health = health(i)
+	}
+	return now.Explain(client)
 }
 
 func describe(p geo.Place) PlaceKnown {

@@ -53,7 +53,7 @@ func (e *Explanation) writeHead(b *strings.Builder) {
 		{"client", client},
 		{"place", e.Place.String()},
 		{"same shares", e.scope()},
-		{"mode", modeText[e.Mode]},
+		{"mode", e.modeText()},
 		{"policy", fmt.Sprintf("%s, min_candidates %d, max_share %v, when_all_down %s",
 			e.Policy.Nearness, e.Policy.MinCandidates, e.Policy.MaxShare, e.Policy.WhenAllDown)},
 		{"needed", fmt.Sprintf("%s, by %s", count(e.Needed.Number, "candidate"), e.Needed.From)},
@@ -62,6 +62,13 @@ func (e *Explanation) writeHead(b *strings.Builder) {
 		rows = append(rows, row{"note", note})
 	}
 	align(b, rows)
+}
+
+func (e *Explanation) modeText() string {
+	if e.Mode == Empty && len(e.Fallbacks) > 0 {
+		return "empty: no candidate, sent to " + strings.Join(e.Fallbacks, ", else ")
+	}
+	return modeText[e.Mode]
 }
 
 var modeText = [...]string{
