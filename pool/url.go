@@ -131,6 +131,10 @@ func readRsyncURL(v value) string {
 		v.refuse(fmt.Sprintf("%s of at most %d characters with a host, without spaces and non-ASCII characters", expectedRsyncURL, maxURL))
 		return ""
 	}
+	if _, mistake := parseURLHost(u); mistake != "" {
+		v.refuse(expectedRsyncURL + ", " + mistake)
+		return ""
+	}
 	return text
 }
 
