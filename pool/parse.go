@@ -41,7 +41,7 @@ func Parse(fsys fs.FS) (*Definition, []Problem) {
 // Inspect reads as Parse does, and gives what could be read also where there
 // are errors, so that whoever checks more can report it in the same go. With
 // errors the Definition is for checks alone, never for serving: a pool whose
-// name cannot be read has none, and what else is wrong is left out.
+// name cannot be read or stands there before has none, and what else is wrong is left out.
 func Inspect(fsys fs.FS) (*Definition, []Problem) {
 	p := &parser{fsys: fsys, definition: &Definition{}, lists: map[string]*MirrorList{}}
 	present := p.zones()

@@ -317,3 +317,16 @@ func TestProblemsAreBounded(t *testing.T) {
 		t.Errorf("first problem %q, want %q", got, want)
 	}
 }
+
+// A pool that repeats a name has none of its own: whoever checks more would
+// report it a second time.
+func TestInspectDuplicateName(t *testing.T) {
+	one := `{"name": "a.example", "health": {"check": "none"}, "members": [{"id": "a", "addresses": ["8.8.8.1"], "weight": 1}]}`
+	definition, problems := Inspect(fstest.MapFS{PoolsPath: {Data: []byte(`{"pools": [` + one + `,` + one + `]}`)}})
+	if len(problems) != 1 || len(definition.Pools) != 2 {
+		t.Fatalf("%d pools, problems:\n%s", len(definition.Pools), format(problems))
+	}
+	if first, second := definition.Pools[0].Name, definition.Pools[1].Name; first != "a.example" || second != "" {
+		t.Errorf("names %q and %q", first, second)
+	}
+}

@@ -71,7 +71,9 @@ func readPool(v value, first map[string]Position) *Pool {
 	if field, ok := o.required("name", "the pool's name, "+expectedName); ok {
 		pool.NamePosition = field.position()
 		pool.Name = readName(field, "the pool's name")
-		unique(field, pool.Name, "pool", first)
+		if !unique(field, pool.Name, "pool", first) {
+			pool.Name = "" // so that what is checked later does not report it again
+		}
 	}
 	pool.Health = readHealth(o, pool.Name, poolHealth)
 	if field, ok := o.required("members", "an array of members"); ok {
@@ -85,15 +87,16 @@ func readPool(v value, first map[string]Position) *Pool {
 }
 
 // unique reports a name that something before it has already.
-func unique(v value, name, kind string, first map[string]Position) {
+func unique(v value, name, kind string, first map[string]Position) bool {
 	if name == "" {
-		return
+		return true
 	}
 	if other, twice := first[name]; twice {
 		v.refuse(fmt.Sprintf("a name that no other %s has: line %d has it too", kind, other.Line))
-		return
+		return false
 	}
 	first[name] = v.position()
+	return true
 }
 
 // readChoice reads one of a few words.
