@@ -61,3 +61,13 @@ func TestCapacityDrop(t *testing.T) {
 		t.Errorf("with a reserve left: %v", got)
 	}
 }
+
+// What is gone has no line: the file alone is its place.
+func TestCapacityDropOfRemovedPool(t *testing.T) {
+	old := &Definition{Pools: []*Pool{{Name: "a.example", Members: []*Member{{Weight: 7}}}}}
+	problems := CapacityDrop(old, &Definition{}, 0.5)
+	const want = "pools.json: error: pool a.example: found nothing, where the total weight was 7 (100 % less), expected a drop of at most 50 %"
+	if len(problems) != 1 || !strings.HasPrefix(problems[0].String(), want) {
+		t.Errorf("problems:\n%s", format(problems))
+	}
+}

@@ -41,7 +41,11 @@ var (
 func readHealth(owner object, name string, use healthUse) Check {
 	field, ok := owner.optional("health")
 	if !ok {
-		owner.missing(Warning, "health", `a health check, or { "check": "none" } to say that none is wanted: every mirror counts as up`)
+		each := "member"
+		if use == redirectHealth {
+			each = "mirror"
+		}
+		owner.missing(Warning, "health", fmt.Sprintf(`a health check, or { "check": "none" } to say that none is wanted: every %s counts as up`, each))
 		return noCheck()
 	}
 	known := append([]string{"check", "port"}, append(slices.Clone(scheduleKeys), httpKeys...)...)
