@@ -1,6 +1,7 @@
 package zones
 
 import (
+	"math/bits"
 	"net/netip"
 
 	"github.com/miekg/dns"
@@ -206,11 +207,11 @@ func (l *lookup) draw(served *servedPool, f *family) {
 		return
 	}
 	client := clientAt(l.table.geo, l.question.Client)
-	choice, bits := f.chooser.Choose(client)
+	choice, scope := f.chooser.Choose(client)
 	if f.chooser.PlaceDependent() {
 		a.PlaceDependent = true
 		if client.Address.IsValid() {
-			a.ScopeBits = bits
+			a.ScopeBits = scope
 		}
 	}
 	before := len(a.Answer)
@@ -222,21 +223,40 @@ func (l *lookup) draw(served *servedPool, f *family) {
 		drawn := choice.Draw(l.random, served.definition.Answers, onStack[:0])
 		if len(drawn) > 0 {
 			a.Members = make([]string, 0, len(drawn))
-			a.Answer = append(make([]dns.RR, 0, before+len(drawn)), a.Answer...)
+			count := 0
+			for _, index := range drawn {
+				count += len(f.members[index].given(choice.Mode))
+			}
+			a.Answer = append(make([]dns.RR, 0, before+count), a.Answer...)
 		}
 		for _, index := range drawn {
-			member := &f.members[index]
 			a.Members = append(a.Members, served.definition.Members[index].ID)
-			records := member.up
-			if choice.Mode == selection.All {
-				records = member.all
-			}
-			a.Answer = append(a.Answer, owned(records, l.name)...)
+			records := owned(f.members[index].given(choice.Mode), l.name)
+			first := l.firstOf(len(records))
+			a.Answer = append(append(a.Answer, records[first:]...), records[:first]...)
 		}
 	}
 	if a.Drawn = len(a.Answer) - before; a.Drawn == 0 {
 		a.Authority = l.zone.negative
 	}
+}
+
+// given are the records of a member in a mode of the choice.
+func (m *memberRecords) given(mode selection.Mode) []dns.RR {
+	if mode == selection.All {
+		return m.all
+	}
+	return m.up
+}
+
+// firstOf draws which of a member's addresses comes first: many clients take
+// the first alone. The others follow in the order of the repository.
+func (l *lookup) firstOf(count int) int {
+	if count < 2 {
+		return 0
+	}
+	high, _ := bits.Mul64(l.random.Uint64(), uint64(count))
+	return int(high)
 }
 
 // append adds records to the answer section. What is shared with the table is
@@ -269,6 +289,6 @@ func clientAt(m *geo.Map, address netip.Addr) selection.Client {
 		return selection.Client{}
 	}
 	address = address.Unmap().WithZone("")
-	place, bits := lookUp(m, address)
-	return selection.Client{Address: address, Place: place, Bits: bits}
+	place, length := lookUp(m, address)
+	return selection.Client{Address: address, Place: place, Bits: length}
 }
