@@ -24,9 +24,11 @@ func (p *parser) layOver() {
 	for _, apex := range apexes {
 		p.build(p.drafts[apex])
 	}
+	followed := map[*Node]bool{}
 	for _, apex := range apexes {
 		d := p.drafts[apex]
 		p.linkParent(d)
+		p.checkAliases(d, followed)
 		if !d.broken && !d.refused[dns.TypeA] && !d.refused[dns.TypeAAAA] {
 			p.checkTargets(d)
 		}

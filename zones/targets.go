@@ -2,6 +2,7 @@ package zones
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/miekg/dns"
 
@@ -73,4 +74,81 @@ func (p *parser) checkTarget(d *draft, o *owner, r record, to string) {
 	case !exact || node.Pool < 0 && node.set(dns.TypeA) == nil && node.set(dns.TypeAAAA) == nil:
 		p.refuse(d, r, to+", which has no address", "a name with an A or AAAA record")
 	}
+}
+
+// checkAliases warns of CNAME records that lead back to themselves: whoever
+// asks for such a name gets no address. Every loop is reported once, at the
+// record that it reaches first.
+func (p *parser) checkAliases(d *draft, done map[*Node]bool) {
+	for _, name := range d.sortedOwners() {
+		at := alias{draft: d, node: d.zone.nodes[name]}
+		if at.node == nil || at.node.set(dns.TypeCNAME) == nil {
+			continue
+		}
+		var path []alias
+		seen := map[*Node]int{}
+		for ok := true; ok && !done[at.node]; at, ok = p.follow(at) {
+			if start, again := seen[at.node]; again {
+				p.warnLoop(path[start:])
+				break
+			}
+			seen[at.node] = len(path)
+			path = append(path, at)
+		}
+		for _, passed := range path {
+			done[passed.node] = true
+		}
+	}
+}
+
+// alias is a node on the way through CNAME records, and the draft of its zone.
+type alias struct {
+	draft *draft
+	node  *Node
+}
+
+// follow gives the node to which a node's CNAME record leads, through all zones.
+func (p *parser) follow(from alias) (to alias, ok bool) {
+	set := from.node.set(dns.TypeCNAME)
+	if set == nil {
+		return alias{}, false
+	}
+	cname, ok := set.Records[0].(*dns.CNAME)
+	if !ok {
+		return alias{}, false
+	}
+	name := canonical(cname.Target)
+	d, ok := deepest(p.drafts, name)
+	if !ok {
+		return alias{}, false
+	}
+	if hider, _ := d.cover(name); hider != nil {
+		return alias{}, false
+	}
+	node, exact := d.zone.find(name)
+	if !exact {
+		node = node.Wildcard
+	}
+	return alias{d, node}, node != nil
+}
+
+// warnLoop reports a loop at its first record in the order of files and lines.
+func (p *parser) warnLoop(loop []alias) {
+	record := func(a alias) record { return a.draft.owners[canonical(a.node.Name)].set(dns.TypeCNAME).records[0] }
+	first := 0
+	for i, a := range loop {
+		if before := loop[first]; a.draft == before.draft && record(a).line < record(before).line || a.draft.file < before.draft.file {
+			first = i
+		}
+	}
+	const most = 8
+	var names []string
+	for i := range loop[:min(len(loop), most)] {
+		names = append(names, record(loop[(first+i)%len(loop)]).name)
+	}
+	if len(loop) > most {
+		names = append(names, fmt.Sprintf("%d others", len(loop)-most))
+	}
+	p.warn(loop[first].draft, record(loop[first]), "a loop of aliases: "+strings.Join(append(names, names[0]), ", "),
+		"aliases that end at a name with other records: nobody gets an answer from these")
 }
