@@ -14,12 +14,12 @@ import (
 // what one zone alone can tell.
 func (p *parser) settle(d *draft) {
 	soa := p.findApex(d)
-	if other := p.drafts[d.apex]; other != nil {
-		line := 0
-		if soa != nil {
-			line = soa.line
+	if other := p.drafts[d.apex]; other != nil && !other.guessed {
+		if d.guessed {
+			return
 		}
-		p.report(d, line, pool.Error, "zone "+d.apex, "a second file for the zone of "+other.file, "one file for every zone")
+		line, column := soa.place()
+		p.report(d, line, column, pool.Error, "zone "+d.apex, "a second file for the zone of "+other.file, "one file for every zone")
 		return
 	}
 	p.drafts[d.apex] = d
@@ -29,8 +29,8 @@ func (p *parser) settle(d *draft) {
 		}
 	}
 	d.records = nil
-	if !d.broken && !d.refused[dns.TypeNS] && soa != nil && d.owners[d.apex].set(dns.TypeNS) == nil {
-		p.report(d, soa.line, pool.Error, "zone "+d.apex, "no NS record at the apex", "at least one")
+	if soa != nil && !d.mayHold(d.apex, dns.TypeNS) && d.owners[d.apex].set(dns.TypeNS) == nil {
+		p.report(d, soa.line, soa.column, pool.Error, "zone "+d.apex, "no NS record at the apex", "at least one")
 	}
 	for _, name := range d.sortedOwners() {
 		p.checkOwner(d, d.owners[name])
@@ -54,18 +54,28 @@ func (p *parser) findApex(d *draft) *record {
 	switch {
 	case soa != nil:
 		d.apex = soa.name
-	case d.broken, d.refused[dns.TypeSOA]:
+	case d.lostSOA:
+		d.guessed, p.unreadable = true, true
 	case d.empty:
-		p.report(d, 0, pool.Error, "zone "+d.apex, "no records", "an SOA record, NS records, and what the zone is for")
+		p.report(d, 0, 0, pool.Error, "zone "+d.apex, "no records", "an SOA record, NS records, and what the zone is for")
 	default:
-		p.report(d, 0, pool.Error, "zone "+d.apex, "no SOA record", "one, at the zone's apex")
+		p.report(d, 0, 0, pool.Error, "zone "+d.apex, "no SOA record", "one, at the zone's apex")
 	}
 	return soa
+}
+
+// place gives line and column; 0 of no record.
+func (r *record) place() (line, column int) {
+	if r == nil {
+		return 0, 0
+	}
+	return r.line, r.column
 }
 
 // belongs reports whether a record is to be served from this zone.
 func (p *parser) belongs(d *draft, r record) bool {
 	switch {
+	case d.guessed && !within(r.name, d.apex):
 	case !within(r.name, d.apex):
 		p.refuse(d, r, "a name outside the zone", "names in "+d.apex+" (a name that is whole ends with a dot)")
 	case r.kind == dns.TypeSOA:
@@ -124,7 +134,7 @@ func (p *parser) group(d *draft, r record) {
 	if len(set.records) > 0 {
 		first = set.records[0]
 	}
-	if ttl, firstTTL := r.rr.Header().Ttl, first.rr.Header().Ttl; ttl != firstTTL {
+	if ttl, firstTTL := r.rr.Header().Ttl, first.rr.Header().Ttl; ttl != firstTTL && !r.guessedTTL && !first.guessedTTL {
 		p.warn(d, r, fmt.Sprintf("TTL %d", ttl),
 			fmt.Sprintf("the TTL of line %d, %d: the lowest is used for all (RFC 2181, section 5.2)", first.line, firstTTL))
 	}
@@ -150,7 +160,7 @@ func (p *parser) checkOwner(d *draft, o *owner) {
 			p.refuse(d, set.records[0], "a DNAME at a delegation", "one of the two (RFC 6672, section 2.3)")
 		}
 	}
-	if set := o.set(dns.TypeDS); set != nil && o.set(dns.TypeNS) == nil {
+	if set := o.set(dns.TypeDS); set != nil && o.set(dns.TypeNS) == nil && !d.mayHold(o.name, dns.TypeNS) {
 		p.warn(d, set.records[0], "a DS record where nothing is delegated", "NS records beside it; it is left out")
 		o.sets = slices.DeleteFunc(o.sets, func(s *draftSet) bool { return s == set })
 		if len(o.sets) == 0 {

@@ -29,9 +29,7 @@ func (p *parser) layOver() {
 		d := p.drafts[apex]
 		p.linkParent(d)
 		p.checkAliases(d, followed)
-		if !d.broken && !d.refused[dns.TypeA] && !d.refused[dns.TypeAAAA] {
-			p.checkTargets(d)
-		}
+		p.checkTargets(d)
 	}
 }
 

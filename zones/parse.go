@@ -13,10 +13,7 @@ import (
 )
 
 // Parse reads and checks the zone files of a definition, and finds every
-// pool's zone. Problems come sorted by file and line, all of them in one go,
-// but that a file is read no further than its first syntax error. The Static
-// is nil if any problem is an Error.
-//
+// XX//
 // Files are RFC 1035 master files as miekg/dns reads them, with $ORIGIN, $TTL
 // and $GENERATE and without $INCLUDE. The first origin is the file's name
 // without ".zone"; the zone's apex is the owner of its SOA record. What is
@@ -79,10 +76,11 @@ type draft struct {
 	records []record // in file order
 	owners  map[string]*owner
 	empty   bool // there is no record, not even one that was refused
-	broken  bool // by a syntax error: what is missing may stand further down
-	// refused are the types of which records were refused by themselves: they
-	// are not said to be missing.
-	refused map[uint16]bool
+	// What could not be read, or was refused, is not said to be missing.
+	lost    map[lostRecord]bool
+	lostAny bool
+	lostSOA bool
+	guessed bool // the apex, for the SOA record may be lost
 	pools   map[string]int
 	zone    *Zone
 }
@@ -104,15 +102,20 @@ type draftSet struct {
 
 // record is a record with what its checks need.
 type record struct {
-	rr   dns.RR
-	name string // canonical
-	kind uint16
-	data string // the RDATA, uncompressed
-	line int
+	rr           dns.RR
+	name         string // canonical
+	kind         uint16
+	data         string // the RDATA, uncompressed
+	line, column int    // of its first word
+	noTTL        bool   // and none from before either
+	guessedTTL   bool   // because the $TTL cannot be read
 }
 
-// String gives name and type.
+// String gives name and type, as far as they are known.
 func (r record) String() string {
+	if r.kind == dns.TypeNone {
+		return r.name
+	}
 	return strings.TrimSpace(r.name + " " + dns.Type(r.kind).String())
 }
 
@@ -129,9 +132,9 @@ func (o *owner) set(kind uint16) *draftSet {
 }
 
 // report adds a problem of the draft's file; line 0 is the file as a whole.
-func (p *parser) report(d *draft, line int, severity pool.Severity, what, found, expected string) {
+func (p *parser) report(d *draft, line, column int, severity pool.Severity, what, found, expected string) {
 	p.add(pool.Problem{
-		Position: pool.Position{File: d.file, Line: line},
+		Position: pool.Position{File: d.file, Line: line, Column: column},
 		Severity: severity, What: what, Found: found, Expected: expected,
 	})
 }
@@ -161,27 +164,26 @@ func (p *parser) reportRest() {
 }
 
 func (p *parser) refuse(d *draft, r record, found, expected string) {
-	p.report(d, r.line, pool.Error, r.String(), found, expected)
+	p.report(d, r.line, r.column, pool.Error, r.String(), found, expected)
 }
 
 func (p *parser) warn(d *draft, r record, found, expected string) {
-	p.report(d, r.line, pool.Warning, r.String(), found, expected)
+	p.report(d, r.line, r.column, pool.Warning, r.String(), found, expected)
 }
 
 // read parses one file into a draft with its apex told; nil where that cannot
 // be.
 func (p *parser) read(file pool.ZoneFile) *draft {
 	d := &draft{
-		file:    file.Path,
-		origin:  strings.TrimSuffix(path.Base(file.Path), ".zone"),
-		empty:   true,
-		refused: map[uint16]bool{},
-		owners:  map[string]*owner{},
-		pools:   map[string]int{},
+		file:   file.Path,
+		origin: strings.TrimSuffix(path.Base(file.Path), ".zone"),
+		empty:  true,
+		owners: map[string]*owner{},
+		pools:  map[string]int{},
 	}
 	if _, ok := dns.IsDomainName(d.origin); !ok || d.origin == "" {
 		p.unreadable = true
-		p.report(d, 0, pool.Error, "file name", fmt.Sprintf("%q", path.Base(file.Path)), `the zone's name and ".zone"`)
+		p.report(d, 0, 0, pool.Error, "file name", fmt.Sprintf("%q", path.Base(file.Path)), `the zone's name and ".zone"`)
 		return nil
 	}
 	d.origin = canonical(d.origin)
@@ -189,53 +191,18 @@ func (p *parser) read(file pool.ZoneFile) *draft {
 	return d
 }
 
-// parseRecords runs the zone parser over a file. A panic in it is the file's
-// fault, and must not be the server's end.
-func (p *parser) parseRecords(d *draft, data []byte) {
-	reader := newLineReader(data)
-	defer func() {
-		if panicked := recover(); panicked != nil {
-			d.broken = true
-			p.report(d, reader.recordLine(), pool.Error, "master file", fmt.Sprintf("what makes the parser fail: %v", panicked),
-				"a record in the form of RFC 1035, section 5")
-		}
-	}()
-	zp := dns.NewZoneParser(reader, d.origin, "")
-	zp.SetDefaultTTL(noTTL)
-	for rr, ok := zp.Next(); ok; rr, ok = zp.Next() {
-		line := reader.recordLine()
-		if p.records++; p.records > p.limit {
-			d.broken = true
-			p.report(d, line, pool.Error, "zone files", "more records than that here",
-				fmt.Sprintf("at most %d in all files, those of $GENERATE included", p.limit))
-			return
-		}
-		if ttl, generated := reader.generatedTTL(); generated {
-			rr.Header().Ttl = ttl
-		}
-		p.take(d, rr, line)
-	}
-	if err := zp.Err(); err != nil {
-		d.broken = true
-		p.add(syntaxProblem(d.file, err))
-	}
-}
-
-// noTTL stands for a TTL that is not stated. Left alone, the parser makes a 0
-// of it.
-const noTTL = 1<<32 - 1
-
 // take checks a record by itself and adds it to the draft.
-func (p *parser) take(d *draft, rr dns.RR, line int) {
-	d.empty = false
-	header := rr.Header()
-	r := record{kind: header.Rrtype, line: line}
-	if header.Name != "" {
-		r.name = canonical(header.Name)
+func (p *parser) take(d *draft, r record, rr dns.RR) {
+	r.kind = rr.Header().Rrtype
+	if name := rr.Header().Name; name != "" {
+		r.name = canonical(name)
 	}
-	found, expected := r.check(rr, p.buffer[:])
-	if found != "" {
-		d.refused[r.kind] = true
+	if found, expected := r.check(rr, p.buffer[:]); found != "" {
+		if r.name == "" {
+			d.loseAny(r.kind)
+		} else {
+			d.lose(r.name, r.kind)
+		}
 		p.refuse(d, r, found, expected)
 		return
 	}
@@ -245,7 +212,6 @@ func (p *parser) take(d *draft, rr dns.RR, line int) {
 // check says what is wrong with a record by itself, and takes it over if that
 // is nothing.
 func (r *record) check(rr dns.RR, buffer []byte) (found, expected string) {
-	const maxTTL = 1<<31 - 1 // RFC 2181, section 8
 	header := rr.Header()
 	switch {
 	case r.name == "":
@@ -254,10 +220,10 @@ func (r *record) check(rr dns.RR, buffer []byte) (found, expected string) {
 		return "class " + dns.Class(header.Class).String(), "class IN"
 	case isMeta(r.kind):
 		return "a type that only questions and messages have", "a type of records"
-	case header.Ttl == noTTL:
+	case r.noTTL:
 		return "no TTL", "a TTL, or $TTL before the first record"
 	case header.Ttl > maxTTL:
-		return fmt.Sprintf("TTL %d", header.Ttl), fmt.Sprintf("at most %d seconds", maxTTL)
+		return fmt.Sprintf("TTL %d", header.Ttl), expectedTTL
 	}
 	if err := r.normalise(rr, buffer); err != nil {
 		return "data that cannot be sent (" + err.Error() + ")", "data of this type"
@@ -288,41 +254,4 @@ func (r *record) normalise(rr dns.RR, buffer []byte) error {
 // isMeta reports whether a type stands for no data (RFC 6895, section 3.1).
 func isMeta(kind uint16) bool {
 	return kind == dns.TypeNone || kind == dns.TypeOPT || kind >= 128 && kind <= 255
-}
-
-// syntaxProblem words an error of the zone parser, which tells token and place
-// in its text alone.
-func syntaxProblem(file string, err error) pool.Problem {
-	problem := pool.Problem{
-		Position: pool.Position{File: file},
-		Severity: pool.Error,
-		What:     "master file",
-		Found:    err.Error(),
-		Expected: "a record in the form of RFC 1035, section 5",
-	}
-	text, place, ok := cutLast(strings.TrimPrefix(err.Error(), "dns: "), " at line: ")
-	if !ok {
-		return problem
-	}
-	if _, scanErr := fmt.Sscanf(place, "%d:%d", &problem.Line, &problem.Column); scanErr != nil {
-		return problem
-	}
-	reason, token, _ := cutLast(text, ": ")
-	problem.Found = fmt.Sprintf("%s (%s)", token, reason)
-	switch {
-	case strings.HasPrefix(reason, "$INCLUDE"):
-		problem.Found = "$INCLUDE " + token
-		problem.Expected = "the records themselves: a zone is one file"
-	case reason == "not a TTL":
-		problem.Found = token
-		problem.Expected = "a TTL, class or type"
-	}
-	return problem
-}
-
-func cutLast(text, separator string) (before, after string, found bool) {
-	if i := strings.LastIndex(text, separator); i >= 0 {
-		return text[:i], text[i+len(separator):], true
-	}
-	return text, "", false
 }

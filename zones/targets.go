@@ -20,18 +20,21 @@ func (p *parser) linkParent(d *draft) {
 	}
 	d.zone.parent = above.zone
 	hider, kind := above.cover(d.apex)
-	if above.broken || kind == dns.TypeNS {
+	if above.guessed || d.guessed || kind == dns.TypeNS {
 		return // delegated; or below a zone of others, who are to delegate it
 	}
-	line := 0
+	line, column := 0, 0
 	if set := d.owners[d.apex].set(dns.TypeSOA); set != nil {
-		line = set.records[0].line
+		line, column = set.records[0].place()
 	}
 	if hider != nil {
-		p.report(d, line, pool.Warning, "zone "+d.apex, "a zone below the DNAME record of "+above.place(hider, kind), "no zone there, or no DNAME")
+		p.report(d, line, column, pool.Warning, "zone "+d.apex, "a zone below the DNAME record of "+above.place(hider, kind), "no zone there, or no DNAME")
 		return
 	}
-	p.report(d, line, pool.Warning, "zone "+d.apex,
+	if above.mayHold(d.apex, dns.TypeNS) {
+		return
+	}
+	p.report(d, line, column, pool.Warning, "zone "+d.apex,
 		fmt.Sprintf("no NS records for it in %s, so that other servers than this do not find it", above.file), "a delegation there")
 }
 
@@ -59,13 +62,15 @@ func (p *parser) checkTarget(d *draft, o *owner, r record, to string) {
 	}
 	what := dns.Type(r.kind).String()
 	node, exact := d.zone.find(to)
+	lost := d.mayHold(to, dns.TypeA, dns.TypeAAAA, dns.TypeCNAME, dns.TypeNS)
 	if !exact && node.Wildcard != nil {
 		node, exact = node.Wildcard, true
+		lost = d.lostSome() // the name may be there, and then no wildcard stands for it
 	}
 	switch {
-	case kind == dns.TypeDNAME, hider == nil && exact && node.set(dns.TypeCNAME) != nil:
+	case kind == dns.TypeDNAME, hider == nil && exact && node.set(dns.TypeCNAME) != nil && (!lost || !isWildcard(canonical(node.Name))):
 		p.warn(d, r, to+", which is an alias", "a name with addresses of its own: "+what+" records must not point to aliases (RFC 2181, section 10.3)")
-	case r.kind != dns.TypeNS:
+	case r.kind != dns.TypeNS, lost:
 	case kind == dns.TypeNS:
 		// A delegation whose servers lie below another one is found through that.
 		if own := d.owners[to]; (hider == o || o.name == d.apex) && own.set(dns.TypeA) == nil && own.set(dns.TypeAAAA) == nil {
@@ -126,6 +131,9 @@ func (p *parser) follow(from alias) (to alias, ok bool) {
 		return alias{}, false
 	}
 	node, exact := d.zone.find(name)
+	if !exact && d.lostSome() { // the name may be there
+		return alias{}, false
+	}
 	if !exact {
 		node = node.Wildcard
 	}
