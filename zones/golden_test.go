@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/miekg/dns"
 
@@ -52,6 +53,20 @@ func TestProblems(t *testing.T) {
 			}
 			a.compare(t, "problems", out.String())
 		})
+	}
+}
+
+// TestDuplicatePoolOnce: a pool's name that stands there twice is reported by
+// one of the two that check it.
+func TestDuplicatePoolOnce(t *testing.T) {
+	one := `{"name": "dl.example.org", "health": {"check": "none"}, "members": [{"id": "a", "addresses": ["8.8.8.1"], "weight": 1}]}`
+	definition, problems := pool.Inspect(fstest.MapFS{
+		"pools.json":             {Data: []byte(`{"pools": [` + one + `,` + one + `]}`)},
+		"zones/example.org.zone": {Data: []byte("$TTL 1\n@ SOA . . 1 2 3 4 5\n@ NS .\n")},
+	})
+	_, more := Parse(definition)
+	if problems = append(problems, more...); len(problems) != 1 {
+		t.Errorf("%d problems: %v", len(problems), problems)
 	}
 }
 
