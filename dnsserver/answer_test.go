@@ -3,6 +3,7 @@ package dnsserver
 import (
 	"encoding/binary"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -195,22 +196,40 @@ func TestNotReadyIsSilent(t *testing.T) {
 	}
 }
 
+// A panic far below the table, in a function that has the client among its
+// arguments, is reported by its place alone.
 func TestFailuresAreReportedWithoutTheClient(t *testing.T) {
-	s := start(t, Config{})
-	for _, c := range []struct{ name, reason, text string }{
-		{"panic.example.test.", failurePanic, "on purpose"},
-		{"broken.example.test.", failurePack, "no..name."},
+	table := testTable()
+	table["panic.example.test."] = func(q zones.Question) zones.Answer { return panicBelow(q.Client, q.Client.As16()) }
+	s := start(t, Config{Table: func() Answerer { return table }})
+	for _, c := range []struct{ name, reason, text, place string }{
+		{"panic.example.test.", failurePanic, "on purpose", "panicBelow:"},
+		{"broken.example.test.", failurePack, "no..name.", ""},
 	} {
-		ask(t, dial(t, "udp", s.address(false)), query{name: c.name, qtype: typeTXT}.bytes())
-		if got := counted(s.metrics.failures, c.reason); got != 1 {
-			t.Errorf("failures{%s} = %v, want 1", c.reason, got)
-		}
-		err := <-s.reports
-		if !strings.Contains(err.Error(), c.text) || strings.Contains(err.Error(), "127.0.0.1") {
-			t.Errorf("report %q, want %q in it and no address", err, c.text)
-		}
-		if c.reason == failurePanic && !strings.Contains(err.Error(), "testTable") {
-			t.Errorf("report %q does not say where", err)
+		for _, v6 := range []bool{false, true} {
+			before := counted(s.metrics.failures, c.reason)
+			ask(t, dial(t, "udp", s.address(v6)), query{name: c.name, qtype: typeTXT}.bytes())
+			if got := counted(s.metrics.failures, c.reason); got != before+1 {
+				t.Errorf("failures{%s} went up by %v, want 1", c.reason, got-before)
+			}
+			report := (<-s.reports).Error()
+			if !strings.Contains(report, c.text) || !strings.Contains(report, c.place) {
+				t.Errorf("report %q, want %q and %q in it", report, c.text, c.place)
+			}
+			// An address as text, as a number, and as arguments of a stack trace.
+			for _, trace := range []string{"127.0.0.1", "::1", "7f000001", "(0x", "{0x", "goroutine "} {
+				if strings.Contains(report, trace) {
+					t.Errorf("report %q: %q may tell who asked", report, trace)
+				}
+			}
 		}
 	}
+}
+
+//go:noinline
+func panicBelow(client netip.Addr, bytes [16]byte) zones.Answer {
+	if client.IsValid() && bytes[15] == 1 {
+		panic("on purpose")
+	}
+	return zones.Answer{}
 }
