@@ -96,6 +96,8 @@ func testTable() fakeTable {
 		},
 		"host.sub.example.test.":  referral(2),
 		"host.many.example.test.": referral(30),
+		"to-few.example.test.":    aliased(referral(2), "to-few.example.test. 60 IN CNAME host.sub.example.test."),
+		"to-many.example.test.":   aliased(referral(30), "to-many.example.test. 60 IN CNAME host.many.example.test."),
 		"empty.example.test.": func(zones.Question) zones.Answer {
 			return zones.Answer{Authoritative: true, Authority: records(soa)}
 		},
@@ -111,6 +113,16 @@ func referral(glue int) func(zones.Question) zones.Answer {
 			Authority:  records("sub.example.test. 60 IN NS ns.sub.example.test.", "sub.example.test. 60 IN NS ns.other.test."),
 			Additional: records(repeat(glue, "ns.sub.example.test. 60 IN AAAA ::3:%d")...),
 		}
+	}
+}
+
+// aliased answers after a CNAME, which sets AA.
+func aliased(rest func(zones.Question) zones.Answer, cname string) func(zones.Question) zones.Answer {
+	return func(q zones.Question) zones.Answer {
+		a := rest(q)
+		a.Authoritative = true
+		a.Answer = append(records(cname), a.Answer...)
+		return a
 	}
 }
 

@@ -211,11 +211,9 @@ func setLength(records []dns.RR) int {
 }
 
 // delegation gives the name of the zone that a referral hands over to; empty
-// for any other answer.
+// for any other answer. Only referrals have NS records in the authority section;
+// those at the end of aliases have AA and records in the answer section as well.
 func delegation(a *zones.Answer) string {
-	if a.Authoritative || len(a.Answer) > 0 {
-		return ""
-	}
 	for _, rr := range a.Authority {
 		if ns, ok := rr.(*dns.NS); ok {
 			return ns.Hdr.Name

@@ -46,6 +46,9 @@ func TestTruncation(t *testing.T) {
 		{"additional records over TCP", "tcp", "extra.example.test.", dns.TypeMX, 0, nil, 65535, false, 1, 0, 31},
 		{"glue fits", "udp", "host.sub.example.test.", dns.TypeA, 0, nil, 512, false, 0, 2, 2},
 		{"glue does not fit", "udp", "host.many.example.test.", dns.TypeA, 0, nil, 512, true, 0, 2, 0},
+		{"glue after a CNAME fits", "udp", "to-few.example.test.", dns.TypeA, 0, nil, 512, false, 1, 2, 2},
+		{"glue after a CNAME does not fit", "udp", "to-many.example.test.", dns.TypeA, 0, nil, 512, true, 1, 2, 0},
+		{"glue after a CNAME over TCP", "tcp", "to-many.example.test.", dns.TypeA, 0, nil, 65535, false, 1, 2, 30},
 		{"glue over TCP", "tcp", "host.many.example.test.", dns.TypeA, 0, nil, 65535, false, 0, 2, 30},
 	} {
 		for _, v6 := range []bool{false, true} {
