@@ -98,12 +98,18 @@ func (c *counters) answered(pool string, rcode int, over transport) {
 	counter.Inc()
 }
 
-// chose counts the members of an answer of which so many records were given. A
-// member has at least one record in it, so where records were left out, no
-// more members than records count.
+// chose counts the members of an answer of which so many drawn records were
+// given: those of which at least one record was.
 func (c *counters) chose(a *zones.Answer, given int) {
-	members := a.Members[:min(given, len(a.Members))]
-	for i, member := range members {
+	for i, member := range a.Members {
+		if given <= 0 {
+			return
+		}
+		if i < len(a.MemberRecords) {
+			given -= a.MemberRecords[i]
+		} else {
+			given--
+		}
 		key := choiceKey{a.Pool, member, i == 0}
 		counter, ok := c.choices[key]
 		if !ok {

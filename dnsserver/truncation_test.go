@@ -100,6 +100,31 @@ func TestChoicesAreCounted(t *testing.T) {
 	}
 }
 
+// Members may have several addresses each: those that were cut off whole do not
+// count.
+func TestChoicesOfSeveralAddresses(t *testing.T) {
+	large := fromPool(records(repeat(60, "large.example.test. 60 IN AAAA ::1:%d")...), 60, members(5)...)
+	s := start(t, Config{Table: func() Answerer {
+		return fakeTable{"large.example.test.": func(q zones.Question) zones.Answer {
+			a := large(q)
+			a.MemberRecords = []int{8, 8, 2, 2, 40}
+			return a
+		}}
+	}})
+	// The first 17 records fit: one of them is the third member's.
+	ask(t, dial(t, "udp", s.address(false)), query{name: "large.example.test.", qtype: dns.TypeAAAA}.bytes())
+	pool := "pool.example.test"
+	for i, want := range []float64{1, 1, 1, 0, 0} {
+		position := "other"
+		if i == 0 {
+			position = "first"
+		}
+		if got := counted(s.metrics.choices, pool, members(5)[i], position); got != want {
+			t.Errorf("choices{%s,%s} = %v, want %v", members(5)[i], position, got, want)
+		}
+	}
+}
+
 // A pool's only record that does not fit is no answer: TC.
 func TestNotEvenOneDrawn(t *testing.T) {
 	long := dns.Fqdn("a23456789.a23456789.a23456789.a23456789.a23456789.a23456789.a23456789.a23456789.a23456789.a23456789")

@@ -209,35 +209,43 @@ func (l *lookup) draw(served *servedPool, f *family) {
 	client := clientAt(l.table.geo, l.question.Client)
 	choice, scope := f.chooser.Choose(client)
 	if f.chooser.PlaceDependent() {
-		a.PlaceDependent = true
-		if client.Address.IsValid() {
-			a.ScopeBits = scope
-		}
+		a.PlaceDependent, a.ScopeBits = true, scope
 	}
 	before := len(a.Answer)
-	switch choice.Mode {
-	case selection.Self:
+	if choice.Mode == selection.Self {
 		l.append(owned(f.self, l.name))
-	default:
+	} else {
 		var onStack [32]int
-		drawn := choice.Draw(l.random, served.definition.Answers, onStack[:0])
-		if len(drawn) > 0 {
-			a.Members = make([]string, 0, len(drawn))
-			count := 0
-			for _, index := range drawn {
-				count += len(f.members[index].given(choice.Mode))
-			}
-			a.Answer = append(make([]dns.RR, 0, before+count), a.Answer...)
-		}
-		for _, index := range drawn {
-			a.Members = append(a.Members, served.definition.Members[index].ID)
-			records := owned(f.members[index].given(choice.Mode), l.name)
-			first := l.firstOf(len(records))
-			a.Answer = append(append(a.Answer, records[first:]...), records[:first]...)
-		}
+		l.give(served, f, choice.Mode, choice.Draw(l.random, served.definition.Answers, onStack[:0]))
 	}
 	if a.Drawn = len(a.Answer) - before; a.Drawn == 0 {
 		a.Authority = l.zone.negative
+	}
+}
+
+// give appends the records of the members that were drawn, in order.
+func (l *lookup) give(served *servedPool, f *family, mode selection.Mode, drawn []int) {
+	if len(drawn) == 0 {
+		return
+	}
+	a := &l.answer
+	count := 0
+	for _, index := range drawn {
+		count += len(f.members[index].given(mode))
+	}
+	a.Answer = append(make([]dns.RR, 0, len(a.Answer)+count), a.Answer...)
+	a.Members = make([]string, 0, len(drawn))
+	if count > len(drawn) {
+		a.MemberRecords = make([]int, 0, len(drawn))
+	}
+	for _, index := range drawn {
+		a.Members = append(a.Members, served.definition.Members[index].ID)
+		records := owned(f.members[index].given(mode), l.name)
+		if a.MemberRecords != nil {
+			a.MemberRecords = append(a.MemberRecords, len(records))
+		}
+		first := l.firstOf(len(records))
+		a.Answer = append(append(a.Answer, records[first:]...), records[:first]...)
 	}
 }
 

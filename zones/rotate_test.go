@@ -58,10 +58,13 @@ func TestAddressesTakeTurns(t *testing.T) {
 				t.Fatalf("the same draws gave\n%s%s", answerText(a), answerText(b))
 			}
 			records := a.Answer
-			for _, id := range a.Members {
+			for i, id := range a.Members {
 				count := 3
 				if id == "single" {
 					count = 1
+				}
+				if a.MemberRecords[i] != count {
+					t.Fatalf("%s has %d records, of %v", id, count, a.MemberRecords)
 				}
 				checkTurn(t, records[:count])
 				first[addressOf(records[0])]++

@@ -74,6 +74,9 @@ type Answer struct {
 	// Members the ids of those drawn, in order; empty for static names.
 	Pool    string
 	Members []string
+	// MemberRecords are how many of the Drawn records each of Members has, in
+	// the same order, 1 or more; nil: each has one.
+	MemberRecords []int
 }
 
 // Random is where draws come from; *rand.PCG and *rand.ChaCha8 are such.
