@@ -24,9 +24,11 @@ type binding struct {
 func (b *binding) wildcard() bool { return b.address.Addr().IsUnspecified() }
 
 // workers gives a socket for each worker: one per core, its own where the
-// system spreads packets over sockets of one address.
+// system spreads packets over sockets of one address. Every socket has a worker,
+// however many cores are left: what the system gives to one that nobody reads
+// is lost.
 func (b *binding) workers() []*net.UDPConn {
-	n := runtime.GOMAXPROCS(0)
+	n := max(runtime.GOMAXPROCS(0), len(b.sockets))
 	sockets := make([]*net.UDPConn, 0, n)
 	for i := range n {
 		sockets = append(sockets, b.sockets[i%len(b.sockets)])
