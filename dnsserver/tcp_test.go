@@ -135,6 +135,39 @@ func TestIdleConnectionsEnd(t *testing.T) {
 	}
 }
 
+// A question has to be there in time as a whole: neither single bytes nor the
+// pieces in which it is read buy more time.
+func TestDrippingConnectionsEnd(t *testing.T) {
+	const idle = 200 * time.Millisecond
+	s := start(t, Config{TCPIdle: idle})
+	small := query{id: 5, name: "txt.example.test.", qtype: typeTXT}
+	large := small
+	large.opts = [][]byte{opt(1232, 0, option(65001, string(make([]byte, 16*smallQuestion))))}
+	for name, c := range map[string]struct {
+		packet []byte
+		next   func(sent int) int // how many bytes come at a time
+		pause  time.Duration
+	}{
+		"bytes":  {small.bytes(), func(int) int { return 1 }, idle / 4},
+		"pieces": {large.bytes(), func(sent int) int { return max(sent, smallQuestion+prefixSize) }, idle / 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			conn := dial(t, "tcp", s.address(false))
+			packet := framed(c.packet)
+			for sent := 0; sent < len(packet); time.Sleep(c.pause) {
+				step := min(c.next(sent), len(packet)-sent)
+				if _, err := conn.Write(packet[sent : sent+step]); err != nil {
+					return // cut
+				}
+				sent += step
+			}
+			if answer, err := receive(conn); !errors.Is(err, io.EOF) && !isReset(err) {
+				t.Errorf("got %x, %v, want the end", answer, err)
+			}
+		})
+	}
+}
+
 func isReset(err error) bool {
 	var op *net.OpError
 	return errors.As(err, &op) && !op.Timeout()
