@@ -49,7 +49,7 @@ func parseSubnet(wire []byte) (subnet, bool) {
 	case family == familyIPv6 && source <= 128:
 		copy(bytes[:], address)
 		s.client = netip.AddrFrom16(bytes)
-		if s.client.Is4In6() && source >= 96 {
+		if s.client.Is4In6() { // so the prefix has at least 96 bits
 			s.client, s.mapped = s.client.Unmap(), true
 		}
 	default:
