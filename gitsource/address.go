@@ -23,7 +23,7 @@ const (
 // address is a remote's URL, taken apart.
 type address struct {
 	scheme   string
-	user     string // ssh: never empty
+	user     string // ssh: never empty; http and https: may be a secret too, such as a token
 	password string // http and https only
 	host     string // without brackets, lower case; empty for local ones
 	port     int    // never 0, except for local ones
@@ -34,7 +34,8 @@ var defaultPorts = map[string]int{schemeGit: 9418, schemeHTTP: 80, schemeHTTPS: 
 
 const forms = "expected an absolute path, file:///path, git://host/path, http(s)://host/path, ssh://user@host/path or user@host:path"
 
-// parseAddress takes a remote's URL apart. Its errors never show a password.
+// parseAddress takes a remote's URL apart. Its errors never show a password, nor
+// a user of http and https, which may be a token.
 func parseAddress(raw string) (address, error) {
 	switch {
 	case raw == "":
@@ -60,7 +61,7 @@ func parseURL(raw string) (address, error) {
 	}
 	a := address{scheme: u.Scheme, host: strings.ToLower(u.Hostname()), path: u.Path}
 	if u.RawQuery != "" || u.Fragment != "" || u.ForceQuery {
-		return address{}, fmt.Errorf("%s has a query or a fragment, which no Git remote has: write ? as %%3F and # as %%23", u.Redacted())
+		return address{}, fmt.Errorf("%s has a query or a fragment, which no Git remote has: write ? as %%3F and # as %%23", withoutSecrets(u))
 	}
 	if u.User != nil {
 		a.user = u.User.Username()
@@ -75,15 +76,25 @@ func parseURL(raw string) (address, error) {
 	return a, a.check()
 }
 
+// withoutSecrets is a URL for errors. Only a user of ssh is shown: on other
+// remotes it may be a token, which stands in for a password.
+func withoutSecrets(u *url.URL) string {
+	shown := *u
+	if shown.Scheme != schemeSSH {
+		shown.User = nil
+	}
+	return shown.Redacted()
+}
+
 func parseFileURL(u *url.URL) (address, error) {
 	if u.Host != "" && u.Host != "localhost" {
-		return address{}, fmt.Errorf("%s names a host: a local repository is file:///path", u.Redacted())
+		return address{}, fmt.Errorf("%s names a host: a local repository is file:///path", withoutSecrets(u))
 	}
 	if !strings.HasPrefix(u.Path, "/") {
-		return address{}, fmt.Errorf("%s has no path: a local repository is file:///path", u.Redacted())
+		return address{}, fmt.Errorf("%s has no path: a local repository is file:///path", withoutSecrets(u))
 	}
 	if strings.ContainsRune(u.Path, 0) {
-		return address{}, fmt.Errorf("%s holds a NUL", u.Redacted())
+		return address{}, fmt.Errorf("%s holds a NUL", withoutSecrets(u))
 	}
 	return address{scheme: schemeLocal, path: path.Clean(u.Path)}, nil
 }
@@ -98,7 +109,7 @@ func (a *address) fill(u *url.URL) error {
 	if given := u.Port(); given != "" {
 		n, err := strconv.ParseUint(given, 10, 16)
 		if err != nil || n == 0 {
-			return fmt.Errorf("%s: the port is not from 1 to 65535", u.Redacted())
+			return fmt.Errorf("%s: the port is not from 1 to 65535", withoutSecrets(u))
 		}
 		a.port = int(n)
 	}
@@ -110,10 +121,10 @@ func (a *address) fill(u *url.URL) error {
 		a.path = homeRelative(a.path)
 	}
 	if a.password != "" {
-		return fmt.Errorf("%s has a password, which only http and https know", u.Redacted())
+		return fmt.Errorf("%s has a password, which only http and https know", withoutSecrets(u))
 	}
 	if a.scheme == schemeGit && a.user != "" {
-		return fmt.Errorf("%s has a user, which git:// does not know", u.Redacted())
+		return fmt.Errorf("%s has a user, which git:// does not know", withoutSecrets(u))
 	}
 	return nil
 }
@@ -173,14 +184,15 @@ func (a *address) check() error {
 func (a address) hostPort() string { return net.JoinHostPort(a.host, strconv.Itoa(a.port)) }
 
 // String is the remote in one form for all the ways to write it, without the
-// password. It tells one remote from another in the state file.
+// password, and without the user of http and https, which may be a token. It
+// tells one remote from another in the state file.
 func (a address) String() string {
 	if a.scheme == schemeLocal {
 		return a.path
 	}
 	var b strings.Builder
 	b.WriteString(a.scheme + "://")
-	if a.user != "" {
+	if a.scheme == schemeSSH {
 		b.WriteString(url.User(a.user).String() + "@")
 	}
 	if a.port == defaultPorts[a.scheme] {

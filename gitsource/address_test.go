@@ -28,7 +28,9 @@ func TestParseAddress(t *testing.T) {
 		{"ada@[::1]:/x:y", address{scheme: "ssh", user: "ada", host: "::1", port: 22, path: "/x:y"}, "ssh://ada@[::1]/x:y"},
 		{"tails_git@" + onion + ":/srv/repositories/mirrors.git", address{scheme: "ssh", user: "tails_git", host: onion, port: 22, path: "/srv/repositories/mirrors.git"}, "ssh://tails_git@" + onion + "/srv/repositories/mirrors.git"},
 		{"https://host.test/a%20b/", address{scheme: "https", host: "host.test", port: 443, path: "/a%20b"}, "https://host.test/a%20b"},
-		{"https://ada:secret@host.test:8443/x", address{scheme: "https", user: "ada", password: "secret", host: "host.test", port: 8443, path: "/x"}, "https://ada@host.test:8443/x"},
+		{"https://ada:secret@host.test:8443/x", address{scheme: "https", user: "ada", password: "secret", host: "host.test", port: 8443, path: "/x"}, "https://host.test:8443/x"},
+		{"https://TOKEN@host.test/x.git", address{scheme: "https", user: "TOKEN", host: "host.test", port: 443, path: "/x.git"}, "https://host.test/x.git"},
+		{"http://TOKEN:x-oauth-basic@host.test/x.git", address{scheme: "http", user: "TOKEN", password: "x-oauth-basic", host: "host.test", port: 80, path: "/x.git"}, "http://host.test/x.git"},
 		{"http://[::1]/x", address{scheme: "http", host: "::1", port: 80, path: "/x"}, "http://[::1]/x"},
 	}
 	for _, test := range tests {
@@ -73,6 +75,10 @@ func TestParseAddressRefuses(t *testing.T) {
 		"ssh://-oProxyCommand=id/x":       "cannot be a host",
 		"host.test:-x":                    "cannot be a repository's path",
 		"https://ada:sec%ret@host.test/x": "not a URL",
+		"https://secret@host.test/x?y=z":  "query",
+		"http://secret:x@host.test/x#y":   "fragment",
+		"https://secret@host.test:0/x":    "port",
+		"git://secret@host.test/x":        "has a user",
 	} {
 		_, err := parseAddress(raw)
 		if err == nil {

@@ -24,7 +24,8 @@ const (
 // afterwards.
 type Config struct {
 	// URL is the remote; see the package comment for its forms. A password
-	// (http and https only) is never shown and never stored.
+	// (http and https only) is never shown and never stored, nor is a user of
+	// http and https, which may be a token.
 	URL string
 	// Branch is the branch's name without "refs/heads/"; empty: the one that
 	// the remote's HEAD names.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/pktline"
@@ -35,15 +36,19 @@ func (r *remote) openHTTP(m *meter) (session, error) {
 		TLSClientConfig:    &tls.Config{RootCAs: r.config.RootCAs, MinVersion: tls.VersionTLS12},
 		DisableCompression: true, // what is counted is what is unpacked
 	}
+	// The user and the password go into a header alone: a URL with them would
+	// show up in errors.
 	endpoint := &transport.Endpoint{
 		Protocol: r.address.scheme,
-		User:     r.address.user,
-		Password: r.address.password,
 		Host:     bracketed(r.address.host),
 		Port:     r.address.port,
 		Path:     r.address.path,
 	}
-	s, err := githttp.NewClient(&http.Client{Transport: carrier}).NewUploadPackSession(endpoint, nil)
+	var auth transport.AuthMethod
+	if r.address.user != "" || r.address.password != "" {
+		auth = &githttp.BasicAuth{Username: r.address.user, Password: r.address.password}
+	}
+	s, err := githttp.NewClient(&http.Client{Transport: carrier}).NewUploadPackSession(endpoint, auth)
 	if err != nil {
 		return nil, fmt.Errorf("setting up the HTTP client: %w", err)
 	}
@@ -85,6 +90,10 @@ func (s *httpSession) word(err error) error {
 	var unexpected *plumbing.UnexpectedError
 	if errors.As(err, &unexpected) {
 		err = unexpected.Err
+	}
+	var asked *url.Error
+	if errors.As(err, &asked) {
+		err = asked.Err // without the URL
 	}
 	var untrusted *tls.CertificateVerificationError
 	var record tls.RecordHeaderError

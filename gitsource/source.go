@@ -62,7 +62,8 @@ func Open(config Config) (*Source, error) {
 	return s, nil
 }
 
-// Remote names the remote for people, without a password.
+// Remote names the remote for people, without a password, and without the user
+// of an http or https URL, which may be a token.
 func (s *Source) Remote() string { return s.remote }
 
 // Last reads the last good commit of this remote and branch from the state

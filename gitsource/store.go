@@ -29,7 +29,7 @@ type store struct {
 
 // kept is the second line of the file.
 type kept struct {
-	Remote   string    `json:"remote"` // without a password
+	Remote   string    `json:"remote"` // without a password or token
 	Branch   string    `json:"branch"`
 	Accepted time.Time `json:"accepted"`
 	about
