@@ -3,6 +3,7 @@ package zones
 import (
 	"math/bits"
 	"net/netip"
+	"slices"
 
 	"github.com/miekg/dns"
 
@@ -135,6 +136,9 @@ func (l *lookup) take(node *Node) (alias bool) {
 		l.append(owned(l.zone.soa, l.name))
 	case node.set(kind) != nil:
 		set := node.set(kind)
+		if kind == dns.TypeDNAME && l.renamedBy(l.key) {
+			return false
+		}
 		l.append(owned(set.Records, l.name))
 		l.answer.Additional = set.Additional
 	default:
@@ -163,7 +167,9 @@ func (l *lookup) rename(set *RRset) (alias bool) {
 	if !ok {
 		return false
 	}
-	l.append(set.Records)
+	if !l.renamedBy(canonical(dname.Hdr.Name)) {
+		l.append(set.Records)
+	}
 	renamed, ok := substitute(l.name, l.key, canonical(dname.Hdr.Name), dname.Target)
 	if !ok {
 		l.answer.Rcode = dns.RcodeYXDomain
@@ -175,6 +181,14 @@ func (l *lookup) rename(set *RRset) (alias bool) {
 	}})
 	l.name = renamed
 	return l.question.Type != dns.TypeCNAME && l.question.Type != dns.TypeANY
+}
+
+// renamedBy reports whether the answer has the DNAME of an owner, given as its
+// key, already: aliases may lead below it again.
+func (l *lookup) renamedBy(owner string) bool {
+	return slices.ContainsFunc(l.answer.Answer, func(rr dns.RR) bool {
+		return rr.Header().Rrtype == dns.TypeDNAME && canonical(rr.Header().Name) == owner
+	})
 }
 
 // substitute puts a DNAME's target in the place of its owner at the end of a

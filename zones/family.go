@@ -128,11 +128,7 @@ func (s *servedPool) compileFamily(in *Input, kind uint16) *family {
 	}
 	whenAllDown := s.definition.WhenAllDown
 	if whenAllDown == pool.AnswerSelf {
-		for _, address := range in.SelfAddresses {
-			if isOf(address, kind) {
-				f.self = append(f.self, addressRecord(s.owner, s.definition.TTL, address))
-			}
-		}
+		f.self = s.selfRecords(in.SelfAddresses, kind)
 		if len(f.self) == 0 {
 			whenAllDown = pool.AnswerAll
 		}
@@ -141,6 +137,22 @@ func (s *servedPool) compileFamily(in *Input, kind uint16) *family {
 	choice, _ := f.chooser.Choose(selection.Client{})
 	f.mode = choice.Mode
 	return f
+}
+
+// selfRecords makes the records of the node's own addresses of one family, each
+// once: an RRset has no record twice (RFC 2181, section 5).
+func (s *servedPool) selfRecords(addresses []netip.Addr, kind uint16) []dns.RR {
+	var records []dns.RR
+	for _, address := range addresses {
+		if !isOf(address, kind) {
+			continue
+		}
+		rr := addressRecord(s.owner, s.definition.TTL, address)
+		if !slices.ContainsFunc(records, func(other dns.RR) bool { return addressOf(other) == addressOf(rr) }) {
+			records = append(records, rr)
+		}
+	}
+	return records
 }
 
 // anyKnownUp reports whether any member is known to be up in a family.
