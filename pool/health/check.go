@@ -25,8 +25,9 @@ type Resolver interface {
 
 // Limits of one probe.
 const (
-	maxBody      = 64 << 10 // bytes of a body that are looked at
-	maxHeader    = 64 << 10 // bytes of an answer's header
+	maxBody      = 64 << 10    // bytes of a body that are looked at
+	maxChunked   = 8 * maxBody // bytes that are read for them, with the marks of chunks
+	maxHeader    = 64 << 10    // bytes of an answer's header
 	maxRedirects = 5
 	maxAddresses = 8 // of a mirror's name that are tried
 )
@@ -164,7 +165,9 @@ func redirected(u *url.URL, location string) (*url.URL, error) {
 }
 
 // addresses are those that a URL's host is to be asked at. A member's own name
-// stands for its address; other names are resolved.
+// stands for its address; other names are resolved, and what a name cannot mean
+// is left out. An address in a URL of the configuration is the administrators'
+// own word, and asked whatever it is.
 func (a *attempt) addresses(ctx context.Context, u *url.URL) ([]netip.Addr, error) {
 	name := u.Hostname()
 	if a.target.URL == "" && strings.EqualFold(name, a.target.Probe.Host) {
@@ -190,26 +193,12 @@ func (a *attempt) addresses(ctx context.Context, u *url.URL) ([]netip.Addr, erro
 	if len(found) == 0 {
 		return nil, fail(Resolution, "resolving %s: no address", quote([]byte(name)))
 	}
+	first := found[0]
+	found = slices.DeleteFunc(found, func(address netip.Addr) bool { return !askable(address) })
+	if len(found) == 0 {
+		return nil, fail(Resolution, "resolving %s: %s is no address of a server; write it in the URL if it is", quote([]byte(name)), first)
+	}
 	return found[:min(len(found), maxAddresses)], nil
-}
-
-// inside reports whether an address is one of this machine's or its network's.
-func inside(address netip.Addr) bool {
-	return address.IsLoopback() || address.IsPrivate() || address.IsLinkLocalUnicast() || address.IsUnspecified()
-}
-
-// bounded refuses to be led from a public server to addresses inside: a mirror
-// must not choose what this machine asks of its neighbours.
-func (a *attempt) bounded(addresses []netip.Addr) error {
-	if !a.result.Address.IsValid() || inside(a.result.Address) {
-		return nil
-	}
-	for _, address := range addresses {
-		if inside(address) {
-			return fail(Status, "redirect from a public address to %s, which is not", address)
-		}
-	}
-	return nil
 }
 
 // connect connects to the first of the addresses that lets it, as a client

@@ -168,9 +168,12 @@ func (a *attempt) ask(ctx context.Context, connection net.Conn, u *url.URL, host
 	}
 	a.doing = reading
 	// Chunks may be as small as a byte, with five bytes around each.
-	limited.N = 8 * maxBody
+	limited.N = maxChunked
 	got.body, err = io.ReadAll(io.LimitReader(response.Body, maxBody+1))
 	if err != nil {
+		if limited.N <= 0 {
+			return nil, fail(Protocol, "body's chunks take more than %d KiB", maxChunked>>10)
+		}
 		return nil, err
 	}
 	if len(got.body) > maxBody {
