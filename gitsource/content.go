@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/filemode"
 	"github.com/go-git/go-git/v5/plumbing/object"
 )
 
@@ -51,6 +50,8 @@ const (
 	textLimit  = 200  // characters of an author or a subject
 	pathLimit  = 1024 // bytes of a file's path
 	depthLimit = 64   // directories inside one another
+
+	commitLimit = 1 << 20 // bytes of a commit without its files
 )
 
 // revision opens the archive.
@@ -70,13 +71,9 @@ func (c *content) revision() (*Revision, error) {
 
 // newContent collects the files of a commit.
 func newContent(objects map[plumbing.Hash]gitObject, name plumbing.Hash, bounds limits) (*content, error) {
-	encoded, err := find(objects, name, plumbing.CommitObject)
+	commit, err := decodeCommit(objects, name)
 	if err != nil {
 		return nil, err
-	}
-	var commit object.Commit
-	if err := commit.Decode(encoded); err != nil {
-		return nil, fmt.Errorf("decoding the commit: %w", shortened{err})
 	}
 	c := &content{about: about{
 		Commit:  name.String(),
@@ -115,8 +112,28 @@ func firstLine(message string) string {
 	return line
 }
 
-// find returns an object of the given kind in the form that go-git decodes.
-func find(objects map[plumbing.Hash]gitObject, name plumbing.Hash, kind plumbing.ObjectType) (*plumbing.MemoryObject, error) {
+func decodeCommit(objects map[plumbing.Hash]gitObject, name plumbing.Hash) (*object.Commit, error) {
+	data, err := find(objects, name, plumbing.CommitObject)
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > commitLimit {
+		return nil, tooLarge("the commit has more than %s of message and headers", byteCount(commitLimit))
+	}
+	encoded := new(plumbing.MemoryObject)
+	encoded.SetType(plumbing.CommitObject)
+	if _, err := encoded.Write(data); err != nil {
+		return nil, fmt.Errorf("copying the commit: %w", err)
+	}
+	commit := new(object.Commit)
+	if err := commit.Decode(encoded); err != nil {
+		return nil, fmt.Errorf("decoding the commit: %w", shortened{err})
+	}
+	return commit, nil
+}
+
+// find returns the bytes of an object of the given kind.
+func find(objects map[plumbing.Hash]gitObject, name plumbing.Hash, kind plumbing.ObjectType) ([]byte, error) {
 	found, ok := objects[name]
 	if !ok {
 		return nil, fmt.Errorf("the %s %s is missing from what the remote sent", kind, name)
@@ -124,12 +141,7 @@ func find(objects map[plumbing.Hash]gitObject, name plumbing.Hash, kind plumbing
 	if found.kind != kind {
 		return nil, fmt.Errorf("%s is a %s, and was expected to be a %s", name, found.kind, kind)
 	}
-	encoded := new(plumbing.MemoryObject)
-	encoded.SetType(kind)
-	if _, err := encoded.Write(found.data); err != nil {
-		return nil, fmt.Errorf("copying the %s %s: %w", kind, name, err)
-	}
-	return encoded, nil
+	return found.data, nil
 }
 
 // treeWalk writes the files below a tree into an archive.
@@ -150,32 +162,30 @@ func (w *treeWalk) directory(name plumbing.Hash, prefix string, depth int) error
 	if depth > depthLimit {
 		return tooLarge("%s: more than %d directories inside one another", tidy(prefix, textLimit), depthLimit)
 	}
-	encoded, err := find(w.objects, name, plumbing.TreeObject)
+	rest, err := find(w.objects, name, plumbing.TreeObject)
 	if err != nil {
 		return err
 	}
-	var tree object.Tree
-	if err := tree.Decode(encoded); err != nil {
-		return fmt.Errorf("decoding the directory %q: %w", prefix, shortened{err})
-	}
-	seen := make(map[string]bool, len(tree.Entries))
-	for _, entry := range tree.Entries {
+	seen := make(map[string]bool)
+	for len(rest) > 0 {
+		var entry treeEntry
+		if entry, rest, err = cutEntry(rest); err != nil {
+			return fmt.Errorf("decoding the directory %q: %w", prefix, err)
+		}
 		if w.entries++; w.entries > w.bounds.entries() {
 			return tooLarge("the commit has more than the %d files and directories that go with the limit of %d files", w.bounds.entries(), w.bounds.files)
 		}
-		if err := checkName(prefix, entry.Name, seen); err != nil {
+		full, err := checkName(prefix, entry.name, seen)
+		if err != nil {
 			return err
 		}
-		full := path.Join(prefix, entry.Name)
-		switch entry.Mode {
-		case filemode.Dir:
-			err = w.directory(entry.Hash, full, depth+1)
-		case filemode.Regular, filemode.Deprecated, filemode.Executable:
-			err = w.file(entry.Hash, full)
-		case filemode.Symlink, filemode.Submodule:
-			// Left out: neither is a file of this repository.
-		default:
-			err = fmt.Errorf("%q has the unknown mode %s", full, entry.Mode)
+		switch entry.kind {
+		case entryDirectory:
+			err = w.directory(entry.hash, full, depth+1)
+		case entryFile:
+			err = w.file(entry.hash, full)
+		case entryOther:
+			// Left out: it is not a file of this repository.
 		}
 		if err != nil {
 			return err
@@ -184,19 +194,23 @@ func (w *treeWalk) directory(name plumbing.Hash, prefix string, depth int) error
 	return nil
 }
 
-// checkName holds the names to what an fs.FS and an archive can hold.
-func checkName(prefix, name string, seen map[string]bool) error {
-	full := prefix + "/" + name
+// checkName holds the names to what an fs.FS and an archive can hold. It
+// returns the path.
+func checkName(prefix string, written []byte, seen map[string]bool) (string, error) {
+	if len(prefix)+1+len(written) > pathLimit {
+		beginning := prefix + "/" + string(written[:min(len(written), pathLimit)])
+		return "", tooLarge("%s: the path is longer than %d bytes", tidy(beginning, textLimit), pathLimit)
+	}
+	name := string(written)
+	full := path.Join(prefix, name)
 	switch {
 	case seen[name]:
-		return fmt.Errorf("%q: the name stands twice in its directory", full)
+		return "", fmt.Errorf("%q: the name stands twice in its directory", full)
 	case name == "." || strings.ContainsAny(name, "/\\\x00") || !fs.ValidPath(name):
-		return fmt.Errorf("%q: a name with a slash, a backslash, a NUL, of dots alone or not in UTF-8 cannot be used: rename it", full)
-	case len(full) > pathLimit:
-		return tooLarge("%s: the path is longer than %d bytes", tidy(full, textLimit), pathLimit)
+		return "", fmt.Errorf("%q: a name with a slash, a backslash, a NUL, of dots alone or not in UTF-8 cannot be used: rename it", prefix+"/"+name)
 	}
 	seen[name] = true
-	return nil
+	return full, nil
 }
 
 func (w *treeWalk) file(name plumbing.Hash, full string) error {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -77,6 +78,11 @@ func TestTreesThatAreRefused(t *testing.T) {
 		{"file as directory", entry("40000", "a", blob), "expected to be a tree"},
 		{"cut off", file("a")[:20], "decoding"},
 		{"no mode", "x a\x00", "decoding"},
+		{"no space", strings.Repeat("1", 1000), "no mode"},
+		{"long mode", "000000100644 a\x00" + string(blob[:]), "no mode"},
+		{"no name", "100644 \x00" + string(blob[:]), "no name"},
+		{"no end of the name", "100644 abc", "no name"},
+		{"cut off later", file("a") + file("b")[:25], "ends within"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -85,6 +91,42 @@ func TestTreesThatAreRefused(t *testing.T) {
 			wantError(t, err, []string{test.says})
 		})
 	}
+}
+
+// A tree of a few packed bytes can have millions of entries, which cost memory
+// only as far as they are counted.
+func TestHugeTreeTakesNoMemory(t *testing.T) {
+	var entries strings.Builder
+	for number := range 500_000 {
+		fmt.Fprintf(&entries, "120000 %06d\x00....................", number)
+	}
+	for name, tree := range map[string]string{
+		"entries": entries.String(),
+		"name":    "100644 " + strings.Repeat("n", 20<<20) + "\x00....................",
+		"mode":    strings.Repeat("1", 20<<20),
+	} {
+		t.Run(name, func(t *testing.T) {
+			objects := objectsOf("content", tree)
+			commit := commitOf(objects, tree)
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			_, err := newContent(objects, commit, limits{files: 100, unpacked: 128 << 20})
+			runtime.ReadMemStats(&after)
+			wantError(t, err, nil)
+			if took := after.TotalAlloc - before.TotalAlloc; took > 2<<20 {
+				t.Errorf("it took %s", byteCount(int64(took)))
+			}
+		})
+	}
+}
+
+func TestHugeCommitIsRefused(t *testing.T) {
+	objects := objectsOf("content", "")
+	text := append(objects[commitOf(objects, "")].data, strings.Repeat("m", commitLimit)...)
+	name := plumbing.ComputeHash(plumbing.CommitObject, text)
+	objects[name] = gitObject{plumbing.CommitObject, text}
+	_, err := newContent(objects, name, limits{files: 1, unpacked: 1 << 30})
+	wantError(t, err, []string{"1 MiB of message"}, ErrTooLarge)
 }
 
 func objectsOf(blob, tree string) map[plumbing.Hash]gitObject {

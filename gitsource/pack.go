@@ -89,6 +89,7 @@ func (p *packReader) next(scanner *packfile.Scanner) error {
 		return err
 	}
 	var data bytes.Buffer
+	data.Grow(int(header.Length)) // growing by and by would take up to three times as much
 	n, _, err := scanner.NextObject(&data)
 	if err != nil {
 		return shortened{err}
