@@ -116,6 +116,7 @@ func TestRedirectInside(t *testing.T) {
 		{v6, "[fe80::1]", ""},
 		{v6, "[fe80::1%25lo]", ""},
 		{v6, "[fec0::1]", ""},
+		{v6, "[fec0::1%25lo]", ""},
 		{v6, "[ff02::1]", ""},
 	} {
 		t.Run(test.from+" to "+test.to, func(t *testing.T) {
