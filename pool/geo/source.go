@@ -21,7 +21,7 @@ type Config struct {
 	Overrides string
 	// InstalledIPv4 and InstalledIPv6 are where Debian's tor-geoipdb has its
 	// files. Each is used in place of that family of the program's own country
-	// table while it is there and is newer.
+	// table while it is there, is newer and is whole.
 	InstalledIPv4, InstalledIPv6 string
 }
 
@@ -257,14 +257,17 @@ func (s *slot) look() (changed bool, err error) {
 	info, err := os.Stat(s.path)
 	switch {
 	case s.optional && errors.Is(err, fs.ErrNotExist):
-		return false, nil
+		return s.drop(), nil
 	case err != nil:
 		return false, fmt.Errorf("looking at %s: %w: put the file there, or take it out of the configuration", s.name, err)
 	case s.seen != nil && sameFile(info, s.seen):
 		return false, s.err
 	}
 	data, info, err := readWhole(s.path, s.limit)
-	if err != nil {
+	switch {
+	case s.optional && errors.Is(err, fs.ErrNotExist): // it went meanwhile
+		return s.drop(), nil
+	case err != nil:
 		return false, fmt.Errorf("reading %s: %w", s.name, err)
 	}
 	s.seen = info
@@ -280,6 +283,14 @@ func (s *slot) look() (changed bool, err error) {
 	database.Path = s.path
 	s.fill, s.database = fill, database
 	return true, nil
+}
+
+// drop forgets the file and what was wrong with it. It reports whether it was
+// in use.
+func (s *slot) drop() (changed bool) {
+	changed = s.fill != nil
+	s.seen, s.err, s.fill, s.database = nil, nil, nil, Database{}
+	return changed
 }
 
 // sameFile tells whether nobody replaced or wrote the file in between.

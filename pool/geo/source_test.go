@@ -256,10 +256,7 @@ func TestInstalled(t *testing.T) {
 	mustCountry(t, s, ip4, "IT")
 	mustCountry(t, s, ip6, "IT")
 
-	// Gone: what was read stays. Older than the program's: that is used again.
-	if err := os.Remove(config.InstalledIPv6); err != nil {
-		t.Fatal(err)
-	}
+	// Older than the program's, or gone: that is used again.
 	put(t, config.InstalledIPv4, old4, 7)
 	mustRefresh(t, s, true, "")
 	mustCountry(t, s, ip4, "US")
@@ -268,6 +265,30 @@ func TestInstalled(t *testing.T) {
 		t.Errorf("it is made of %s", got)
 	}
 	mustRefresh(t, s, false, "")
+	remove := func(path string) {
+		t.Helper()
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	remove(config.InstalledIPv6)
+	mustRefresh(t, s, true, "")
+	mustCountry(t, s, ip6, "")
+	if got := kinds(s.Description()); got != "country . IPv4, IPv6" {
+		t.Errorf("it is made of %s", got)
+	}
+	remove(config.InstalledIPv4) // it was not in use
+	mustRefresh(t, s, false, "")
+
+	// The same file again is read again; what was wrong with one goes with it.
+	put(t, config.InstalledIPv6, newest6, 6)
+	mustRefresh(t, s, true, "")
+	mustCountry(t, s, ip6, "IT")
+	put(t, config.InstalledIPv6, newest6[:len(newest6)-1], 8)
+	mustRefresh(t, s, false, config.InstalledIPv6)
+	remove(config.InstalledIPv6)
+	mustRefresh(t, s, true, "")
+	mustCountry(t, s, ip6, "")
 }
 
 func TestInstalledThatIsBroken(t *testing.T) {
