@@ -48,11 +48,32 @@ func (r *remote) openHTTP(m *meter) (session, error) {
 	if r.address.user != "" || r.address.password != "" {
 		auth = &githttp.BasicAuth{Username: r.address.user, Password: r.address.password}
 	}
-	s, err := githttp.NewClient(&http.Client{Transport: carrier}).NewUploadPackSession(endpoint, auth)
+	s, err := githttp.NewClient(&http.Client{Transport: shortErrorPages{carrier}}).NewUploadPackSession(endpoint, auth)
 	if err != nil {
 		return nil, fmt.Errorf("setting up the HTTP client: %w", err)
 	}
 	return &httpSession{session: s, idle: carrier.CloseIdleConnections, remote: r}, nil
+}
+
+// errorPageLimit is how many bytes are read of an answer that is an error or a
+// redirect. The Git client keeps them all, and only a line of it is shown.
+const errorPageLimit = 4 << 10
+
+// shortErrorPages cuts the body of answers that are no success.
+type shortErrorPages struct{ carrier http.RoundTripper }
+
+func (s shortErrorPages) RoundTrip(request *http.Request) (*http.Response, error) {
+	response, err := s.carrier.RoundTrip(request)
+	if err != nil {
+		return nil, err
+	}
+	if response.StatusCode < http.StatusOK || response.StatusCode >= http.StatusMultipleChoices {
+		response.Body = struct {
+			io.Reader
+			io.Closer
+		}{io.LimitReader(response.Body, errorPageLimit), response.Body}
+	}
+	return response, nil
 }
 
 func (s *httpSession) advertised(ctx context.Context) (*packp.AdvRefs, error) {
@@ -85,7 +106,8 @@ func (s *httpSession) close() {
 	s.idle()
 }
 
-// word puts the errors of HTTP and TLS into words.
+// word puts the errors of HTTP and TLS into words. What it returns holds neither
+// the URL nor the page that came with an error.
 func (s *httpSession) word(err error) error {
 	var unexpected *plumbing.UnexpectedError
 	if errors.As(err, &unexpected) {
@@ -106,11 +128,11 @@ func (s *httpSession) word(err error) error {
 	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
 		return worded(host+" does not speak TLS there: is it http://?", err)
 	case errors.Is(err, transport.ErrAuthenticationRequired):
-		return worded(host+" wants a user and a password, or other ones (status 401): write them into the URL as https://user:password@host/path, or use ssh", ErrAuthentication, err)
+		return worded(host+" wants a user and a password, or other ones (status 401): write them into the URL as https://user:password@host/path, or use ssh", ErrAuthentication, transport.ErrAuthenticationRequired)
 	case errors.Is(err, transport.ErrAuthorizationFailed):
-		return worded(host+" does not let us read the repository (status 403)", ErrAuthentication, err)
+		return worded(host+" does not let us read the repository (status 403)", ErrAuthentication, transport.ErrAuthorizationFailed)
 	case errors.Is(err, transport.ErrRepositoryNotFound):
-		return worded(fmt.Sprintf("there is no Git repository at %s on %s (status 404)", s.remote.address.path, host), err)
+		return worded(fmt.Sprintf("there is no Git repository at %s on %s (status 404)", s.remote.address.path, host), transport.ErrRepositoryNotFound)
 	case errors.As(err, &status):
 		return fmt.Errorf("%s answered with status %d: %s", host, status.StatusCode(), tidy(status.Reason, 200))
 	case errors.Is(err, packp.ErrEmptyInput), errors.Is(err, pktline.ErrInvalidPktLen), errors.As(err, &odd):

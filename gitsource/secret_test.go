@@ -1,11 +1,13 @@
 package gitsource
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -102,5 +104,26 @@ func TestTokenIsNeverShown(t *testing.T) {
 	}
 	if reached.Load() == 0 {
 		t.Error("no look reached the repository")
+	}
+}
+
+// Of a page that comes with an error, only a line is read and kept.
+func TestErrorPagesAreCut(t *testing.T) {
+	for _, status := range []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusBadGateway, http.StatusMultipleChoices} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(status)
+			for {
+				if _, err := w.Write(bytes.Repeat([]byte("PAGE "), 1000)); err != nil {
+					return
+				}
+			}
+		}))
+		_, _, err := lookAt(t, Config{URL: server.URL + "/x", MaxBytes: 4 << 20})
+		server.Close()
+		wantError(t, err, []string{strconv.Itoa(status)})
+		wantNoSecret(t, err, strings.Repeat("PAGE ", 100))
+		if errors.Is(err, ErrTooLarge) {
+			t.Errorf("all of the page was read: %v", err)
+		}
 	}
 }

@@ -25,7 +25,7 @@ type treeEntry struct {
 }
 
 const (
-	modeDigits    = 6          // of an entry's mode, at most
+	modeDigits    = 11         // of an entry's mode, at most; 6 are usual, and some programs write zeros before them
 	modeTypes     = 0o17 << 12 // the bits of a mode that tell the kind
 	modeDirectory = 0o04 << 12
 	modeRegular   = 0o10 << 12
