@@ -11,7 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"runtime/debug"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -64,11 +64,24 @@ func newHandler(config Config) (*handler, error) {
 	return h, nil
 }
 
+// panicPlace tells where a deferred function's panic began. A whole stack would
+// show arguments, and with them the address that explain is asked about.
+func panicPlace() string {
+	callers := make([]uintptr, 16)
+	frames := runtime.CallersFrames(callers[:runtime.Callers(3, callers)])
+	for {
+		frame, more := frames.Next()
+		if !strings.HasPrefix(frame.Function, "runtime.") || !more {
+			return fmt.Sprintf("%s:%d", frame.Function, frame.Line)
+		}
+	}
+}
+
 // ServeHTTP answers one request.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer func() {
 		if p := recover(); p != nil {
-			h.Report(fmt.Errorf("answering an admin request: panic: %v\n%s", p, debug.Stack()))
+			h.Report(fmt.Errorf("answering an admin request: panic: %v at %s", p, panicPlace()))
 			// Has no effect if the answer has begun.
 			fail(w, http.StatusInternalServerError, "the server made a mistake; its log has the details")
 		}

@@ -43,7 +43,8 @@ type Config struct {
 	Listen string
 	// Hosts are names by which the listener may be reached for changes, beside
 	// IP addresses and "localhost". Other names are taken for an attack by DNS
-	// rebinding.
+	// rebinding. Reading is allowed under any name: what can be read holds no
+	// secret and nothing of clients.
 	Hosts []string
 	// Table gives the current table, nil while there is none yet.
 	Table func() *zones.Table

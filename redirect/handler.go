@@ -8,7 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"runtime/debug"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -60,7 +60,7 @@ func (h *handler) ServeHTTP(response http.ResponseWriter, r *http.Request) {
 	w := &statusWriter{ResponseWriter: response}
 	defer func() {
 		if p := recover(); p != nil {
-			h.report(fmt.Errorf("answering a request on redirect host %q: panic: %v\n%s", w.host, p, debug.Stack()))
+			h.report(fmt.Errorf("answering a request on redirect host %q: panic: %v at %s", w.host, p, panicPlace()))
 			if w.status == 0 {
 				fail(w, http.StatusInternalServerError, "the server made a mistake")
 			}
@@ -68,6 +68,19 @@ func (h *handler) ServeHTTP(response http.ResponseWriter, r *http.Request) {
 		h.metrics.count(w)
 	}()
 	h.answer(w, r)
+}
+
+// panicPlace tells where a deferred function's panic began. A whole stack would
+// show arguments, and with them the client's address.
+func panicPlace() string {
+	callers := make([]uintptr, 16)
+	frames := runtime.CallersFrames(callers[:runtime.Callers(3, callers)])
+	for {
+		frame, more := frames.Next()
+		if !strings.HasPrefix(frame.Function, "runtime.") || !more {
+			return fmt.Sprintf("%s:%d", frame.Function, frame.Line)
+		}
+	}
 }
 
 func (h *handler) answer(w *statusWriter, r *http.Request) {

@@ -9,8 +9,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"mirrorpool/zones"
 )
 
 func body(t *testing.T, response *http.Response) string {
@@ -314,18 +312,28 @@ func TestNoTable(t *testing.T) {
 	}
 }
 
+// panicking is a source of draws that fails once the client is known.
+type panicking struct{}
+
+func (panicking) Uint64() uint64 { panic("boom") }
+
 func TestPanic(t *testing.T) {
 	var reported error
+	table := testTable(t)
 	h := newHandler(Config{
-		Table:  func() *zones.Table { panic("boom") },
-		Random: sharedRandom{},
-		Report: func(err error) { reported = err },
+		Table: fixed(table), Random: panicking{}, Report: func(err error) { reported = err },
+		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 	})
-	if response := ask(h, "GET", "download.test", "/", nil); response.StatusCode != 500 {
+	if response := ask(h, "GET", "download.test", "/tails/a", http.Header{"X-Forwarded-For": {"127.1.2.3"}}); response.StatusCode != 500 {
 		t.Errorf("status %d", response.StatusCode)
 	}
-	if reported == nil || !strings.Contains(reported.Error(), "boom") || strings.Contains(reported.Error(), "127.0.0.1") {
-		t.Errorf("reported %v", reported)
+	if reported == nil || !strings.Contains(reported.Error(), "boom") || !strings.Contains(reported.Error(), "panicking") {
+		t.Fatalf("reported %v", reported)
+	}
+	for _, trace := range []string{"127.1.2.3", "7f010203", "(0x", "{0x"} {
+		if strings.Contains(reported.Error(), trace) {
+			t.Errorf("reported with %q: %v", trace, reported)
+		}
 	}
 }
 

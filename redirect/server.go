@@ -19,7 +19,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/net/netutil"
 
 	"mirrorpool/zones"
 )
@@ -51,7 +50,9 @@ type Config struct {
 	// Random is where draws come from. It is used from many goroutines at
 	// once; nil: the generator of math/rand/v2.
 	Random zones.Random
-	// MaxConnections bounds the open connections of each address; 0: 8192.
+	// MaxConnections is the number of open connections, over all addresses,
+	// beyond which a new one takes the place of the one that has been quiet the
+	// longest; 0: 8192.
 	MaxConnections int
 	// Report is told what went wrong inside the server: connections that
 	// cannot be accepted, a panic in a handler. It is called from many
@@ -121,6 +122,7 @@ func checkProxies(networks []netip.Prefix) error {
 type Server struct {
 	handler   *handler
 	server    *http.Server
+	open      *connections
 	listeners []net.Listener
 	addresses []netip.AddrPort
 }
@@ -141,6 +143,7 @@ func Listen(config Config) (*Server, error) {
 		config.MaxConnections = defaultConnections
 	}
 	s := &Server{handler: newHandler(config)}
+	s.open = newConnections(config.MaxConnections)
 	for _, address := range config.Listen {
 		family, err := network(address)
 		if err != nil {
@@ -154,10 +157,7 @@ func Listen(config Config) (*Server, error) {
 		if bound, ok := listener.Addr().(*net.TCPAddr); ok {
 			s.addresses = append(s.addresses, bound.AddrPort())
 		}
-		s.listeners = append(s.listeners, &reportingListener{
-			Listener: netutil.LimitListener(listener, config.MaxConnections),
-			report:   config.Report,
-		})
+		s.listeners = append(s.listeners, &boundedListener{Listener: listener, connections: s.open, report: config.Report})
 	}
 	s.server = &http.Server{
 		Handler:                      s.handler,
@@ -167,6 +167,7 @@ func Listen(config Config) (*Server, error) {
 		IdleTimeout:                  idleTimeout,
 		MaxHeaderBytes:               maxHeaderBytes,
 		DisableGeneralOptionsHandler: true,
+		ConnState:                    s.open.changed,
 		// What net/http would log names clients by their addresses.
 		ErrorLog: log.New(io.Discard, "", 0),
 	}
@@ -234,21 +235,6 @@ func (s *Server) Handler() http.Handler { return s.handler }
 // Collectors are the server's metrics: mirrorpool_http_requests_total and
 // mirrorpool_http_choices_total.
 func (s *Server) Collectors() []prometheus.Collector { return s.handler.metrics.collectors() }
-
-// reportingListener tells of connections that cannot be accepted, which
-// net/http would try again in silence.
-type reportingListener struct {
-	net.Listener
-	report func(error)
-}
-
-func (l *reportingListener) Accept() (net.Conn, error) {
-	connection, err := l.Listener.Accept()
-	if err != nil && !errors.Is(err, net.ErrClosed) {
-		l.report(fmt.Errorf("accepting connections for redirects: %w", err))
-	}
-	return connection, err
-}
 
 // sharedRandom is the generator of math/rand/v2, which goroutines may share.
 type sharedRandom struct{}

@@ -285,7 +285,7 @@ func TestFamiliesShareAPort(t *testing.T) {
 
 func TestAcceptErrorsAreReported(t *testing.T) {
 	var reported []string
-	l := &reportingListener{Listener: &brokenListener{errs: []error{syscall.EMFILE, net.ErrClosed}}, report: func(err error) {
+	l := &boundedListener{Listener: &brokenListener{errs: []error{syscall.EMFILE, net.ErrClosed}}, report: func(err error) {
 		reported = append(reported, err.Error())
 	}}
 	for range 2 {
@@ -309,33 +309,90 @@ func (b *brokenListener) Accept() (net.Conn, error) {
 	return nil, err
 }
 
+// At the bound a new client takes the place of the one that has been quiet the
+// longest; who sends a request slowly is quiet.
 func TestConnectionsAreBounded(t *testing.T) {
-	server, _ := startServer(t, Config{Table: fixed(testTable(t)), MaxConnections: 1})
-	address := server.Addresses()[0].String()
-	first, err := net.Dial("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
 	const request = "GET /tails/a HTTP/1.1\r\nHost: download.test\r\n\r\n"
+	server, _ := startServer(t, Config{Table: fixed(testTable(t)), MaxConnections: 3})
+	connect := func(send string) net.Conn {
+		t.Helper()
+		connection, err := net.Dial("tcp", server.Addresses()[0].String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = connection.Close() })
+		_ = connection.SetDeadline(time.Now().Add(10 * time.Second))
+		_, _ = io.WriteString(connection, send)
+		return connection
+	}
+	answered := func(connection net.Conn) {
+		t.Helper()
+		if _, err := http.ReadResponse(bufio.NewReader(connection), nil); err != nil {
+			t.Fatalf("not answered: %v", err)
+		}
+	}
+	cut := func(connection net.Conn) {
+		t.Helper()
+		if _, err := io.Copy(io.Discard, connection); errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Error("not cut")
+		}
+	}
+	// settled waits until the server knows what its connections do.
+	settled := func(quiet, busy int) {
+		t.Helper()
+		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+			server.open.mutex.Lock()
+			q, b := server.open.quiet.Len(), server.open.busy.Len()
+			server.open.mutex.Unlock()
+			if q == quiet && b == busy {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("%d quiet and %d busy connections, want %d and %d", q, b, quiet, busy)
+			}
+		}
+	}
+	slow := connect("GET /tails/a HTTP/1.1\r\nHo")
+	settled(1, 0)
+	first := connect(request)
+	answered(first)
+	settled(2, 0)
+	second := connect(request)
+	answered(second)
+	settled(3, 0)
+	third := connect(request)
+	answered(third)
+	cut(slow)
+	settled(3, 0)
+	// The first asks again, and is no longer the one that was quiet the longest.
 	_, _ = io.WriteString(first, request)
-	reader := bufio.NewReader(first)
-	if _, err := http.ReadResponse(reader, nil); err != nil {
-		t.Fatal(err)
+	answered(first)
+	settled(3, 0)
+	answered(connect(request))
+	cut(second)
+	_, _ = io.WriteString(first, request)
+	answered(first)
+}
+
+// While all are being answered, the one that takes the longest makes room.
+func TestBusyConnectionsMakeRoom(t *testing.T) {
+	c := newConnections(2)
+	one, oneEnd := net.Pipe()
+	two, _ := net.Pipe()
+	three, _ := net.Pipe()
+	for _, busy := range []net.Conn{one, two} {
+		c.admit(busy)
+		c.changed(busy, http.StateActive)
 	}
-	second, err := net.Dial("tcp", address) // waits in the kernel's queue
-	if err != nil {
-		t.Fatal(err)
+	c.admit(three)
+	if _, err := oneEnd.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("the first is still open: %v", err)
 	}
-	defer second.Close()
-	_, _ = io.WriteString(second, request)
-	_ = second.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
-	if _, err := second.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("a second connection was served: %v", err)
-	}
-	_ = first.Close()
-	_ = second.SetReadDeadline(time.Now().Add(10 * time.Second))
-	if _, err := http.ReadResponse(bufio.NewReader(second), nil); err != nil {
-		t.Errorf("after the first has gone: %v", err)
+	c.changed(one, http.StateClosed) // as net/http tells afterwards
+	c.changed(two, http.StateClosed)
+	c.changed(three, http.StateClosed)
+	if len(c.at)+c.quiet.Len()+c.busy.Len() != 0 {
+		t.Errorf("left: %+v", c)
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 // restart. The last good commit is kept there by package gitsource.
 type stateDir struct {
 	path string
-	lock *os.File
+	lock *os.File // the directory itself
 }
 
 // openStateDir makes the directory where it is missing, and locks it, so that
@@ -52,7 +52,9 @@ func (s *stateDir) write(name string, data []byte) (err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("writing %s: %w", s.file(name), err)
-			err = errors.Join(err, os.Remove(file.Name()))
+			if left := os.Remove(file.Name()); !errors.Is(left, fs.ErrNotExist) {
+				err = errors.Join(err, left)
+			}
 		}
 	}()
 	if _, err := file.Write(data); err != nil {
@@ -64,7 +66,11 @@ func (s *stateDir) write(name string, data []byte) (err error) {
 	if err := file.Close(); err != nil {
 		return err
 	}
-	return os.Rename(file.Name(), s.file(name))
+	if err := os.Rename(file.Name(), s.file(name)); err != nil {
+		return err
+	}
+	// The new name has to be on the disk before it is relied upon.
+	return s.lock.Sync()
 }
 
 // read gives a file's content, nil for one that was never written.

@@ -398,3 +398,21 @@ func TestNoAllocation(t *testing.T) {
 		t.Errorf("Draw allocates %v times", got)
 	}
 }
+
+// scripted gives values in their order.
+type scripted []uint64
+
+func (s *scripted) Uint64() uint64 {
+	first := (*s)[0]
+	*s = (*s)[1:]
+	return first
+}
+
+// 2⁶⁴ is no multiple of 3: one value in 2⁶⁴ has to be refused, or the first
+// ticket would have a value more than the others.
+func TestUnevenValuesAreRefused(t *testing.T) {
+	source := &scripted{0, math.MaxUint64}
+	if got := below(source, 3); got != 2 || len(*source) != 0 {
+		t.Errorf("drew %d with %d values left, want the second value's 2", got, len(*source))
+	}
+}

@@ -185,6 +185,9 @@ func lastAddress(network netip.Prefix) netip.Addr {
 // any reports whether some rule may name one client and not another.
 func (x *ruleIndex) any() bool { return x.byPlace || len(x.ipv4)+len(x.ipv6) > 0 }
 
+// mappedNetwork is the first of the IPv4-mapped IPv6 addresses.
+var mappedNetwork = netip.AddrFrom16([16]byte{10: 0xff, 11: 0xff})
+
 // find gives the set of rules that name networks with this address in them,
 // and the length of the shortest prefix around it for which that holds.
 func (x *ruleIndex) find(address netip.Addr) (set uint32, length int) {
@@ -192,8 +195,16 @@ func (x *ruleIndex) find(address netip.Addr) (set uint32, length int) {
 	if address.Is4() {
 		ranges = x.ipv4
 	}
-	if len(ranges) == 0 || !address.IsValid() {
+	if !address.IsValid() {
 		return 0, 0
+	}
+	if address.Is6() && len(x.ipv4) > 0 {
+		// The mapped addresses in ::ffff:0:0/96 count as IPv4, so that no prefix
+		// of IPv6 clients may reach into it.
+		length = commonBits(address, mappedNetwork) + 1
+	}
+	if len(ranges) == 0 {
+		return 0, length
 	}
 	low, high := 0, len(ranges)-1
 	for low < high {
@@ -206,7 +217,7 @@ func (x *ruleIndex) find(address netip.Addr) (set uint32, length int) {
 	}
 	// The prefix must not reach the address before the range or the one after.
 	if low > 0 {
-		length = commonBits(address, ranges[low].start.Prev()) + 1
+		length = max(length, commonBits(address, ranges[low].start.Prev())+1)
 	}
 	if low+1 < len(ranges) {
 		length = max(length, commonBits(address, ranges[low+1].start)+1)
