@@ -61,8 +61,8 @@ func byteCount(n int64) string {
 	return fmt.Sprintf("%d bytes", n)
 }
 
-// tidy makes one printable line of at most limit runes of what somebody else
-// has written.
+// tidy makes one printable line of what somebody else has written: at most limit
+// runes, and … if that is not all.
 func tidy(text string, limit int) string {
 	var b strings.Builder
 	space, runes := false, 0
@@ -71,17 +71,18 @@ func tidy(text string, limit int) string {
 			space = b.Len() > 0
 			continue
 		}
-		if runes >= limit {
+		if space {
+			runes++
+		}
+		if runes++; runes > limit {
 			b.WriteString("…")
 			break
 		}
 		if space {
 			b.WriteByte(' ')
-			runes++
 			space = false
 		}
 		b.WriteRune(r)
-		runes++
 	}
 	return b.String()
 }

@@ -67,6 +67,49 @@ func TestDiskThatFails(t *testing.T) {
 	})
 }
 
+// What the disk has failed at does not slow down the looks at a remote that
+// fails after it, nor the other way round.
+func TestDiskAndRemoteFailApart(t *testing.T) {
+	directory := filepath.Join(t.TempDir(), "state")
+	following(t, directory, time.Minute, func(t *testing.T, s *Source, remote *script, _ *judge) {
+		expect := func(doing string, stage Stage, failures int) {
+			t.Helper()
+			if status := s.Status(); status.Stage != stage || status.Failures != failures || status.FailingSince.IsZero() {
+				t.Errorf("%s: status %+v, want %d failures at %s", doing, status, failures, stage)
+			}
+		}
+		untilLook := func() {
+			time.Sleep(time.Until(s.Status().NextLook))
+			synctest.Wait()
+		}
+		if err := os.Rename(directory, directory+".away"); err != nil {
+			t.Fatal(err)
+		}
+		next := someContent(t, "next")
+		remote.set(func() { remote.head = next })
+		for range 5 {
+			untilLook()
+		}
+		expect("the disk", StageStore, 5)
+		remote.set(func() { remote.err = errors.New("no route") })
+		untilLook()
+		expect("the remote", StageLook, 1)
+		if wait := time.Until(s.Status().NextLook); wait > 66*time.Second {
+			t.Errorf("the wait after the remote's first failure is %s", wait)
+		}
+		untilLook()
+		expect("the remote again", StageLook, 2)
+		remote.set(func() {
+			remote.err, remote.halfway, remote.head = nil, errors.New("broke off"), someContent(t, "third")
+		})
+		untilLook()
+		expect("the remote halfway", StageFetch, 3)
+		remote.set(func() { remote.halfway, remote.head = nil, next })
+		untilLook()
+		expect("the disk again", StageStore, 1)
+	})
+}
+
 func TestNotify(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var told atomic.Int64

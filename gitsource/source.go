@@ -30,6 +30,7 @@ type Source struct {
 	// Written by Run's goroutine alone, once it runs.
 	unsaved *content          // accepted, and not yet on disk
 	pending <-chan lookResult // of a look that did not end in time
+	again   bool              // a refused head is to be offered once more
 }
 
 // Open checks the configuration, makes the state directory if need be, and
@@ -146,10 +147,11 @@ func (s *Source) Run(ctx context.Context, accept func(context.Context, *Revision
 	}
 }
 
-// forgive forgets what keeps Run from looking at and offering the head.
+// forgive forgets what keeps Run from looking at and offering the head. That it
+// is refused holds until a look has answered.
 func (s *Source) forgive() {
+	s.again = true
 	now := s.Status()
-	now.Refused = Refused{}
 	now.Failures = 0
 	s.status.Store(&now)
 }
@@ -183,6 +185,9 @@ func (s *Source) wait(now Status) time.Duration {
 // before and returns the one after.
 func (s *Source) round(ctx context.Context, now Status, accept func(context.Context, *Revision) error) Status {
 	good, refused := now.Good.Commit, now.Refused.Commit
+	if s.again {
+		refused = ""
+	}
 	result := s.look(ctx, func(commit string) bool { return commit == good || commit == refused })
 	if ctx.Err() != nil {
 		return now
@@ -198,8 +203,11 @@ func (s *Source) round(ctx context.Context, now Status, accept func(context.Cont
 	}
 	unkept := s.keep(now)
 	var unusable unusableError
+	if result.err == nil || errors.As(result.err, &unusable) {
+		s.again = false
+	}
 	switch {
-	case errors.As(result.err, &unusable):
+	case unusable.error != nil:
 		now.Refused = Refused{Commit: result.head, Time: time.Now(), Error: fmt.Errorf("git: %w", result.err)}
 	case result.err != nil && result.head == "":
 		return failed(now, StageLook, result.err)
@@ -239,13 +247,19 @@ func (s *Source) offer(ctx context.Context, now Status, found *content, accept f
 	case err == nil:
 		s.unsaved = found
 		now.Good = Good{Commit: found.about.Commit, Time: found.about.Time, Accepted: time.Now()}
+		now.Refused = Refused{}
 	case ctx.Err() == nil: // a commit is not to blame for being interrupted
 		now.Refused = Refused{Commit: found.about.Commit, Time: time.Now(), Error: err}
 	}
 	return now
 }
 
+// failed counts a failure. A disk that is full and a remote that fails are two
+// things, and neither one's failures count towards the other's back-off.
 func failed(now Status, stage Stage, err error) Status {
+	if (stage == StageStore) != (now.Stage == StageStore) {
+		now.Failures = 0
+	}
 	now.Error = fmt.Errorf("git: %w", err)
 	now.LastError = now.Error.Error()
 	now.Stage = stage

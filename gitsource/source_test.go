@@ -244,6 +244,63 @@ func TestRefusedCommit(t *testing.T) {
 	})
 }
 
+// A poke does not make a bad head look mended before a look has answered.
+func TestRefusalHoldsUntilALookAnswers(t *testing.T) {
+	following(t, t.TempDir(), time.Minute, func(t *testing.T, s *Source, remote *script, j *judge) {
+		bad := someContent(t, "bad")
+		j.refuse[bad.about.Commit] = true
+		remote.set(func() { remote.head = bad })
+		time.Sleep(2 * time.Minute)
+		expect := func(doing string, offers int, refused string, stage Stage) {
+			t.Helper()
+			synctest.Wait()
+			status := s.Status()
+			if status.Head != bad.about.Commit || status.Refused.Commit != refused || status.Stage != stage || j.count() != offers {
+				t.Errorf("%s: %d offers, status %+v", doing, j.count(), status)
+			}
+		}
+		commit := bad.about.Commit
+		expect("at first", 2, commit, "")
+		remote.set(func() { remote.err = errors.New("no route") })
+		s.Poke()
+		expect("a poke while the remote is gone", 2, commit, StageLook)
+		remote.set(func() { remote.err, remote.halfway = nil, errors.New("broke off") })
+		s.Poke()
+		expect("a poke while the remote breaks off", 2, commit, StageFetch)
+		remote.set(func() { remote.halfway = nil })
+		time.Sleep(5 * time.Minute)
+		expect("the remote back", 3, commit, "") // once, though there are several looks
+		j.mutex.Lock()
+		delete(j.refuse, commit)
+		j.mutex.Unlock()
+		time.Sleep(5 * time.Minute)
+		expect("without a poke", 3, commit, "")
+		s.Poke()
+		expect("taken after all", 4, "", "")
+	})
+}
+
+// A poke from before Run asks for the look that Run begins with.
+func TestPokeBeforeRunMakesNoSecondLook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source, err := Open(Config{URL: "/nonexistent", Poll: time.Hour, StateDir: t.TempDir()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		remote := &script{head: someContent(t, "one")}
+		source.looker = remote
+		source.Poke()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := source.Run(ctx, new(judge).accept); err != nil {
+			t.Error(err)
+		}
+		if looks, _ := remote.counts(); looks != 1 {
+			t.Errorf("%d looks", looks)
+		}
+	})
+}
+
 func TestUnusableCommitIsFetchedOnce(t *testing.T) {
 	following(t, t.TempDir(), time.Minute, func(t *testing.T, s *Source, remote *script, j *judge) {
 		big := someContent(t, "big")

@@ -24,12 +24,14 @@ type Status struct {
 	LastError string
 	Stage     Stage
 	Error     error
-	// FailingSince is when the looks began to fail, Failures how many have
-	// failed since; zero while they do not.
+	// FailingSince is when the looks began to fail; zero while they do not.
+	// Failures is how many have failed in a row: those at StageStore and those
+	// at the other stages are counted apart, and Poke begins anew.
 	FailingSince time.Time
 	Failures     int
-	// Refused is the head that cannot be used as it is. A refused commit is no
-	// failure of the look.
+	// Refused is the head that cannot be used as it is, until a look has found
+	// another one or it is taken after all. A refused commit is no failure of
+	// the look.
 	Refused Refused
 	// Good is the last good commit, which may come from an earlier run.
 	Good Good
