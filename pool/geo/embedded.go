@@ -29,6 +29,8 @@ func Embedded() (*Map, Database, error) {
 type countryBase struct {
 	table    *table[uint16]
 	database Database
+	// ipv4 and ipv6 are what other tables of each family are held against.
+	ipv4, ipv6 measure
 }
 
 func loadEmbedded() (*countryBase, error) {
@@ -40,5 +42,9 @@ func loadEmbedded() (*countryBase, error) {
 	if err != nil {
 		return nil, fmt.Errorf("decoding the country table of the program (run make geodata, and build again): %w", err)
 	}
-	return &countryBase{table: t, database: header.database()}, nil
+	return &countryBase{
+		table: t, database: header.database(),
+		ipv4: measure{header.Generated, header.Entries4, t.last(false)},
+		ipv6: measure{header.Generated, header.Entries6, t.last(true)},
+	}, nil
 }

@@ -50,26 +50,26 @@ type state struct {
 // anybody: one that is missing is not used, and what is wrong with one that
 // is there is reported by Refresh.
 func Open(c Config) (*Source, error) {
-	data, err := embeddedFiles.ReadFile(embeddedFile)
-	if err != nil {
-		return nil, fmt.Errorf("reading the country table of the program (run make geodata, and build again): %w", err)
+	if c.City != "" || c.Country != "" {
+		return open(c, nil, measure{}, measure{})
 	}
-	header, _, err := cutHeader(data)
+	embedded, err := loadEmbedded()
 	if err != nil {
-		return nil, fmt.Errorf("reading the country table of the program (run make geodata, and build again): %w", err)
+		return nil, err
 	}
-	return open(c, header)
+	return open(c, embedded, embedded.ipv4, embedded.ipv6)
 }
 
-// open compares the installed country tables with the given header.
-func open(c Config, embedded *countryHeader) (*Source, error) {
-	s := &Source{useBase: c.City == "" && c.Country == ""}
+// open holds the installed country tables against the given measures. The
+// program's own table is decoded when it is needed, where it is not given.
+func open(c Config, embedded *countryBase, ipv4, ipv6 measure) (*Source, error) {
+	s := &Source{useBase: c.City == "" && c.Country == "", embedded: embedded}
 	s.addPlaces(KindCity, c.City)
 	s.addPlaces(KindCountry, c.Country)
 	s.addASNs(c.ASN)
 	if s.useBase {
-		s.addInstalled(c.InstalledIPv4, false, embedded)
-		s.addInstalled(c.InstalledIPv6, true, embedded)
+		s.addInstalled(c.InstalledIPv4, false, ipv4)
+		s.addInstalled(c.InstalledIPv6, true, ipv6)
 	}
 	s.addOverrides(c.Overrides)
 	var problems []error
@@ -188,39 +188,6 @@ func (s *Source) addOverrides(path string) {
 		given := newOverrides(list)
 		return func(m *Map) { m.given = given }, Database{
 			Kind: KindOverrides, Type: "networks of the operator", Built: modified.UTC(), Entries: len(list),
-		}, nil
-	}})
-}
-
-// addInstalled adds one family of tor-geoipdb. What is not newer than the
-// header is read, and not used.
-func (s *Source) addInstalled(path string, ipv6 bool, embedded *countryHeader) {
-	least, families := embedded.Entries4/2, "IPv4"
-	if ipv6 {
-		least, families = embedded.Entries6/2, "IPv6"
-	}
-	s.add(&slot{name: "the installed country table", path: path, limit: maxDatabase, optional: true, parse: func(data []byte, modified time.Time) (func(*Map), Database, error) {
-		text, err := parseCountryText(data, ipv6)
-		if err != nil {
-			return nil, Database{}, err
-		}
-		if text.entries < least {
-			return nil, Database{}, fmt.Errorf("it holds %d ranges, expected at least %d: it is cut short", text.entries, least)
-		}
-		built := text.generated
-		if built.IsZero() {
-			built = modified.UTC()
-		}
-		if !built.After(embedded.Generated) {
-			return nil, Database{}, nil
-		}
-		fill := func(m *Map) { m.base4 = text.table }
-		if ipv6 {
-			fill = func(m *Map) { m.base6 = text.table }
-		}
-		return fill, Database{
-			Kind: KindCountry, Type: "country table", Built: built, Entries: text.entries,
-			Source: countrySource, Licence: text.licence, Families: families,
 		}, nil
 	}})
 }

@@ -1,6 +1,7 @@
 package geo
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"net/netip"
@@ -204,7 +205,7 @@ func installedText(day, country string) (ipv4, ipv6 []byte) {
 func TestInstalled(t *testing.T) {
 	dir := t.TempDir()
 	config := Config{InstalledIPv4: filepath.Join(dir, "geoip"), InstalledIPv6: filepath.Join(dir, "geoip6")}
-	own := &countryHeader{Generated: time.Date(2026, 6, 25, 4, 33, 59, 0, time.UTC), Entries4: 4, Entries6: 4}
+	own := measure{generated: time.Date(2026, 6, 25, 4, 33, 59, 0, time.UTC), entries: 2}
 	const older, same, newer, newest = "Wed, 24 Jun 2026", "Thu, 25 Jun 2026", "Fri, 26 Jun 2026", "Sat, 27 Jun 2026"
 	old4, old6 := installedText(older, "FR")
 	same4, _ := installedText(same, "FR")
@@ -213,7 +214,7 @@ func TestInstalled(t *testing.T) {
 
 	put(t, config.InstalledIPv4, old4, 1)
 	put(t, config.InstalledIPv6, old6, 1)
-	s, err := open(config, own)
+	s, err := open(config, nil, own, own)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -301,13 +302,18 @@ func TestInstalledThatIsBroken(t *testing.T) {
 	mustCountry(t, s, "8.8.8.8", "US")
 	mustRefresh(t, s, false, path)
 	mustRefresh(t, s, false, path)
+	// A newer one with next to nothing in it is held against the program's.
+	new4, _ := installedText("Fri, 26 Jun 2099", "FR")
+	put(t, path, new4, 2)
+	mustRefresh(t, s, false, "it holds 2 ranges, expected at least ")
+	mustCountry(t, s, "8.8.8.8", "US")
 }
 
 func TestInstalledWithoutDate(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "geoip")
-	own := &countryHeader{Generated: time.Date(2026, 6, 25, 0, 0, 0, 0, time.UTC)}
+	own := measure{generated: time.Date(2026, 6, 25, 0, 0, 0, 0, time.UTC)}
 	put(t, path, []byte("134744064,134744319,NL\n"), 1) // written on the first of July
-	s, err := open(Config{InstalledIPv4: path}, own)
+	s, err := open(Config{InstalledIPv4: path}, nil, own, own)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -337,7 +343,7 @@ func TestInstalledIsNotUsedBesideDatabases(t *testing.T) {
 func TestRealInstalled(t *testing.T) {
 	readInstalled(t, torIPv4)
 	readInstalled(t, torIPv6)
-	s, err := open(Config{InstalledIPv4: torIPv4, InstalledIPv6: torIPv6}, &countryHeader{Entries4: 300_000, Entries6: 200_000})
+	s, err := open(Config{InstalledIPv4: torIPv4, InstalledIPv6: torIPv6}, nil, measure{entries: 300_000}, measure{entries: 200_000})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -349,6 +355,124 @@ func TestRealInstalled(t *testing.T) {
 	}
 	if s.embedded != nil {
 		t.Error("the program's own table takes memory for nothing")
+	}
+}
+
+// TestInstalledCutShort cuts the package's files at the end of a line, which
+// leaves nothing wrong but the end that is missing.
+func TestInstalledCutShort(t *testing.T) {
+	ipv4, ipv6 := readInstalled(t, torIPv4), readInstalled(t, torIPv6)
+	measures := func(data []byte, ipv6 bool) measure {
+		text, err := parseCountryText(data, ipv6)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return measure{entries: text.entries, last: text.table.last(ipv6)}
+	}
+	own4, own6 := measures(ipv4, false), measures(ipv6, true)
+	dir := t.TempDir()
+	config := Config{InstalledIPv4: filepath.Join(dir, "geoip"), InstalledIPv6: filepath.Join(dir, "geoip6")}
+	put(t, config.InstalledIPv4, ipv4, 1)
+	put(t, config.InstalledIPv6, ipv6, 1)
+	s, err := open(config, nil, own4, own6)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustRefresh(t, s, false, "")
+	cut := func(data []byte, percent int) []byte {
+		part := data[:len(data)*percent/100]
+		return part[:bytes.LastIndexByte(part, '\n')+1]
+	}
+	before := s.Map()
+	for i, test := range []struct {
+		path string
+		data []byte
+		say  string
+	}{
+		{config.InstalledIPv4, cut(ipv4, 60), " ranges, expected at least "},
+		{config.InstalledIPv4, cut(ipv4, 89), " ranges, expected at least "},
+		{config.InstalledIPv4, cut(ipv4, 95), ", expected near 223.255."},
+		{config.InstalledIPv4, ipv4, ""},
+		{config.InstalledIPv6, cut(ipv6, 60), " ranges, expected at least "},
+		{config.InstalledIPv6, cut(ipv6, 97), ", expected near 2c0f:"},
+	} {
+		put(t, test.path, test.data, i+2)
+		changed, err := s.Refresh()
+		switch {
+		case test.say == "" && (err != nil || !changed):
+			t.Errorf("the whole file again: changed %v, %v", changed, err)
+		case test.say != "" && (changed || err == nil || !strings.Contains(err.Error(), test.say) || !strings.Contains(err.Error(), test.path)):
+			t.Errorf("changed %v, %v; want %q and %s", changed, err, test.say, test.path)
+		case test.say != "" && s.Map() != before:
+			t.Error("the map was made anew of a file that is cut short")
+		}
+		before = s.Map()
+	}
+	if got := kinds(s.Description()); got != "country geoip IPv4; country geoip6 IPv6" {
+		t.Errorf("it is made of %s", got)
+	}
+	// At the start there is nothing to keep but the program's own.
+	if s, err = open(config, nil, own4, own6); err != nil {
+		t.Fatal(err)
+	}
+	mustRefresh(t, s, false, config.InstalledIPv6)
+	if got := kinds(s.Description()); got != "country geoip IPv4; country . IPv6" {
+		t.Errorf("it is made of %s", got)
+	}
+}
+
+// TestMeasure has tables at the limits.
+func TestMeasure(t *testing.T) {
+	own4 := measure{entries: 100, last: wide{low: 0xdfff_ffff}}
+	own6 := measure{entries: 100, last: wide{0x2c0f_ffff_ffff_ffff, 0xffff_ffff_ffff_ffff}}
+	for _, test := range []struct {
+		ipv6    bool
+		entries int
+		last    string
+		whole   bool
+	}{
+		{false, 90, "223.255.255.255", true},
+		{false, 89, "223.255.255.255", false},
+		{false, 200, "222.255.255.255", true},
+		{false, 200, "222.255.255.254", false},
+		{false, 100, "255.255.255.255", true},
+		{true, 90, "2c0e:ffff:ffff:ffff:ffff:ffff:ffff:ffff", true},
+		{true, 90, "2c0e:ffff:ffff:ffff:ffff:ffff:ffff:fffe", false},
+		{true, 89, "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", false},
+		{true, 90, "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", true},
+	} {
+		var b builder[uint16]
+		last := netip.MustParseAddr(test.last)
+		if err := b.addRange(last, last, 1); err != nil {
+			t.Fatal(err)
+		}
+		own := own4
+		if test.ipv6 {
+			own = own6
+		}
+		err := own.hold(&countryText{table: b.finish(), entries: test.entries}, test.ipv6)
+		if (err == nil) != test.whole {
+			t.Errorf("%d ranges to %s: %v", test.entries, test.last, err)
+		}
+	}
+	if got := (&table[uint16]{}).last(true); got != (wide{}) {
+		t.Errorf("an empty table ends at %v", got)
+	}
+}
+
+// TestMeasureOfEmbedded holds that the program's own table is measured.
+func TestMeasureOfEmbedded(t *testing.T) {
+	base, err := loadEmbedded()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, own := range []measure{base.ipv4, base.ipv6} {
+		if own.entries < 200_000 || !own.generated.Equal(base.database.Built) {
+			t.Errorf("measured %+v", own)
+		}
+	}
+	if base.ipv4.last.low>>24 != 223 || base.ipv6.last.high>>48 != 0x2c0f {
+		t.Errorf("the countries end at %v and %s", base.ipv4.last, base.ipv6.last.address())
 	}
 }
 

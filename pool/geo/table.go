@@ -106,6 +106,30 @@ func last6(starts []wide, address wide) int {
 // ranges is the number of ranges of both families.
 func (t *table[V]) ranges() int { return len(t.starts4) + len(t.starts6) }
 
+// last is the last address of a family that has a value; the first one where
+// none has.
+func (t *table[V]) last(ipv6 bool) wide {
+	// Neighbours differ: what ends before a range of nothing is something.
+	if ipv6 {
+		n := len(t.starts6)
+		switch {
+		case n == 0 || n == 1 && t.values6[0] == 0:
+			return wide{}
+		case t.values6[n-1] != 0:
+			return maxWide
+		}
+		return t.starts6[n-1].previous()
+	}
+	n := len(t.starts4)
+	switch {
+	case n == 0 || n == 1 && t.values4[0] == 0:
+		return wide{}
+	case t.values4[n-1] != 0:
+		return wide{low: math.MaxUint32}
+	}
+	return wide{low: uint64(t.starts4[n-1]) - 1}
+}
+
 // builder makes a table of ranges that are added in ascending order, each
 // family by itself. What lies between them has the value 0.
 type builder[V uint16 | uint32] struct {
