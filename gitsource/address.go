@@ -25,7 +25,7 @@ type address struct {
 	scheme   string
 	user     string // ssh: never empty; http and https: may be a secret too, such as a token
 	password string // http and https only
-	host     string // without brackets, lower case; empty for local ones
+	host     string // without brackets and a final dot, lower case; empty for local ones
 	port     int    // never 0, except for local ones
 	path     string // as the scheme wants it: escaped for http, plain for the others
 }
@@ -161,11 +161,13 @@ func parseSCP(raw string) (address, error) {
 	return a, a.check()
 }
 
+// check is the last step for all remotes that have a host.
 func (a *address) check() error {
+	a.host = strings.TrimSuffix(a.host, ".") // it says no more than that the name is whole
 	if a.host == "" {
 		return errors.New("the remote has no host: " + forms)
 	}
-	if strings.HasPrefix(a.host, "-") || strings.ContainsAny(a.host, " /@%\\[]") {
+	if strings.HasPrefix(a.host, "-") || strings.HasSuffix(a.host, ".") || strings.ContainsAny(a.host, " /@%\\[]") {
 		return fmt.Errorf("%q cannot be a host's name", a.host)
 	}
 	if a.path == "" || a.path == "/" {

@@ -31,6 +31,8 @@ func TestParseAddress(t *testing.T) {
 		{"https://ada:secret@host.test:8443/x", address{scheme: "https", user: "ada", password: "secret", host: "host.test", port: 8443, path: "/x"}, "https://host.test:8443/x"},
 		{"https://TOKEN@host.test/x.git", address{scheme: "https", user: "TOKEN", host: "host.test", port: 443, path: "/x.git"}, "https://host.test/x.git"},
 		{"http://TOKEN:x-oauth-basic@host.test/x.git", address{scheme: "http", user: "TOKEN", password: "x-oauth-basic", host: "host.test", port: 80, path: "/x.git"}, "http://host.test/x.git"},
+		{"https://Host.Test.:8443/x", address{scheme: "https", host: "host.test", port: 8443, path: "/x"}, "https://host.test:8443/x"},
+		{"host.test.:/x", address{scheme: "ssh", user: "git", host: "host.test", port: 22, path: "/x"}, "ssh://git@host.test/x"},
 		{"http://[::1]/x", address{scheme: "http", host: "::1", port: 80, path: "/x"}, "http://[::1]/x"},
 	}
 	for _, test := range tests {
@@ -61,6 +63,8 @@ func TestParseAddressRefuses(t *testing.T) {
 		"https://host.test":               "no path",
 		"https://host.test/":              "no path",
 		"https:///x":                      "no host",
+		"https://./x":                     "no host",
+		"https://host.test../x":           "cannot be a host",
 		"https://host.test/x?y=z":         "query",
 		"https://host.test/x#y":           "fragment",
 		"https://host.test:0/x":           "port",
@@ -131,6 +135,8 @@ func TestValidate(t *testing.T) {
 		{"no key", with(func(c *Config) { c.SSHKey = "" }), "ssh_key"},
 		{"no known hosts", with(func(c *Config) { c.KnownHosts = "" }), "known_hosts"},
 		{"onion without proxy", with(func(c *Config) { c.URL = "ada@" + onion + ":x" }), "proxy"},
+		{"onion with a final dot", with(func(c *Config) { c.URL = "ada@" + onion + ".:x" }), "proxy"},
+		{"onion with a final dot in a URL", with(func(c *Config) { c.URL = "https://" + onion + ".:8443/x" }), "proxy"},
 		{"onion with proxy", with(func(c *Config) { c.URL, c.Proxy = "ada@"+onion+":x", "socks5://localhost" }), ""},
 		{"negative", with(func(c *Config) { c.Poll, c.Timeout, c.MaxBytes, c.MaxFiles, c.MaxUnpacked = -1, -1, -1, -1, -1 }), "poll timeout max_bytes max_files max_unpacked"},
 		{"branch as reference", with(func(c *Config) { c.Branch = "refs/heads/main" }), "branch"},

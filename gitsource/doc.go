@@ -12,10 +12,13 @@
 // ssh:// URL, or user@host:path. Everything that goes over a network is dialled
 // here, directly or through the configured SOCKS5 proxy, which is then the one
 // that resolves the name. No proxy of the environment, no SSH agent, and no
-// setting of a user's SSH or Git configuration has a say. For a local
-// repository "git upload-pack" is run, in an environment of our own and under
-// the ownership rule of Git's safe.directory; nothing in that repository is
-// executed, and what the process sends is treated like any other remote's.
+// setting of a user's SSH or Git configuration has a say.
+//
+// For a local repository "git upload-pack" is run, in an environment of our own
+// and under the ownership rule of Git's safe.directory. It reads the Git
+// configuration of the system and the user, where that setting is, but runs no
+// command of theirs, nor anything in the repository; and what it sends is
+// treated like any other remote's.
 //
 // # Bounds
 //

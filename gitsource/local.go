@@ -24,10 +24,13 @@ type localSession struct {
 // command that is made for repositories one does not trust: it runs no hook
 // and no command of the repository's configuration, and refuses a repository
 // of another owner unless safe.directory of the system's or the user's own
-// configuration allows it.
+// configuration allows it. These two are read for that, and could name one
+// command, uploadpack.packObjectsHook, to be run in place of git pack-objects
+// with that as its arguments. Git knows no value for none, so it is set to env,
+// which runs its arguments as they are.
 func openLocal(ctx context.Context, path string, m *meter) (session, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	command := exec.CommandContext(ctx, "git", "upload-pack", path)
+	command := exec.CommandContext(ctx, "git", "-c", "uploadpack.packObjectsHook=env", "upload-pack", path)
 	command.Env = localEnvironment(os.Environ())
 	command.Dir = "/"
 	// Git starts helpers (pack-objects), which have to end with it.

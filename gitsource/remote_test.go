@@ -182,7 +182,8 @@ func TestLocalTroubles(t *testing.T) {
 	})
 }
 
-// A local repository's configuration must not make us run anything.
+// A local repository's configuration must not make us run anything, nor must the
+// user's or the system's.
 func TestLocalRepositoryRunsNothing(t *testing.T) {
 	r := newRepository(t)
 	r.commit("main", poolFiles)
@@ -195,10 +196,21 @@ func TestLocalRepositoryRunsNothing(t *testing.T) {
 	for _, hook := range []string{"post-upload-pack", "pre-upload-pack", "reference-transaction"} {
 		write(t, filepath.Join(r.path, "hooks", hook), "#!/bin/sh\ntouch "+mark+"\n", 0o755)
 	}
-	if _, _, err := lookAt(t, Config{URL: r.path}); err != nil {
-		t.Fatal(err)
+	look := func(whose string) {
+		t.Helper()
+		if _, found, err := lookAt(t, Config{URL: r.path}); err != nil || found == nil {
+			t.Fatalf("with a command of %s: %v", whose, err)
+		}
+		if _, err := os.Stat(mark); err == nil {
+			t.Fatalf("a command of %s was run", whose)
+		}
 	}
-	if _, err := os.Stat(mark); err == nil {
-		t.Error("a command of the repository's was run")
+	look("the repository")
+	configuration := filepath.Join(t.TempDir(), "config")
+	write(t, configuration, "[uploadpack]\n\tpackObjectsHook = "+script+"\n", 0o600)
+	for whose, variable := range map[string]string{"the user": "GIT_CONFIG_GLOBAL", "the system": "GIT_CONFIG_SYSTEM"} {
+		t.Setenv(variable, configuration)
+		look(whose)
+		t.Setenv(variable, "/dev/null")
 	}
 }
