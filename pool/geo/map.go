@@ -67,8 +67,8 @@ func (m *Map) Lookup(address netip.Addr) (Place, int) {
 	return place, length
 }
 
-// lookupPlace gives what city and country say. What only one of the two
-// knows is taken from that one.
+// lookupPlace gives what city and country say. Where the city database names
+// no country, what it does not know is taken from the country database.
 func (m *Map) lookupPlace(k key) (Place, int) {
 	switch {
 	case m.city == nil && m.country == nil:
@@ -84,9 +84,7 @@ func (m *Map) lookupPlace(k key) (Place, int) {
 	if r.country == 0 {
 		other, n := m.country.lookup(k)
 		length = max(length, n)
-		if other.country != 0 {
-			r = other
-		}
+		r = r.completed(other)
 	}
 	return r.place(), length
 }

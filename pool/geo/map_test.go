@@ -7,6 +7,9 @@ import (
 	"os"
 	"slices"
 	"testing"
+
+	"github.com/maxmind/mmdbwriter"
+	"github.com/maxmind/mmdbwriter/mmdbtype"
 )
 
 // prefixesOf are the boundaries of a set of prefixes: their first addresses,
@@ -260,6 +263,80 @@ func TestCityAndCountry(t *testing.T) {
 		place, _ := m.Lookup(netip.MustParseAddr(address))
 		if place.Country != want {
 			t.Errorf("%s is in %q, want %q", address, place.Country, want)
+		}
+	}
+}
+
+// TestCompletedPlaces holds what each of the two gives.
+func TestCompletedPlaces(t *testing.T) {
+	spot := mmdbtype.Map{"latitude": number(52.5), "longitude": number(13.25)}
+	city := cityMap(t, makeDatabase(t, mmdbwriter.Options{}, map[string]mmdbtype.DataType{
+		"10.0.0.0/24": mmdbtype.Map{"latitude": number(52.5), "longitude": number(13.25)},
+		"10.0.1.0/24": mmdbtype.Map{"continent_code": text("AS")},
+		"10.0.2.0/24": mmdbtype.Map{"continent_code": text("AS"), "location": spot},
+		"10.0.3.0/24": mmdbtype.Map{"country_code": text("FR")},
+		"10.0.4.0/24": mmdbtype.Map{"location": spot},
+		"10.0.5.0/24": mmdbtype.Map{"continent_code": text("AS")},
+	})).city
+	country := countryMap(t, makeDatabase(t, mmdbwriter.Options{}, map[string]mmdbtype.DataType{
+		"10.0.0.0/22": mmdbtype.Map{"country_code": text("DE")},
+		"10.0.4.0/22": mmdbtype.Map{"continent_code": text("EU"), "latitude": number(1), "longitude": number(2)},
+		"10.0.8.0/24": mmdbtype.Map{"country_code": text("NL")},
+	})).country
+	m := &Map{city: city, country: country}
+	de := complete(Place{Country: "DE"})
+	near := Place{HasCoordinates: true, Latitude: 52.5, Longitude: 13.25}
+	with := func(place Place, country, continent string) Place {
+		place.Country, place.Continent = country, continent
+		return place
+	}
+	for address, want := range map[string]Place{
+		"10.0.0.1": with(near, "DE", "EU"),
+		"10.0.1.1": de,
+		"10.0.2.1": with(near, "DE", "EU"),
+		"10.0.3.1": complete(Place{Country: "FR"}),
+		"10.0.4.1": with(near, "", "EU"),
+		"10.0.5.1": {Continent: "AS", HasCoordinates: true, Latitude: 1, Longitude: 2},
+		"10.0.6.1": {Continent: "EU", HasCoordinates: true, Latitude: 1, Longitude: 2},
+		"10.0.8.1": complete(Place{Country: "NL"}),
+		"10.0.9.1": {},
+	} {
+		if got, _ := m.Lookup(netip.MustParseAddr(address)); got != want {
+			t.Errorf("%s: %+v, want %+v", address, got, want)
+		}
+	}
+}
+
+// TestLookupPropertyOfTwoDatabases has networks of the one within those of the
+// other, both ways, so that either may cut the prefix of a result.
+func TestLookupPropertyOfTwoDatabases(t *testing.T) {
+	r := rand.New(rand.NewPCG(19, 20))
+	for range 20 {
+		prefixes := randomPrefixes(r, 40)
+		boundaries := boundariesOf(prefixes)
+		networks := [2]map[string]mmdbtype.DataType{
+			{"192.0.2.0/24": mmdbtype.Map{"country_code": text("DE"), "latitude": number(50), "longitude": number(10)}},
+			{"192.0.2.0/24": mmdbtype.Map{"country_code": text("DE")}},
+		}
+		for i, prefix := range prefixes {
+			record := mmdbtype.Map{}
+			if r.IntN(2) == 0 {
+				record["country_code"] = text(countries().rows[1+r.IntN(250)].code)
+			}
+			if r.IntN(2) == 0 {
+				record["continent_code"] = text(continents[1+r.IntN(7)])
+			}
+			if r.IntN(2) == 0 {
+				record["latitude"], record["longitude"] = number(float64(i+1)), number(1)
+			}
+			networks[r.IntN(2)][prefix.String()] = record
+		}
+		m := &Map{
+			city:    cityMap(t, makeDatabase(t, mmdbwriter.Options{DisableIPv4Aliasing: true}, networks[0])).city,
+			country: countryMap(t, makeDatabase(t, mmdbwriter.Options{DisableIPv4Aliasing: true}, networks[1])).country,
+		}
+		for range 300 {
+			checkResult(t, r, "two databases", m, randomAddress(r, boundaries, r.IntN(2) == 0), boundaries)
 		}
 	}
 }

@@ -2,12 +2,14 @@ package geo
 
 import (
 	"bytes"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -25,7 +27,8 @@ func readTestFile(t testing.TB, name string) []byte {
 	return data
 }
 
-// makeDatabase writes a database in the MaxMind format.
+// makeDatabase writes a database in the MaxMind format. Of networks within each
+// other the narrower one counts.
 func makeDatabase(t testing.TB, options mmdbwriter.Options, networks map[string]mmdbtype.DataType) []byte {
 	t.Helper()
 	if options.DatabaseType == "" {
@@ -37,12 +40,16 @@ func makeDatabase(t testing.TB, options mmdbwriter.Options, networks map[string]
 	if err != nil {
 		t.Fatal(err)
 	}
-	for network, value := range networks {
+	bits := func(network string) int {
+		prefix := netip.MustParsePrefix(network)
+		return prefix.Bits() + 128 - prefix.Addr().BitLen()
+	}
+	for _, network := range slices.SortedFunc(maps.Keys(networks), func(a, b string) int { return bits(a) - bits(b) }) {
 		_, parsed, err := net.ParseCIDR(network)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := tree.Insert(parsed, value); err != nil {
+		if err := tree.Insert(parsed, networks[network]); err != nil {
 			t.Fatal(err)
 		}
 	}

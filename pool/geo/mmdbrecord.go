@@ -25,6 +25,19 @@ func (r record) place() Place {
 	}
 }
 
+// completed is r, which has no country, with what another database says of the
+// same address. Its country comes with its continent, and r's own coordinates
+// stay: they are nearer than those of a whole country.
+func (r record) completed(other record) record {
+	if other.country != 0 || r.continent == 0 {
+		r.country, r.continent = other.country, other.continent
+	}
+	if !r.hasCoordinates {
+		r.hasCoordinates, r.latitude, r.longitude = other.hasCoordinates, other.latitude, other.longitude
+	}
+	return r
+}
+
 // fields are what is read of a record of a database, in the nested form that
 // MaxMind uses, or in the flat form that others do.
 type fields struct {
