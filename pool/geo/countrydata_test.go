@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -197,6 +198,35 @@ func TestDamagedCountryData(t *testing.T) {
 		if _, _, err := decodeCountries(data); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
+	}
+}
+
+// TestCountryDataThatGrows has 64 MB of zeros in 64 KB, where the header leaves
+// room for 42 bytes: no more than these are unpacked.
+func TestCountryDataThatGrows(t *testing.T) {
+	var compressed bytes.Buffer
+	w, err := flate.NewWriter(&compressed, flate.BestCompression)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 64 {
+		if _, err := w.Write(make([]byte, 1<<20)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	header := &countryHeader{Ranges4: 1, Ranges6: 1, Codes: []string{""}}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err = decodePayload(header, compressed.Bytes())
+	runtime.ReadMemStats(&after)
+	if err == nil || err.Error() != "there is more data than the header says" {
+		t.Errorf("refused with %v", err)
+	}
+	if took := after.TotalAlloc - before.TotalAlloc; took > 8<<20 {
+		t.Errorf("it took %d bytes of memory", took)
 	}
 }
 

@@ -7,9 +7,11 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -520,4 +522,64 @@ func TestReadersWhileRefreshing(t *testing.T) {
 	}
 	close(done)
 	readers.Wait()
+}
+
+// TestRefreshesWaitForEachOther counts those that read at the same time. A file
+// that is missing is noted at every look, which the race detector sees.
+func TestRefreshesWaitForEachOther(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "nets.json")
+	put(t, path, []byte("{}"), 0)
+	s, err := Open(Config{Overrides: path, InstalledIPv4: path + ".missing"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var reading, reads atomic.Int32
+	for range 4 {
+		s.add(&slot{name: "the file of the test", path: path, limit: 100, parse: func([]byte, time.Time) (func(*Map), Database, error) {
+			if n := reading.Add(1); n != 1 {
+				t.Errorf("%d of them read at once", n)
+			}
+			for range 100 {
+				runtime.Gosched()
+			}
+			reading.Add(-1)
+			reads.Add(1)
+			return nil, Database{}, nil
+		}})
+	}
+	var all sync.WaitGroup
+	start := make(chan struct{})
+	for range 8 {
+		all.Go(func() {
+			<-start
+			for range 5 {
+				if _, err := s.Refresh(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	close(start)
+	all.Wait()
+	if n := reads.Load(); n != 4 {
+		t.Errorf("four files that do not change were read %d times", n)
+	}
+}
+
+// TestFilesTooLarge has files of zeros that take no room on the disk.
+func TestFilesTooLarge(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "nets.json")
+	for size, say := range map[int64]string{
+		maxOverrides:     path + ":1:1: error: ",
+		maxOverrides + 1: path + " has 16777217 bytes, expected at most 16777216",
+	} {
+		put(t, path, nil, 1)
+		if err := os.Truncate(path, size); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Open(Config{Overrides: path})
+		if err == nil || !strings.Contains(err.Error(), say) {
+			t.Errorf("%d bytes: %v, want %q", size, err, say)
+		}
+	}
 }
