@@ -50,9 +50,9 @@ type node struct {
 
 // newNode opens everything that has to work from the start, and binds every
 // address. Its errors are the operator's to mend.
-func newNode(path string, config *config, out io.Writer) (n *node, err error) {
+func newNode(path string, config *config, out io.Writer) (*node, error) {
 	logger, output := newLogger(out, config.Log)
-	n = &node{
+	n := &node{
 		configPath: path, logger: logger, logOutput: output, started: time.Now(),
 		registry: prometheus.NewRegistry(), stages: newStages(time.Now),
 		failed: make(chan error, 8), reloads: make(chan chan error), stopping: make(chan struct{}),
@@ -61,32 +61,36 @@ func newNode(path string, config *config, out io.Writer) (n *node, err error) {
 	n.config.Store(config)
 	n.await("the first commit")
 	n.warnUnused(config)
+	var err error
 	if n.state, err = openStateDir(config.StateDir); err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			n.stopListeners()
-			err = errors.Join(err, n.state.close())
-		}
-	}()
+	if err := n.open(config); err != nil {
+		n.stopListeners()
+		return nil, errors.Join(err, n.state.close())
+	}
+	return n, nil
+}
+
+// open does the part of newNode that has something to let go if it fails.
+func (n *node) open(config *config) error {
 	if err := n.openGeo(config); err != nil {
-		return nil, err
+		return err
 	}
 	source, err := n.openSource(config)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	n.source.Store(source)
 	n.prober = health.NewProber(health.Config{UserAgent: "mirrorpool/" + programVersion()})
 	n.restoreHealth()
 	if n.compiler, err = n.newCompiler(config); err != nil {
-		return nil, err
+		return err
 	}
 	if err := n.registerCollectors(); err != nil {
-		return nil, err
+		return err
 	}
-	return n, n.startListeners(config)
+	return n.startListeners(config)
 }
 
 func (n *node) await(what string) { n.awaiting.Store(&what) }

@@ -572,3 +572,19 @@ func TestTakenAddressIsExplained(t *testing.T) {
 		}
 	}
 }
+
+// What fails after state_dir is locked is an error, and lets the lock go.
+func TestFailedStartLetsGo(t *testing.T) {
+	r := newRunning(t, "")
+	config, err := loadConfig(r.path("node.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	without := *config
+	without.Git.URL = ""
+	if _, err := newNode(r.path("node.yaml"), &without, io.Discard); err == nil || !strings.Contains(err.Error(), "git.url") {
+		t.Errorf("without a remote: %v", err)
+	}
+	r.start()
+	r.serving(r.git(r.path("checkout"), "rev-parse", "HEAD"))
+}

@@ -42,10 +42,7 @@ the repository at once; a configuration with a mistake changes nothing.`,
 // runNode runs a node and tells the service manager of it.
 func runNode(ctx context.Context, n *node, hangups <-chan os.Signal) error {
 	n.whenReady = func() { n.notify(daemon.SdNotifyReady) }
-	go func() {
-		<-ctx.Done()
-		n.notify(daemon.SdNotifyStopping)
-	}()
+	defer context.AfterFunc(ctx, func() { n.notify(daemon.SdNotifyStopping) })()
 	return n.run(ctx, hangups)
 }
 
