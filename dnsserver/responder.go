@@ -29,6 +29,7 @@ type responder struct {
 	random  zones.Random
 	counts  *counters
 	message message
+	scratch []byte // holds answers that are not written over the question
 }
 
 func newResponder(config *Config, m *metrics) *responder {
