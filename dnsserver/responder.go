@@ -34,7 +34,6 @@ type responder struct {
 
 func newResponder(config *Config, m *metrics) *responder {
 	r := &responder{config: config, nsid: config.NSID, random: config.Random(), counts: newCounters(m)}
-	r.message.names = make(map[string]int)
 	return r
 }
 
@@ -104,7 +103,7 @@ func (r *responder) verdict(q *request) int {
 // where they were understood.
 func (r *responder) refuse(q *request, rcode int, over transport) []byte {
 	// Without a name nothing is packed, and so nothing can fail.
-	_ = r.message.begin(q, "", maxMessage)
+	_ = r.message.Begin(q.question, "", maxMessage)
 	bare := rcode == dns.RcodeFormatError || rcode == dns.RcodeBadVers || rcode == dns.RcodeNotImplemented
 	r.counts.answered("", rcode, over)
 	return r.message.finish(q, rcode, r.config.UDPSize, false, reply{nsid: r.nsid, bare: bare})
@@ -124,9 +123,9 @@ func (r *responder) answer(q *request, table Answerer, client netip.Addr, over t
 	a := table.Answer(zones.Question{Name: name, Type: q.qtype, Client: client}, r.random)
 
 	limit := r.limit(q, over) - q.edns.replySize(r.nsid)
-	err = r.message.begin(q, name, limit)
+	err = r.message.Begin(q.question, name, limit)
 	if err == nil {
-		err = r.message.fill(&a)
+		err = r.message.Fill(&a)
 	}
 	if err != nil {
 		r.counts.failed(failurePack)
@@ -134,8 +133,8 @@ func (r *responder) answer(q *request, table Answerer, client netip.Addr, over t
 		return r.refuse(q, dns.RcodeServerFailure, over)
 	}
 	r.counts.answered(a.Pool, a.Rcode, over)
-	r.counts.chose(&a, r.message.given)
-	if r.message.truncated {
+	r.counts.chose(&a, r.message.Given)
+	if r.message.Truncated {
 		r.counts.truncated(over)
 	}
 	return r.message.finish(q, a.Rcode, r.config.UDPSize, a.Authoritative,

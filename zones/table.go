@@ -7,8 +7,11 @@
 // and is pure: no I/O, no clock, no randomness but what is handed to Answer.
 // A Table may be used by many goroutines at once.
 //
+// Packer and Table.Append write answers in wire format; header, OPT and sockets
+// are for others.
+//
 // It imports pool, pool/geo, pool/health and pool/selection, and the DNS
-// library for records and their text; no sockets and no messages.
+// library for records and their text.
 package zones
 
 import (
