@@ -2,15 +2,26 @@ package dnsserver
 
 import (
 	"encoding/binary"
+	"math"
+	"time"
 
 	"github.com/miekg/dns"
 )
 
 // Numbers of EDNS options.
 const (
-	optionNSID   = 3 // RFC 5001
-	optionSubnet = 8 // RFC 7871
+	optionNSID      = 3  // RFC 5001
+	optionSubnet    = 8  // RFC 7871
+	optionKeepalive = 11 // edns-tcp-keepalive, RFC 7828
 )
+
+// keepaliveUnit is that of the time-out in edns-tcp-keepalive (RFC 7828 section
+// 3.1).
+const keepaliveUnit = 100 * time.Millisecond
+
+// faultKeepalive: an edns-tcp-keepalive with a value, which is the server's to
+// give (RFC 7828 section 3.2.1).
+const faultKeepalive fault = "keepalive_value"
 
 const (
 	optFixed = 11      // an OPT without options: root, type, class, TTL, length
@@ -27,6 +38,10 @@ type edns struct {
 	options   []byte // not yet read
 	wantsNSID bool
 	subnet    subnet
+	// wantsKeepalive: edns-tcp-keepalive is in the request; keepaliveValue: with
+	// a value. Both are cleared where the request did not come over TCP.
+	wantsKeepalive bool
+	keepaliveValue bool
 }
 
 // readOPT reads the fixed part of an OPT, from its type on. Flags other than
@@ -69,15 +84,36 @@ func (e *edns) readOptions() fault {
 				return faultSubnet
 			}
 			e.subnet = s
+		case optionKeepalive:
+			e.wantsKeepalive = true
+			e.keepaliveValue = e.keepaliveValue || len(value) > 0
 		}
 	}
 	return faultNone
 }
 
+// keepaliveUnits is a time-out as edns-tcp-keepalive tells it, rounded down: the
+// client is to close first.
+func keepaliveUnits(timeout time.Duration) uint16 {
+	return uint16(min(max(timeout/keepaliveUnit, 0), math.MaxUint16))
+}
+
+// settle judges what means something over one transport only: over UDP,
+// edns-tcp-keepalive is ignored (RFC 7828 section 3.2.1).
+func (q *request) settle(over transport) {
+	switch {
+	case over != overTCP:
+		q.edns.wantsKeepalive, q.edns.keepaliveValue = false, false
+	case q.edns.keepaliveValue:
+		q.blame(faultKeepalive)
+	}
+}
+
 // reply is the OPT of an answer.
 type reply struct {
-	nsid  string
-	scope uint8
+	nsid      string
+	scope     uint8
+	keepalive uint16 // the time-out that is in force, in keepaliveUnit
 	// bare leaves the options out: the request's were not understood.
 	bare bool
 }
@@ -93,6 +129,9 @@ func (e *edns) replySize(nsid string) int {
 	}
 	if e.subnet.present() {
 		size += 4 + len(e.subnet.wire)
+	}
+	if e.wantsKeepalive {
+		size += 4 + 2
 	}
 	return size
 }
@@ -122,6 +161,11 @@ func (e *edns) appendOPT(message []byte, udpSize, rcode int, r reply) []byte {
 			scope := len(message) + 3
 			message = append(message, e.subnet.wire...)
 			message[scope] = r.scope
+		}
+		if e.wantsKeepalive {
+			message = binary.BigEndian.AppendUint16(message, optionKeepalive)
+			message = binary.BigEndian.AppendUint16(message, 2)
+			message = binary.BigEndian.AppendUint16(message, r.keepalive)
 		}
 	}
 	binary.BigEndian.PutUint16(message[length:], uint16(len(message)-length-2))

@@ -191,7 +191,7 @@ var headerCases = []headerCase{
 	{
 		name: "unknown options, a broken cookie among them", query: query{
 			name: "txt.example.test.", qtype: typeTXT,
-			opts: [][]byte{opt(4096, 0, option(10, "abc"), option(65001, "whatever"), option(11, ""))},
+			opts: [][]byte{opt(4096, 0, option(10, "abc"), option(65001, "whatever"), option(65002, ""))},
 		},
 		flags: flagQR | flagAA, question: true, opt: true, rcode: "NOERROR",
 	},

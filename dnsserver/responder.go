@@ -30,10 +30,14 @@ type responder struct {
 	counts  *counters
 	message message
 	scratch []byte // holds answers that are not written over the question
+	// keepalive is the idle time-out that clients over TCP are told, in
+	// keepaliveUnit; who calls reply sets it.
+	keepalive uint16
 }
 
 func newResponder(config *Config, m *metrics) *responder {
 	r := &responder{config: config, nsid: config.NSID, random: config.Random(), counts: newCounters(m)}
+	r.keepalive = keepaliveUnits(config.TCPIdle)
 	return r
 }
 
@@ -61,6 +65,7 @@ func (r *responder) respond(buffer, packet []byte, client netip.Addr, over trans
 		}
 	}()
 	q = parseRequest(packet)
+	q.settle(over)
 	rcode := r.verdict(&q)
 	if rcode != dns.RcodeSuccess {
 		return append(buffer, r.refuse(&q, rcode, over)...)
@@ -106,7 +111,7 @@ func (r *responder) refuse(q *request, rcode int, over transport) []byte {
 	_ = r.message.Begin(q.question, "", maxMessage)
 	bare := rcode == dns.RcodeFormatError || rcode == dns.RcodeBadVers || rcode == dns.RcodeNotImplemented
 	r.counts.answered("", rcode, over)
-	return r.message.finish(q, rcode, r.config.UDPSize, false, reply{nsid: r.nsid, bare: bare})
+	return r.message.finish(q, rcode, r.config.UDPSize, false, reply{nsid: r.nsid, keepalive: r.keepalive, bare: bare})
 }
 
 // answer asks the table and packs what it says.
@@ -138,7 +143,7 @@ func (r *responder) answer(q *request, table Answerer, client netip.Addr, over t
 		r.counts.truncated(over)
 	}
 	return r.message.finish(q, a.Rcode, r.config.UDPSize, a.Authoritative,
-		reply{nsid: r.nsid, scope: q.edns.subnet.scope(&a)})
+		reply{nsid: r.nsid, keepalive: r.keepalive, scope: q.edns.subnet.scope(&a)})
 }
 
 // limit is the largest answer in bytes that the client takes and we give.
