@@ -2,53 +2,65 @@ package dnsserver
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"os"
+	"runtime"
 	"syscall"
 	"time"
 )
 
-// udpWorker reads a packet, answers it, and reads the next.
+// When the server ends, a socket into which packets keep coming is read until
+// all that it could hold before has been answered, which is what drainMost is:
+// no packet takes less than 512 bytes of a socket's buffer, and the system
+// doubles what it was asked for. A slow machine gets drainLongest.
+const (
+	drainMost    = 2 * socketBuffer / 512
+	drainLongest = time.Second
+)
+
+// yieldEvery is how many packets a worker answers before others may run.
+const yieldEvery = 1024
+
+// udpWorker reads packets, answers them, and reads the next.
 type udpWorker struct {
 	socket    *net.UDPConn
+	packets   packets
 	metrics   *metrics
 	report    func(error)
 	responder *responder
-	packet    []byte
-	control   []byte // nil where the socket has but one address
-	response  []byte
+	served    int // packets since others could run
 }
 
 func newUDPWorker(s *Server, socket *net.UDPConn, wildcard bool) *udpWorker {
-	w := &udpWorker{
+	return &udpWorker{
 		socket:    socket,
+		packets:   newPackets(socket, wildcard),
 		metrics:   s.metrics,
 		report:    s.config.Report,
-		responder: s.newResponder(),
-		packet:    make([]byte, maxMessage),
-		response:  make([]byte, 0, s.config.UDPSize),
+		responder: s.newResponder(overUDP),
 	}
-	if wildcard {
-		w.control = make([]byte, controlSize)
-	}
-	return w
 }
 
 // run serves until ctx ends and the socket is empty. An error that passes, such
 // as an ICMP message to an answer, does not end it.
 func (w *udpWorker) run(ctx context.Context) error {
-	stop := context.AfterFunc(ctx, func() { w.socket.SetReadDeadline(time.Now()) })
+	told := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		w.end()
+		close(told)
+	})
 	defer stop()
 	var pause backoff
 	for {
-		err := w.serve()
+		_, err := w.serve()
 		switch {
 		case err == nil:
 			pause.reset()
 		case ctx.Err() != nil:
+			<-told // or else the deadline that it sets ends the drain
 			w.drain()
 			return nil
 		case isFatal(err):
@@ -61,45 +73,83 @@ func (w *udpWorker) run(ctx context.Context) error {
 	}
 }
 
+// end lets nobody wait for a packet any more, nor for long for a socket that
+// takes no more answers. A deadline that cannot be set is one on a closed
+// socket, which the next read tells.
+func (w *udpWorker) end() {
+	now := time.Now()
+	_ = w.socket.SetReadDeadline(now)
+	_ = w.socket.SetWriteDeadline(now.Add(drainLongest))
+}
+
 // drain answers what is in the socket.
 func (w *udpWorker) drain() {
-	end := time.Now().Add(drainWhole)
-	for now := time.Now(); now.Before(end); now = time.Now() {
+	end := time.Now().Add(drainLongest)
+	served := 0
+	for now := time.Now(); now.Before(end) && served < drainMost; now = time.Now() {
 		if w.socket.SetReadDeadline(now.Add(drainQuiet)) != nil {
 			return
 		}
-		if err := w.serve(); errors.Is(err, os.ErrDeadlineExceeded) || (err != nil && isFatal(err)) {
+		n, err := w.serve()
+		if errors.Is(err, os.ErrDeadlineExceeded) || (err != nil && isFatal(err)) {
 			return
 		}
+		served += n
 	}
 }
 
-// serve answers one packet. Its error is one of reading.
-func (w *udpWorker) serve() error {
-	n, controls, _, client, err := w.socket.ReadMsgUDPAddrPort(w.packet, w.control)
+// serve answers the packets that are there, and waits if there is none. It
+// gives their number. Its error is one of reading. That an answer cannot be
+// sent is counted, not reported: the error would name the client, who asks
+// again.
+func (w *udpWorker) serve() (int, error) {
+	batch, err := w.packets.receive()
 	if err != nil {
-		return err
+		return 0, err
 	}
-	if client.Port() == 0 {
-		w.responder.counts.drop(dropSource)
-		return nil
+	w.answer(batch)
+	if failed := w.packets.send(batch); failed > 0 {
+		w.metrics.sockets.WithLabelValues("write").Add(float64(failed))
 	}
-	response := w.responder.respond(w.response[:0], w.packet[:n], client.Addr(), overUDP)
-	if response == nil {
-		return nil
-	}
-	w.send(response, w.control[:controls], client)
-	return nil
+	w.yield(len(batch))
+	return len(batch), nil
 }
 
-// send sends an answer from the address that was asked. That it cannot be sent
-// is counted, not reported: the error would name the client, who asks again.
-func (w *udpWorker) send(response, control []byte, client netip.AddrPort) {
-	if len(control) > 0 {
-		control = replyControl(control)
+// answer puts the answers where the questions were.
+func (w *udpWorker) answer(batch []datagram) {
+	w.responder.begin()
+	defer w.responder.end()
+	for i := range batch {
+		d := &batch[i]
+		if d.client.Port() == 0 {
+			w.responder.counts.drop(dropSource)
+			continue
+		}
+		if d.cut {
+			d.spoil()
+		}
+		response := w.responder.reply(d.room, d.length, d.client.Addr(), overUDP)
+		if len(response) > 0 && &response[0] != &d.room[0] {
+			copy(d.room, response)
+		}
+		d.answer = len(response)
 	}
-	if _, _, err := w.socket.WriteMsgUDPAddrPort(response, control, client); err != nil {
-		w.metrics.sockets.WithLabelValues("write").Inc()
+}
+
+// spoil leaves of a question that is longer than the room what is malformed
+// for certain, so that nothing is read into the part that came: its header,
+// and that says that a question follows.
+func (d *datagram) spoil() {
+	binary.BigEndian.PutUint16(d.room[4:], 1)
+	d.length = headerSize
+}
+
+// yield lets others run where packets never cease to come: then the worker
+// never waits.
+func (w *udpWorker) yield(served int) {
+	if w.served += served; w.served >= yieldEvery {
+		w.served = 0
+		runtime.Gosched()
 	}
 }
 

@@ -1,0 +1,39 @@
+package dnsserver
+
+import "net/netip"
+
+const (
+	// batchSize is how many datagrams a system call takes or gives at most.
+	// More gain nothing: what a call costs by itself is less than a hundredth
+	// of what 64 datagrams cost.
+	batchSize = 64
+	// roomSize is the largest question that is read whole. Answers take the
+	// question's place, and the largest that can be configured has 4096 bytes.
+	roomSize = 4096
+	// roomStride keeps the starts of the rooms, which are all that is touched
+	// of most, out of each other's cache lines: at a distance of 4096 bytes
+	// they would all compete for the same few.
+	roomStride = roomSize + 64
+)
+
+// packets moves datagrams between one socket and room of its own, which is made
+// once. It belongs to one goroutine at a time.
+type packets interface {
+	// receive waits until a datagram is there and gives what is there by then,
+	// at least one. It never waits for more. They are good until the next
+	// receive.
+	receive() ([]datagram, error)
+	// send sends the answers of what receive gave last, in its order, each from
+	// the address that was asked, and gives the number of those that could not
+	// be sent. It waits while the socket takes no more, until its deadline.
+	send([]datagram) (failed int)
+}
+
+// datagram is a question and then its answer.
+type datagram struct {
+	room   []byte         // begins with the question, later with the answer
+	length int            // of the question
+	cut    bool           // the question was longer than the room
+	client netip.AddrPort // without zone
+	answer int            // length of the answer; 0: silence
+}
