@@ -47,6 +47,9 @@ pool_ttl=60
 zone=example.test
 serial=1
 
+# What geodb makes.
+geodb_networks='296,000 invented networks, 159,000 of them IPv4'
+
 # Debian's servers are in /usr/sbin, which the PATH of a plain user lacks; those
 # that build-go-peers.sh builds are in the cache.
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin:$cache/bin
@@ -131,4 +134,38 @@ write_zone() {
 # weight INDEX: the weight of the pool's member INDEX, from 0: 10, 20, ... 50.
 weight() {
   echo $((($1 + 1) * 10))
+}
+
+# without INDEX: the indexes of the pool's members but one: the candidates of a
+# place.
+without() {
+  local i
+  for ((i = 0; i < ${#pool4[@]}; i++)); do
+    if [[ $i -ne $1 ]]; then echo "$i"; fi
+  done
+}
+
+# made_by_geodb FILE OPTION...: the path of a file of invented networks and
+# places, which geodb makes once for all peers and runs. It is kept in the cache,
+# apart for each version of geodb and for each set of options.
+made_by_geodb() {
+  local name=$1 version path
+  shift
+  version=$({ cat "$peers"/geodb/*.go; echo "$*"; } | sha256sum | cut -c 1-16)
+  path=$cache/geodb/$version-$name
+  if [[ ! -s $path ]]; then
+    mkdir -p "$cache/geodb"
+    (cd "$peers" && go run ./geodb -o "$path" "$@")
+  fi
+  echo "$path"
+}
+
+# geodb_countries: the country codes of those places, a line each.
+geodb_countries() {
+  sed -nE 's/^\t\t\{"[A-Z]{2}", "([A-Z]{2})", .*/\1/p' "$peers/geodb/places.go"
+}
+
+# can_make_networks: whether made_by_geodb can do its work.
+can_make_networks() {
+  command -v go >/dev/null
 }

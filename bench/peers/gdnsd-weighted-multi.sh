@@ -9,8 +9,5 @@ begin "$@"
 write_zone zone without-pool
 echo "dl $pool_ttl DYNA weighted!pool" >>zone
 serve_gdnsd "  weighted => {
-    pool => {
-      multi => true
-$(weighted_addresses yes 0 4)
-    }
+$(weighted_pool pool true 0 1 2 3 4)
   }"

@@ -9,7 +9,5 @@ begin "$@"
 write_zone zone without-pool
 echo "dl $pool_ttl DYNA weighted!pool" >>zone
 serve_gdnsd "  weighted => {
-    pool => {
-$(weighted_addresses no 0 4)
-    }
+$(weighted_pool pool false 0 1 2 3 4)
   }"
