@@ -96,6 +96,18 @@ func (t *countryTable) place(index uint16) Place {
 	}
 }
 
+// record is the record of which the country alone is known.
+func (t *countryTable) record(index uint16) record {
+	if index == 0 {
+		return record{}
+	}
+	row := &t.rows[index]
+	return record{
+		country: index, continent: continentIndex(row.continent),
+		hasCoordinates: true, latitude: row.latitude, longitude: row.longitude,
+	}
+}
+
 // CountryContinent gives the continent of a country: AF, AN, AS, EU, NA, OC
 // or SA. The code is ISO 3166-1 alpha-2 in upper case, or XK; ok is false for
 // any other.

@@ -2,8 +2,10 @@ package selection
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"mirrorpool/pool"
@@ -65,6 +67,100 @@ func BenchmarkDraw(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
 					into = choice.Draw(source, n, into[:0])
+				}
+			})
+		}
+	}
+}
+
+// members gives n candidates with skewed weights in some of these countries.
+func members(n int, countries ...string) []Candidate {
+	r := seeded(11)
+	candidates := make([]Candidate, n)
+	for i := range candidates {
+		place := geo.Resolve(&pool.Location{Country: countries[i%len(countries)]})
+		candidates[i] = candidate(fmt.Sprintf("m%d", i), uint32(1+r.IntN(1000)), within(place))
+	}
+	return candidates
+}
+
+var manyCountries = []string{"DE", "FR", "US", "JP", "IN", "BR", "ZA", "AU", "NL", "SE", "GB", "CA", "SG", "PL", "IT", "ES"}
+
+// classesToMeasure are lists of candidates at the embedded countries.
+func classesToMeasure(b *testing.B) (m *geo.Map, lists map[string]struct {
+	policy     pool.Policy
+	candidates []Candidate
+},
+) {
+	b.Helper()
+	m, _, err := geo.Embedded()
+	if err != nil {
+		b.Fatal(err)
+	}
+	return m, map[string]struct {
+		policy     pool.Policy
+		candidates []Candidate
+	}{
+		"near 1, 5 in 5 countries":        {near1, members(5, manyCountries[:5]...)},
+		"near 3, 50 in 16 countries":      {atLeast(near1, 3), members(50, manyCountries...)},
+		"near 3, 1000 in 16 countries":    {atLeast(near1, 3), members(1000, manyCountries...)},
+		"distance 3, 50 in 16 countries":  {atLeast(distance1, 3), members(50, manyCountries...)},
+		"none, 5 with a network in rules": {plain, append(members(5, manyCountries...), candidate("x", 1, exclude(networks("127.0.0.0/16", "2001:db8::/32"))))},
+	}
+}
+
+func BenchmarkClassesNew(b *testing.B) {
+	m, lists := classesToMeasure(b)
+	for _, name := range slices.Sorted(maps.Keys(lists)) {
+		list := lists[name]
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			var classes *Classes
+			for b.Loop() {
+				classes, _ = NewClasses(list.policy, list.candidates, m)
+			}
+			b.ReportMetric(float64(classes.Size()), "size-B")
+			b.ReportMetric(float64(classes.Ranges()), "ranges")
+			b.ReportMetric(float64(classes.Len()), "classes")
+		})
+	}
+}
+
+func BenchmarkClassesKey(b *testing.B) {
+	_, lists := classesToMeasure(b)
+	for _, name := range slices.Sorted(maps.Keys(lists)) {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				ClassesKey(lists[name].policy, lists[name].candidates)
+			}
+		})
+	}
+}
+
+// BenchmarkClassesOf asks for random addresses.
+func BenchmarkClassesOf(b *testing.B) {
+	m, lists := classesToMeasure(b)
+	r := seeded(12)
+	families := map[string][]netip.Addr{"IPv4": make([]netip.Addr, 1<<16), "IPv6": make([]netip.Addr, 1<<16)}
+	for i := range 1 << 16 {
+		families["IPv4"][i] = netip.AddrFrom4([4]byte{byte(1 + r.IntN(223)), byte(r.Uint32()), byte(r.Uint32()), byte(r.Uint32())})
+		// Within what registries have given out, mostly.
+		six := [16]byte{0x2a, byte(r.IntN(16)), byte(r.Uint32()), byte(r.Uint32()), byte(r.Uint32()), byte(r.Uint32())}
+		families["IPv6"][i] = netip.AddrFrom16(six)
+	}
+	for _, name := range slices.Sorted(maps.Keys(lists)) {
+		classes, ok := NewClasses(lists[name].policy, lists[name].candidates, m)
+		if !ok {
+			b.Fatal("no classes")
+		}
+		for _, family := range []string{"IPv4", "IPv6"} {
+			addresses := families[family]
+			b.Run(name+"/"+family, func(b *testing.B) {
+				b.ReportAllocs()
+				i := 0
+				for b.Loop() {
+					classes.Of(addresses[i&(1<<16-1)])
+					i++
 				}
 			})
 		}

@@ -69,18 +69,23 @@ func (c Client) normalised() Client {
 	return c
 }
 
+// rule is the rule of choice with its settings for one list of candidates. It
+// is never written to once it is made.
+type rule struct {
+	policy     pool.Policy
+	candidates []Candidate
+	positions  []position // of each candidate, for distances; nil unless the policy is distance
+	needed     int        // candidates that step 3 takes at least
+	capNeeds   int        // how many of them max_share asks for
+	rules      *ruleIndex
+}
+
 // Chooser applies the rule of choice to one list of candidates. Its answers
 // never change; what it keeps between questions is memory of its own answers.
 type Chooser struct {
-	policy      pool.Policy
+	rule
 	whenAllDown pool.WhenAllDown
-	candidates  []Candidate
-	positions   []position // of each candidate, for distances; nil unless the policy is distance
-	needed      int        // candidates that step 3 takes at least
-	capNeeds    int        // how many of them max_share asks for
-
-	rules   *ruleIndex
-	mention mentions
+	mention     mentions
 	// placeMatters: the client's Place may change the choice. Networks named
 	// in rules may still do so if it does not.
 	placeMatters bool
@@ -95,6 +100,20 @@ type Chooser struct {
 // nearest that is in range (max_share that is not in (0, 1]: no cap), an
 // unknown nearness for pool.None, an unknown whenAllDown for pool.AnswerAll.
 func New(policy pool.Policy, whenAllDown pool.WhenAllDown, candidates []Candidate) *Chooser {
+	if whenAllDown != pool.AnswerEmpty && whenAllDown != pool.AnswerSelf {
+		whenAllDown = pool.AnswerAll
+	}
+	c := &Chooser{
+		rule:        newRule(policy, slices.Clone(candidates)),
+		whenAllDown: whenAllDown,
+		memo:        newMemo(),
+	}
+	c.findDependence()
+	return c
+}
+
+// newRule puts settings that are out of range into it. It keeps the candidates.
+func newRule(policy pool.Policy, candidates []Candidate) rule {
 	policy.MinCandidates = max(policy.MinCandidates, 1)
 	if !(policy.MaxShare > 0 && policy.MaxShare <= 1) { // so that NaN fails too
 		policy.MaxShare = 1
@@ -102,16 +121,7 @@ func New(policy pool.Policy, whenAllDown pool.WhenAllDown, candidates []Candidat
 	if policy.Nearness != pool.Near && policy.Nearness != pool.Distance {
 		policy.Nearness = pool.None
 	}
-	if whenAllDown != pool.AnswerEmpty && whenAllDown != pool.AnswerSelf {
-		whenAllDown = pool.AnswerAll
-	}
-	c := &Chooser{
-		policy:      policy,
-		whenAllDown: whenAllDown,
-		candidates:  slices.Clone(candidates),
-		capNeeds:    candidatesForCap(policy.MaxShare),
-		memo:        newMemo(),
-	}
+	c := rule{policy: policy, candidates: candidates, capNeeds: candidatesForCap(policy.MaxShare)}
 	c.needed = max(policy.MinCandidates, c.capNeeds)
 	if policy.Nearness == pool.Distance {
 		c.positions = make([]position, len(candidates))
@@ -120,14 +130,13 @@ func New(policy pool.Policy, whenAllDown pool.WhenAllDown, candidates []Candidat
 		}
 	}
 	c.rules = indexRules(c.candidates)
-	c.findDependence()
 	return c
 }
 
 // findDependence finds out what of a client can change its choice.
 func (c *Chooser) findDependence() {
 	field := c.possibleField()
-	geography := len(field) > c.needed && slices.ContainsFunc(field, c.hasPlace)
+	geography := c.tellsApart(field)
 	c.placeMatters = geography || c.rules.byPlace
 	c.mention = c.mentioned(field, geography)
 	if !geography && !c.rules.any() {
@@ -143,6 +152,11 @@ func (c *Chooser) possibleField() []int {
 	if !c.rules.any() {
 		return c.decide(Client{}).field
 	}
+	return c.usable()
+}
+
+// usable gives the candidates that any client at all may be given.
+func (c *rule) usable() []int {
 	var field []int
 	for i := range c.candidates {
 		if c.candidates[i].usable() {
@@ -152,9 +166,15 @@ func (c *Chooser) possibleField() []int {
 	return field
 }
 
+// tellsApart reports whether step 3 may take some of the field by where they
+// stand, and leave others.
+func (c *rule) tellsApart(field []int) bool {
+	return len(field) > c.needed && slices.ContainsFunc(field, c.hasPlace)
+}
+
 // hasPlace reports whether the policy can tell candidate i from one of which
 // nothing is known.
-func (c *Chooser) hasPlace(i int) bool {
+func (c *rule) hasPlace(i int) bool {
 	p := c.candidates[i].Place
 	switch c.policy.Nearness {
 	case pool.Near:

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"mirrorpool/pool"
+	"mirrorpool/pool/geo"
 )
 
 // class is all of a client that can change its choice: places that neither a
@@ -26,7 +27,7 @@ type mentions struct {
 
 // mentioned collects what has to be known of a client. Where candidates stand
 // counts if geography is true: for the candidates in field.
-func (c *Chooser) mentioned(field []int, geography bool) mentions {
+func (c *rule) mentioned(field []int, geography bool) mentions {
 	m := mentions{
 		networks:    map[netip.Prefix]uint32{},
 		asns:        map[uint32]uint32{},
@@ -71,7 +72,21 @@ func number[K comparable](numbers map[K]uint32, key K) {
 // classify gives a normalised client's class, and the length of the prefix
 // around its address in which every client is of that class.
 func (c *Chooser) classify(client Client) (class, int) {
-	place, m := client.Place, &c.mention
+	k := c.mention.classify(client.Place)
+	if !client.Address.IsValid() {
+		return k, 0
+	}
+	var length int
+	k.ruleSet, length = c.rules.find(client.Address)
+	if c.placeMatters {
+		length = max(length, client.Bits)
+	}
+	return k, max(length, 1)
+}
+
+// classify gives the class of a place; the set of rules that name the client's
+// network is not in it.
+func (m *mentions) classify(place geo.Place) class {
 	k := class{
 		asn:       m.asns[place.ASN],
 		country:   m.countries[place.Country],
@@ -83,13 +98,5 @@ func (c *Chooser) classify(client Client) (class, int) {
 	if m.coordinates && place.HasCoordinates && finite(place.Latitude) && finite(place.Longitude) {
 		k.located, k.latitude, k.longitude = 1, place.Latitude, place.Longitude
 	}
-	if !client.Address.IsValid() {
-		return k, 0
-	}
-	var length int
-	k.ruleSet, length = c.rules.find(client.Address)
-	if c.placeMatters {
-		length = max(length, client.Bits)
-	}
-	return k, max(length, 1)
+	return k
 }

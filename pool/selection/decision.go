@@ -61,7 +61,7 @@ func (c *Chooser) decide(client Client) *decision {
 }
 
 // admit is step 1: it gives the candidates that this client may have at all.
-func (c *Chooser) admit(d *decision) []int {
+func (c *rule) admit(d *decision) []int {
 	admitted := make([]int, 0, len(c.candidates))
 	named := c.rules.naming(d.client)
 	for i := range c.candidates {

@@ -1,0 +1,214 @@
+package geo
+
+import (
+	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/maxmind/mmdbwriter"
+	"github.com/maxmind/mmdbwriter/mmdbtype"
+)
+
+// reduced is a place without what does not matter to a grouping.
+func reduced(g Grouping, p Place) Place {
+	if !g.Countries {
+		p.Country, p.Continent = "", ""
+	}
+	if !g.Coordinates {
+		p.HasCoordinates, p.Latitude, p.Longitude = false, 0, 0
+	}
+	if !slices.Contains(g.ASNs, p.ASN) {
+		p.ASN = 0
+	}
+	return p
+}
+
+// holding lists which of the networks hold an address.
+func holding(g Grouping, address netip.Addr) string {
+	var list []string
+	for _, network := range g.Networks {
+		if network = unmapPrefix(network); network.IsValid() && network.Contains(address.Unmap()) {
+			list = append(list, network.String())
+		}
+	}
+	slices.Sort(list)
+	return strings.Join(slices.Compact(list), " ")
+}
+
+// randomGrouping sorts by the place and the networks, into few groups or many.
+func randomGrouping(r *rand.Rand, networks []netip.Prefix, numbers []uint32) Grouping {
+	g := Grouping{Countries: r.IntN(4) > 0, Coordinates: r.IntN(3) == 0, MaxRanges: 1 << 20}
+	for _, network := range networks {
+		if r.IntN(3) == 0 {
+			g.Networks = append(g.Networks, network)
+		}
+	}
+	for _, number := range numbers {
+		if r.IntN(3) == 0 {
+			g.ASNs = append(g.ASNs, number)
+		}
+	}
+	modulus := []uint32{1, 2, 3, 7, 60000}[r.IntN(5)]
+	g.Group = func(first netip.Addr, place Place) (uint16, bool) {
+		hash := fnv.New32()
+		fmt.Fprint(hash, place, holding(g, first))
+		return uint16(hash.Sum32() % modulus), true
+	}
+	return g
+}
+
+// mapsToGroup are maps of all kinds with overrides, and where their boundaries are.
+func mapsToGroup(t *testing.T, r *rand.Rand) (maps map[string]*Map, boundaries []netip.Addr) {
+	t.Helper()
+	embedded, _, err := Embedded()
+	if err != nil {
+		t.Fatal(err)
+	}
+	prefixes := randomPrefixes(r, 1+r.IntN(60))
+	var list []override
+	var databases [2]map[string]mmdbtype.DataType
+	for i := range databases {
+		databases[i] = map[string]mmdbtype.DataType{
+			"192.0.2.0/24": mmdbtype.Map{"country_code": text("DE"), "latitude": number(50), "longitude": number(10)},
+		}
+	}
+	numbers := map[string]mmdbtype.DataType{"192.0.2.0/25": mmdbtype.Map{"asn": mmdbtype.Uint32(1)}}
+	for i, prefix := range prefixes {
+		record := mmdbtype.Map{}
+		if r.IntN(2) == 0 {
+			record["country_code"] = text(countries().rows[1+r.IntN(20)].code)
+		}
+		if r.IntN(2) == 0 {
+			record["continent_code"] = text(continents[1+r.IntN(7)])
+		}
+		if r.IntN(2) == 0 {
+			record["latitude"], record["longitude"] = number(float64(i+1)), number(1)
+		}
+		switch r.IntN(5) {
+		case 0, 1:
+			databases[0][prefix.String()] = record
+		case 2:
+			databases[1][prefix.String()] = record
+		case 3:
+			numbers[prefix.String()] = mmdbtype.Map{"asn": mmdbtype.Uint32(1 + r.Uint32N(5))}
+		default:
+			o := randomOverride(r, prefix, i)
+			o.place.ASN %= 7
+			list = append(list, o)
+		}
+	}
+	options := mmdbwriter.Options{DisableIPv4Aliasing: true}
+	city := cityMap(t, makeDatabase(t, options, databases[0])).city
+	country := countryMap(t, makeDatabase(t, options, databases[1])).country
+	asns := asnTable(t, makeDatabase(t, options, numbers))
+	given := newOverrides(list)
+	boundaries = boundariesOf(prefixes)
+	for _, address := range []string{"::", "::fffe:ffff:ffff", "::1:0:0:0", "::1:0:0:1", "255.255.255.255", "ffff::", "2001:db8::1"} {
+		boundaries = append(boundaries, netip.MustParseAddr(address))
+	}
+	return map[string]*Map{
+		"nil": nil, "nothing": {}, "overrides alone": {given: given},
+		"embedded":         {base4: embedded.base4, base6: embedded.base6, asn: asns, given: given},
+		"city":             {city: city, asn: asns, given: given},
+		"country":          {country: country, given: given},
+		"city and country": {city: city, country: country, asn: asns, given: given},
+	}, boundaries
+}
+
+// TestGroups holds groups against the places and networks of single addresses.
+func TestGroups(t *testing.T) {
+	r := rand.New(rand.NewPCG(21, 22))
+	for range 40 {
+		all, boundaries := mapsToGroup(t, r)
+		for name, m := range all {
+			var networks []netip.Prefix
+			for _, b := range boundaries {
+				networks = append(networks, netip.PrefixFrom(b, r.IntN(b.BitLen()+1)))
+			}
+			g := randomGrouping(r, networks, []uint32{1, 2, 3, 4, 5, 6, 0})
+			cuts := append(boundariesOf(g.Networks), boundaries...)
+			groups, ok := m.Group(g)
+			if !ok {
+				t.Fatalf("%s: no groups", name)
+			}
+			groupOf := func(a netip.Addr) uint16 {
+				place, _ := m.Lookup(a)
+				group, _ := g.Group(a, reduced(g, place))
+				return group
+			}
+			for range 150 {
+				checkGroup(t, r, name, groups, groupOf, randomAddress(r, cuts, r.IntN(2) == 0), cuts)
+			}
+		}
+	}
+}
+
+func checkGroup(t *testing.T, r *rand.Rand, name string, groups *Groups, groupOf func(netip.Addr) uint16, address netip.Addr, cuts []netip.Addr) {
+	t.Helper()
+	group, length := groups.Lookup(address)
+	address = address.Unmap()
+	if want := groupOf(address); group != want {
+		t.Fatalf("%s: %s is in group %d, want %d", name, address, group, want)
+	}
+	if length == 0 {
+		if groups.Ranges() != 1 {
+			t.Fatalf("%s: %s has length 0 of %d ranges", name, address, groups.Ranges())
+		}
+		return
+	}
+	if length < 0 || length > address.BitLen() {
+		t.Fatalf("%s: %s has length %d", name, address, length)
+	}
+	different := func(prefix netip.Prefix) bool {
+		return slices.ContainsFunc(within(r, prefix, cuts), func(a netip.Addr) bool { return !a.Is4In6() && groupOf(a) != group })
+	}
+	prefix := netip.PrefixFrom(address, length)
+	if prefix.Addr().Is6() && contains6(prefix, netip.MustParseAddr("::ffff:1.2.3.4")) {
+		t.Fatalf("%s: %s has prefix %s, in which there are IPv4-mapped addresses", name, address, prefix)
+	}
+	if different(prefix) {
+		t.Fatalf("%s: %s is in group %d and has prefix %s, in which there are others", name, address, group, prefix)
+	}
+	for _, other := range within(r, prefix, cuts) {
+		if got, _ := groups.Lookup(other); !other.Is4In6() && got != group {
+			t.Fatalf("%s: %s is in group %d and has prefix %s, in which %s is in group %d", name, address, group, prefix, other, got)
+		}
+	}
+}
+
+// TestGroupsAreWide asks that every prefix is the widest that there is.
+func TestGroupsAreWide(t *testing.T) {
+	r := rand.New(rand.NewPCG(23, 24))
+	for range 60 {
+		g := Grouping{Networks: randomPrefixes(r, 1+r.IntN(2000)), MaxRanges: 1 << 20}
+		g.Group = func(first netip.Addr, _ Place) (uint16, bool) {
+			return uint16(len(holding(g, first)) % 3), true
+		}
+		groups, ok := (*Map)(nil).Group(g)
+		if !ok {
+			t.Fatal("no groups")
+		}
+		list := boundariesOf(g.Networks)
+		for range 40 {
+			address := randomAddress(r, list, r.IntN(2) == 0).Unmap()
+			group, length := groups.Lookup(address)
+			if length <= 1 {
+				continue
+			}
+			wider := netip.PrefixFrom(address, length-1)
+			if wider.Addr().Is6() && contains6(wider, netip.MustParseAddr("::ffff:0.0.0.0")) {
+				continue
+			}
+			if !slices.ContainsFunc(within(r, wider, list), func(a netip.Addr) bool {
+				other, _ := g.Group(a, Place{})
+				return other != group
+			}) {
+				t.Fatalf("%s has length %d, and %s would do", address, length, wider)
+			}
+		}
+	}
+}

@@ -1,0 +1,299 @@
+package geo
+
+import (
+	"net/netip"
+
+	"github.com/gaissmai/bart"
+)
+
+// maxGroupRanges bounds MaxRanges, so that places in a trie have room in its
+// slots whatever the ranges are.
+const maxGroupRanges = 1 << 21
+
+// groupRange is the addresses from start to before the start of the next one.
+type groupRange struct {
+	start wide // an IPv4 address is its number
+	group uint16
+}
+
+// sweep goes once through the ranges of all tables side by side, and asks for
+// the group of every combination that is new.
+type sweep struct {
+	m        *Map
+	grouping Grouping
+	networks *table[uint32]
+	limit    int // of the ranges that may still come
+
+	asns    []uint32          // AS numbers that matter; 0 is the first
+	asnOf   map[uint32]uint32 // their places in asns
+	records []record          // that are told apart; the first one is empty
+	indices map[record]uint32 // their places in records
+	joined  map[[2]uint32]uint32
+	known   map[sweepKey]uint16
+}
+
+// sweepKey is all that a group may depend on: the innermost network of the
+// operator, the AS number, the record and the innermost network of the grouping.
+type sweepKey struct{ given, asn, record, network uint32 }
+
+func newSweep(m *Map, g Grouping) *sweep {
+	if m == nil {
+		m = &Map{}
+	}
+	s := &sweep{
+		m: m, grouping: g, networks: flattenNetworks(g.Networks), limit: min(g.MaxRanges, maxGroupRanges),
+		asns: []uint32{0}, asnOf: map[uint32]uint32{0: 0},
+		records: []record{{}}, indices: map[record]uint32{{}: 0},
+		joined: map[[2]uint32]uint32{}, known: map[sweepKey]uint16{},
+	}
+	for _, number := range g.ASNs {
+		if _, twice := s.asnOf[number]; !twice {
+			s.asnOf[number] = uint32(len(s.asns))
+			s.asns = append(s.asns, number)
+		}
+	}
+	return s
+}
+
+// flattenNetworks gives a table of which of the networks is the innermost; it
+// tells which all of them are.
+func flattenNetworks(networks []netip.Prefix) *table[uint32] {
+	var nested bart.Table[uint32]
+	for i, network := range networks {
+		if network = unmapPrefix(network); network.IsValid() {
+			nested.Insert(network, uint32(i)+1)
+		}
+	}
+	return flatten(&nested)
+}
+
+// ranges gives the ranges of one family, neighbours merged. The mapped
+// addresses in the midst of IPv6 have the group inside64.
+func (s *sweep) ranges(ipv6 bool) (ranges []groupRange, ok bool) {
+	var (
+		given     = cursorOf(s.givenTable(), ipv6, func(v uint32) uint32 { return v })
+		network   = cursorOf(s.networks, ipv6, func(v uint32) uint32 { return v })
+		asn       = s.asnCursor(ipv6)
+		one, two  = s.placeCursors(ipv6)
+		apart     = mappedCursor(ipv6)
+		all       = [...]*cursor{one, two, asn, given, network, apart}
+		at        wide
+		last      sweepKey
+		lastGroup uint16
+	)
+	for {
+		key := sweepKey{given.current, asn.current, s.join(one.current, two.current), network.current}
+		group := uint16(inside64)
+		switch {
+		case apart.current != 0:
+		case len(ranges) > 0 && key == last:
+			group = lastGroup
+		default:
+			if group, ok = s.groupOf(key, at, ipv6); !ok {
+				return nil, false
+			}
+			last, lastGroup = key, group
+		}
+		if n := len(ranges); n == 0 || ranges[n-1].group != group {
+			if s.limit--; s.limit < 0 {
+				return nil, false
+			}
+			ranges = append(ranges, groupRange{at, group})
+		}
+		next, more := maxWide, false
+		for _, c := range all {
+			if c.more && !next.less(c.next) {
+				next, more = c.next, true
+			}
+		}
+		if !more {
+			return ranges, true
+		}
+		for _, c := range all {
+			if c.more && c.next == next {
+				c.step()
+			}
+		}
+		at = next
+	}
+}
+
+// groupOf gives the group of a key, and asks for it where it is new.
+func (s *sweep) groupOf(key sweepKey, at wide, ipv6 bool) (group uint16, ok bool) {
+	if group, ok = s.known[key]; ok {
+		return group, true
+	}
+	first := at.address()
+	if !ipv6 {
+		first = address4(uint32(at.low))
+	}
+	if group, ok = s.grouping.Group(first, s.place(key)); !ok || group > MaxGroup {
+		return 0, false
+	}
+	s.known[key] = group
+	return group, true
+}
+
+// place is what Lookup gives, without what does not matter.
+func (s *sweep) place(key sweepKey) Place {
+	place := s.records[key.record].place()
+	place.ASN = s.asns[key.asn]
+	if key.given != 0 {
+		s.m.given.list[key.given-1].apply(&place)
+	}
+	if !s.grouping.Countries {
+		place.Country, place.Continent = "", ""
+	}
+	if !s.grouping.Coordinates {
+		place.HasCoordinates, place.Latitude, place.Longitude = false, 0, 0
+	}
+	if _, matters := s.asnOf[place.ASN]; !matters {
+		place.ASN = 0
+	}
+	return place
+}
+
+func (s *sweep) givenTable() *table[uint32] {
+	if s.m.given == nil {
+		return nil
+	}
+	return s.m.given.table
+}
+
+func (s *sweep) asnCursor(ipv6 bool) *cursor {
+	if len(s.asns) == 1 {
+		return &cursor{}
+	}
+	return cursorOf(s.m.asn, ipv6, func(number uint32) uint32 { return s.asnOf[number] })
+}
+
+// placeCursors go through the tables that Lookup asks for places; the second
+// one is that of what the first does not know. Their values are indices of
+// records.
+func (s *sweep) placeCursors(ipv6 bool) (one, two *cursor) {
+	m := s.m
+	switch {
+	case !s.grouping.Countries && !s.grouping.Coordinates:
+		return &cursor{}, &cursor{}
+	case m.city == nil && m.country == nil:
+		return s.baseCursor(ipv6), &cursor{}
+	case m.country == nil:
+		return s.recordCursor(m.city, ipv6), &cursor{}
+	case m.city == nil:
+		return s.recordCursor(m.country, ipv6), &cursor{}
+	}
+	return s.recordCursor(m.city, ipv6), s.recordCursor(m.country, ipv6)
+}
+
+func (s *sweep) baseCursor(ipv6 bool) *cursor {
+	base := s.m.base4
+	if ipv6 {
+		base = s.m.base6
+	}
+	indices := make([]uint32, len(countries().rows))
+	for i := range indices {
+		indices[i] = s.index(countries().record(uint16(i)))
+	}
+	return cursorOf(base, ipv6, func(country uint16) uint32 { return indices[country] })
+}
+
+func (s *sweep) recordCursor(t *placeTable, ipv6 bool) *cursor {
+	indices := make([]uint32, len(t.records))
+	for i, r := range t.records {
+		indices[i] = s.index(r)
+	}
+	return cursorOf(t.table, ipv6, func(record uint32) uint32 { return indices[record] })
+}
+
+// index gives the place of a record, without what does not matter, in records.
+func (s *sweep) index(r record) uint32 {
+	if !s.grouping.Coordinates {
+		r.hasCoordinates, r.latitude, r.longitude = false, 0, 0
+	}
+	index, known := s.indices[r]
+	if !known {
+		index = uint32(len(s.records))
+		s.indices[r] = index
+		s.records = append(s.records, r)
+	}
+	return index
+}
+
+// join is the record of what both tables say.
+func (s *sweep) join(one, two uint32) uint32 {
+	if two == 0 || s.records[one].country != 0 {
+		return one
+	}
+	key := [2]uint32{one, two}
+	index, known := s.joined[key]
+	if !known {
+		index = s.index(s.records[one].completed(s.records[two]))
+		s.joined[key] = index
+	}
+	return index
+}
+
+// cursor goes through the ranges of one family of a table. It skips those
+// whose value is that of the range before.
+type cursor struct {
+	count int
+	start func(i int) wide
+	value func(i int) uint32
+
+	at      int // the range that next is about
+	current uint32
+	// more tells that there is a range with another value, which begins at next.
+	more   bool
+	next   wide
+	coming uint32 // its value
+}
+
+// cursorOf begins at the first address; the table may be nil. What the function
+// makes of the table's values is the cursor's, 0 of 0.
+func cursorOf[V uint16 | uint32](t *table[V], ipv6 bool, value func(V) uint32) *cursor {
+	c := &cursor{}
+	if t == nil {
+		return c
+	}
+	if ipv6 {
+		c.count = len(t.starts6)
+		c.start = func(i int) wide { return t.starts6[i] }
+		c.value = func(i int) uint32 { return value(t.values6[i]) }
+	} else {
+		c.count = len(t.starts4)
+		c.start = func(i int) wide { return wide{low: uint64(t.starts4[i])} }
+		c.value = func(i int) uint32 { return value(t.values4[i]) }
+	}
+	if c.count > 0 {
+		c.current = c.value(0)
+	}
+	c.seek()
+	return c
+}
+
+// mappedCursor tells the IPv4-mapped addresses from the others.
+func mappedCursor(ipv6 bool) *cursor {
+	if !ipv6 {
+		return &cursor{}
+	}
+	starts := [...]wide{{}, mapped, {0, 1 << 48}}
+	c := &cursor{count: len(starts), start: func(i int) wide { return starts[i] }, value: func(i int) uint32 { return uint32(i % 2) }}
+	c.seek()
+	return c
+}
+
+func (c *cursor) step() {
+	c.current = c.coming
+	c.seek()
+}
+
+// seek finds the next range with another value than the current one.
+func (c *cursor) seek() {
+	for c.at++; c.at < c.count; c.at++ {
+		if value := c.value(c.at); value != c.current {
+			c.more, c.next, c.coming = true, c.start(c.at), value
+			return
+		}
+	}
+	c.more = false
+}
