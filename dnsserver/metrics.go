@@ -1,6 +1,8 @@
 package dnsserver
 
 import (
+	"sync"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"mirrorpool/zones"
@@ -29,6 +31,9 @@ type metrics struct {
 	sockets     *prometheus.CounterVec
 	connections prometheus.Gauge
 	evicted     prometheus.Counter
+
+	mu      sync.Mutex
+	workers []*counters
 }
 
 func newMetrics() *metrics {
@@ -57,17 +62,76 @@ func newMetrics() *metrics {
 
 func (m *metrics) collectors() []prometheus.Collector {
 	return []prometheus.Collector{
-		m.queries, m.choices, m.truncated, m.malformed, m.dropped, m.failures, m.sockets, m.connections, m.evicted,
+		summed{m}, m.truncated, m.malformed, m.dropped, m.failures, m.sockets, m.connections, m.evicted,
 	}
 }
 
-// counters are one worker's handles on the metrics, kept so that counting is
-// an atomic addition. There are as many as tables had pools and members.
+// summed are the metrics to which workers' own numbers are added when they are
+// read.
+type summed struct{ *metrics }
+
+// Describe is prometheus.Collector's.
+func (s summed) Describe(to chan<- *prometheus.Desc) {
+	s.queries.Describe(to)
+	s.choices.Describe(to)
+}
+
+// Collect is prometheus.Collector's.
+func (s summed) Collect(to chan<- prometheus.Metric) {
+	s.sum()
+	s.queries.Collect(to)
+	s.choices.Collect(to)
+}
+
+// sum adds up what workers have counted.
+func (m *metrics) sum() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, c := range m.workers {
+		plain, tallies := c.take()
+		for rcode, n := range plain {
+			if n > 0 {
+				m.queries.WithLabelValues("", rcodeName(rcode), string(c.over)).Add(float64(n))
+			}
+		}
+		for _, tally := range tallies {
+			m.add(tally, c.over)
+		}
+	}
+}
+
+// add adds a tally that no worker writes to any more.
+func (m *metrics) add(y *zones.Tally, over transport) {
+	y.Each(func(pool string, n uint64) {
+		m.queries.WithLabelValues(pool, rcodeName(0), string(over)).Add(float64(n))
+	}, func(pool, member string, first bool, n uint64) {
+		m.choices.WithLabelValues(pool, member, position(first)).Add(float64(n))
+	})
+}
+
+// counters are one worker's part in the metrics: handles on them, kept so that
+// counting is an atomic addition, and numbers of its own for what is counted
+// most, which go into the metrics when somebody reads them.
 type counters struct {
 	metrics *metrics
+	over    transport
 	queries map[queryKey]prometheus.Counter
 	choices map[choiceKey]prometheus.Counter
+
+	// mu is held while a batch is answered, and by who reads.
+	mu    sync.Mutex
+	plain [rcodes]uint64 // questions for no pool, by response code
+	tally *zones.Tally   // those for pools; nil: there are none yet
+	// retired are the tallies of commits that are served no more.
+	retired []*zones.Tally
 }
+
+// maxRetired is how many tallies of former commits wait for somebody to read.
+// Each is as large as there are members; past it the worker adds them up itself.
+const maxRetired = 64
+
+// rcodes is how many response codes fit a header.
+const rcodes = 16
 
 type queryKey struct {
 	pool  string
@@ -80,12 +144,48 @@ type choiceKey struct {
 	first        bool
 }
 
-func newCounters(m *metrics) *counters {
-	return &counters{
+func newCounters(m *metrics, over transport) *counters {
+	c := &counters{
 		metrics: m,
+		over:    over,
 		queries: make(map[queryKey]prometheus.Counter),
 		choices: make(map[choiceKey]prometheus.Counter),
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.workers = append(m.workers, c)
+	return c
+}
+
+// tallyFor gives the tally for a table, with mu held. Tables of one commit share
+// it; that of another commit is left to whoever reads next.
+func (c *counters) tallyFor(table *zones.Table) *zones.Tally {
+	if c.tally != nil && c.tally.Fits(table) {
+		return c.tally
+	}
+	if c.tally != nil {
+		c.retired = append(c.retired, c.tally)
+	}
+	if len(c.retired) > maxRetired {
+		for _, tally := range c.retired {
+			c.metrics.add(tally, c.over)
+		}
+		c.retired = nil
+	}
+	c.tally = table.NewTally()
+	return c.tally
+}
+
+// take gives what was counted, and starts anew.
+func (c *counters) take() (plain [rcodes]uint64, tallies []*zones.Tally) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	plain, tallies = c.plain, c.retired
+	if c.tally != nil {
+		tallies = append(tallies, c.tally)
+	}
+	c.plain, c.retired, c.tally = [rcodes]uint64{}, nil, nil
+	return plain, tallies
 }
 
 func (c *counters) answered(pool string, rcode int, over transport) {
@@ -113,11 +213,7 @@ func (c *counters) chose(a *zones.Answer, given int) {
 		key := choiceKey{a.Pool, member, i == 0}
 		counter, ok := c.choices[key]
 		if !ok {
-			position := "other"
-			if i == 0 {
-				position = "first"
-			}
-			counter = c.metrics.choices.WithLabelValues(a.Pool, member, position)
+			counter = c.metrics.choices.WithLabelValues(a.Pool, member, position(i == 0))
 			c.choices[key] = counter
 		}
 		counter.Inc()
@@ -130,6 +226,14 @@ func (c *counters) truncated(over transport) {
 func (c *counters) malformed(f fault)    { c.metrics.malformed.WithLabelValues(string(f)).Inc() }
 func (c *counters) drop(reason string)   { c.metrics.dropped.WithLabelValues(reason).Inc() }
 func (c *counters) failed(reason string) { c.metrics.failures.WithLabelValues(reason).Inc() }
+
+// position is a place in an answer as the value of a label.
+func position(first bool) string {
+	if first {
+		return "first"
+	}
+	return "other"
+}
 
 // rcodeName is a response code in words. The library's name for 16 is that of
 // TSIG; ours is EDNS's.

@@ -12,7 +12,9 @@ import (
 
 func newTestResponder(table Answerer) *responder {
 	config := Config{NSID: "ns1", Table: func() Answerer { return table }}.withDefaults()
-	return newResponder(&config, newMetrics())
+	r := newResponder(&config, newMetrics(), overUDP)
+	r.begin()
+	return r
 }
 
 func FuzzRespond(f *testing.F) {

@@ -28,6 +28,8 @@ type responder struct {
 	nsid    string                  // the identifier for the packet at hand
 	random  zones.Random
 	counts  *counters
+	table   Answerer // of the batch; nil: there is none yet
+	fast    wirePath
 	message message
 	scratch []byte // holds answers that are not written over the question
 	// keepalive is the idle time-out that clients over TCP are told, in
@@ -35,8 +37,8 @@ type responder struct {
 	keepalive uint16
 }
 
-func newResponder(config *Config, m *metrics) *responder {
-	r := &responder{config: config, nsid: config.NSID, random: config.Random(), counts: newCounters(m)}
+func newResponder(config *Config, m *metrics, over transport) *responder {
+	r := &responder{config: config, nsid: config.NSID, random: config.Random(), counts: newCounters(m, over)}
 	r.keepalive = keepaliveUnits(config.TCPIdle)
 	return r
 }
@@ -59,9 +61,7 @@ func (r *responder) respond(buffer, packet []byte, client netip.Addr, over trans
 	var q request
 	defer func() {
 		if value := recover(); value != nil {
-			r.counts.failed(failurePanic)
-			r.config.Report(fmt.Errorf("answering a question: panic: %v at %s", value, where()))
-			response = append(buffer, r.failure(packet, over)...)
+			response = append(buffer, r.panicked(value, packet, over)...)
 		}
 	}()
 	q = parseRequest(packet)
@@ -70,12 +70,11 @@ func (r *responder) respond(buffer, packet []byte, client netip.Addr, over trans
 	if rcode != dns.RcodeSuccess {
 		return append(buffer, r.refuse(&q, rcode, over)...)
 	}
-	table := r.config.Table()
-	if table == nil {
+	if r.table == nil {
 		r.counts.drop(dropNotReady)
 		return nil
 	}
-	return append(buffer, r.answer(&q, table, client, over)...)
+	return append(buffer, r.answer(&q, r.table, client, over)...)
 }
 
 // verdict is the error that a request gets whatever the table says, or
@@ -143,7 +142,7 @@ func (r *responder) answer(q *request, table Answerer, client netip.Addr, over t
 		r.counts.truncated(over)
 	}
 	return r.message.finish(q, a.Rcode, r.config.UDPSize, a.Authoritative,
-		reply{nsid: r.nsid, keepalive: r.keepalive, scope: q.edns.subnet.scope(&a)})
+		reply{nsid: r.nsid, keepalive: r.keepalive, scope: q.edns.subnet.scope(a.PlaceDependent, a.ScopeBits)})
 }
 
 // limit is the largest answer in bytes that the client takes and we give.
@@ -157,9 +156,11 @@ func (r *responder) limit(q *request, over transport) int {
 	return min(max(int(q.edns.size), minUDPSize), r.config.UDPSize)
 }
 
-// failure is the answer where answering panicked: SERVFAIL and nothing that
+// panicked is the answer where answering panicked: SERVFAIL and nothing that
 // would have to be read from the packet a second time but for its header.
-func (r *responder) failure(packet []byte, over transport) []byte {
+func (r *responder) panicked(value any, packet []byte, over transport) []byte {
+	r.counts.failed(failurePanic)
+	r.config.Report(fmt.Errorf("answering a question: panic: %v at %s", value, where()))
 	q := request{
 		id:    uint16(packet[0])<<8 | uint16(packet[1]),
 		flags: uint16(packet[2])<<8 | uint16(packet[3]),

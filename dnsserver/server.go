@@ -89,8 +89,8 @@ func (s *Server) SetNSID(identifier string) error {
 }
 
 // newResponder makes one for a worker of this server.
-func (s *Server) newResponder() *responder {
-	r := newResponder(&s.config, s.metrics)
+func (s *Server) newResponder(over transport) *responder {
+	r := newResponder(&s.config, s.metrics, over)
 	r.shared = &s.nsid
 	return r
 }

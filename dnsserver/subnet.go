@@ -3,8 +3,6 @@ package dnsserver
 import (
 	"encoding/binary"
 	"net/netip"
-
-	"mirrorpool/zones"
 )
 
 // Families of a client subnet (IANA Address Family Numbers).
@@ -68,12 +66,13 @@ func hasBitsAfter(address []byte, prefix int) bool {
 	return rest != 0 && address[len(address)-1]<<rest != 0
 }
 
-// scope is the scope prefix length for an answer that was given to client.
-func (s *subnet) scope(a *zones.Answer) uint8 {
-	if !a.PlaceDependent || !s.client.IsValid() {
+// scope is the scope prefix length for an answer that was given to client;
+// what it depends on is as in zones.Answer.
+func (s *subnet) scope(placeDependent bool, scopeBits int) uint8 {
+	if !placeDependent || !s.client.IsValid() {
 		return 0
 	}
-	bits := min(max(a.ScopeBits, 0), s.client.BitLen())
+	bits := min(max(scopeBits, 0), s.client.BitLen())
 	if s.mapped {
 		bits += 96
 	}

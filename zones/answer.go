@@ -1,13 +1,10 @@
 package zones
 
 import (
-	"math/bits"
-	"net/netip"
 	"slices"
 
 	"github.com/miekg/dns"
 
-	"mirrorpool/pool/geo"
 	"mirrorpool/pool/selection"
 )
 
@@ -24,9 +21,16 @@ const maxAliases = 8
 // 8482): the CNAME where there is one, or else HINFO "RFC8482". Records at the
 // name asked for carry it as it was asked.
 func (t *Table) Answer(q Question, random Random) Answer {
-	l := lookup{table: t, question: q, random: random, name: dns.Fqdn(q.Name), key: canonical(q.Name)}
+	l := t.follow(q, random)
+	return l.answer
+}
+
+// follow answers a question and tells how.
+func (t *Table) follow(q Question, random Random) (l lookup) {
+	l = lookup{table: t, question: q, random: random, name: dns.Fqdn(q.Name), key: canonical(q.Name)}
 	if l.zone = t.zoneFor(l.key, q.Type); l.zone == nil {
-		return Answer{Rcode: dns.RcodeRefused}
+		l.answer.Rcode = dns.RcodeRefused
+		return l
 	}
 	l.answer.Authoritative = true
 	for l.step() {
@@ -40,7 +44,7 @@ func (t *Table) Answer(q Question, random Random) Answer {
 			break // the rest is for others to answer
 		}
 	}
-	return l.answer
+	return l
 }
 
 // zoneFor gives the deepest zone that a name lies in, or nil. For DS that is the
@@ -69,6 +73,15 @@ type lookup struct {
 	key     string // the same, canonical
 	aliases int
 	seen    [maxAliases]string // keys of the aliases followed
+
+	denied bool        // the answer has the zone's SOA in the authority section
+	pooled *servedPool // that the answer came from; or nil
+}
+
+// deny says that there is no such name or type (RFC 2308).
+func (l *lookup) deny() {
+	l.denied = true
+	l.answer.Authority = l.zone.negative
 }
 
 func (l *lookup) looped() bool {
@@ -96,7 +109,7 @@ func (l *lookup) step() (alias bool) {
 		return l.take(node.Wildcard)
 	}
 	l.answer.Rcode = dns.RcodeNameError
-	l.answer.Authority = l.zone.negative
+	l.deny()
 	return false
 }
 
@@ -142,7 +155,7 @@ func (l *lookup) take(node *Node) (alias bool) {
 		l.append(owned(set.Records, l.name))
 		l.answer.Additional = set.Additional
 	default:
-		l.answer.Authority = l.zone.negative
+		l.deny()
 	}
 	return false
 }
@@ -215,16 +228,13 @@ func substitute(name, key, owner, target string) (string, bool) {
 // draw answers from a pool.
 func (l *lookup) draw(served *servedPool, f *family) {
 	a := &l.answer
-	a.Pool = served.definition.Name
+	a.Pool, l.pooled = served.definition.Name, served
 	if !f.served {
-		a.Authority = l.zone.negative
+		l.deny()
 		return
 	}
-	client := clientAt(l.table.geo, l.question.Client)
-	choice, scope := f.chooser.Choose(client)
-	if f.chooser.PlaceDependent() {
-		a.PlaceDependent, a.ScopeBits = true, scope
-	}
+	choice, scope := f.choose(l.table.geo, l.question.Client)
+	a.PlaceDependent, a.ScopeBits = f.chooser.PlaceDependent(), scope
 	before := len(a.Answer)
 	if choice.Mode == selection.Self {
 		l.append(owned(f.self, l.name))
@@ -233,7 +243,7 @@ func (l *lookup) draw(served *servedPool, f *family) {
 		l.give(served, f, choice.Mode, choice.Draw(l.random, served.definition.Answers, onStack[:0]))
 	}
 	if a.Drawn = len(a.Answer) - before; a.Drawn == 0 {
-		a.Authority = l.zone.negative
+		l.deny()
 	}
 }
 
@@ -258,7 +268,7 @@ func (l *lookup) give(served *servedPool, f *family, mode selection.Mode, drawn 
 		if a.MemberRecords != nil {
 			a.MemberRecords = append(a.MemberRecords, len(records))
 		}
-		first := l.firstOf(len(records))
+		first := firstOf(l.random, len(records))
 		a.Answer = append(append(a.Answer, records[first:]...), records[:first]...)
 	}
 }
@@ -269,16 +279,6 @@ func (m *memberRecords) given(mode selection.Mode) []dns.RR {
 		return m.all
 	}
 	return m.up
-}
-
-// firstOf draws which of a member's addresses comes first: many clients take
-// the first alone. The others follow in the order of the repository.
-func (l *lookup) firstOf(count int) int {
-	if count < 2 {
-		return 0
-	}
-	high, _ := bits.Mul64(l.random.Uint64(), uint64(count))
-	return int(high)
 }
 
 // append adds records to the answer section. What is shared with the table is
@@ -303,14 +303,4 @@ func owned(records []dns.RR, name string) []dns.RR {
 		out[i].Header().Name = name
 	}
 	return out
-}
-
-// clientAt gives a client as the rule of choice knows it.
-func clientAt(m *geo.Map, address netip.Addr) selection.Client {
-	if !address.IsValid() {
-		return selection.Client{}
-	}
-	address = address.Unmap().WithZone("")
-	place, length := lookUp(m, address)
-	return selection.Client{Address: address, Place: place, Bits: length}
 }

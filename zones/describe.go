@@ -220,9 +220,16 @@ func (t *Table) ExplainPool(name string, client netip.Addr, family int, live *he
 		}
 		trustUnknown := !served.anyKnownUp(t.health, kind)
 		report := newer(live, t.health)
-		return served.of(kind).chooser.ExplainNow(clientAt(t.geo, client), func(i int) string {
+		f := served.of(kind)
+		explanation := f.chooser.ExplainNow(clientAt(t.geo, client), func(i int) string {
 			return served.healthWords(report, kind, i, trustUnknown)
 		})
+		if f.choices != nil && explanation.PlaceDependent && client.IsValid() {
+			// What is told to resolvers may be a wider network than that of the place.
+			_, explanation.ScopeBits = f.choose(t.geo, client)
+			explanation.Network = netip.PrefixFrom(client.Unmap().WithZone(""), explanation.ScopeBits).Masked()
+		}
+		return explanation
 	}
 	return nil
 }

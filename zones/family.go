@@ -1,6 +1,7 @@
 package zones
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net"
 	"net/netip"
@@ -19,9 +20,18 @@ import (
 type servedPool struct {
 	definition *pool.Pool
 	zone       *Zone
-	owner      string // canonical
+	tally      int // where a Tally counts it
+	*compiledPool
+}
+
+// compiledPool is what a pool's content, places and health make of it. It may
+// belong to many tables.
+type compiledPool struct {
+	source     *pool.Pool // that it was compiled from
+	owner      string     // canonical
 	places     []geo.Place
 	ipv4, ipv6 *family
+	content    [32]byte // digest of what may be drawn
 }
 
 // family is one address family of a pool: what A or AAAA questions get.
@@ -33,6 +43,15 @@ type family struct {
 	// this family: then the answer is NODATA, for everybody and always.
 	served bool
 	mode   selection.Mode // for a client of which nothing is known
+	wire   wireFamily
+
+	// classes sort clients, and choices are what each class gets; nil where the
+	// chooser has to be asked each time. unlocated is for the client of which
+	// nothing is known.
+	classes   *selection.Classes
+	classKey  string
+	choices   []*selection.Choice
+	unlocated *selection.Choice
 }
 
 // memberRecords are a member's records of one family.
@@ -55,19 +74,15 @@ func (s *servedPool) of(kind uint16) *family {
 }
 
 // compilePool prepares everything about a pool that does not depend on who asks.
-func (t *Table) compilePool(in *Input, index int) *servedPool {
-	definition := in.Definition.Pools[index]
-	s := &servedPool{
-		definition: definition,
-		zone:       in.Static.pools[index],
-		owner:      canonical(dns.Fqdn(definition.Name)),
-	}
+func compilePool(in *Input, definition *pool.Pool, tables *classTables) *compiledPool {
+	c := &compiledPool{source: definition, owner: canonical(dns.Fqdn(definition.Name))}
 	for _, member := range definition.Members {
-		s.places = append(s.places, memberPlace(in.Geo, member))
+		c.places = append(c.places, memberPlace(in.Geo, member))
 	}
-	s.ipv4 = s.compileFamily(in, dns.TypeA)
-	s.ipv6 = s.compileFamily(in, dns.TypeAAAA)
-	return s
+	c.ipv4 = c.compileFamily(in, dns.TypeA, tables)
+	c.ipv6 = c.compileFamily(in, dns.TypeAAAA, tables)
+	c.content = c.digest()
+	return c
 }
 
 // memberPlace gives where a member stands: where the repository says so, or
@@ -95,11 +110,11 @@ func lookUp(m *geo.Map, address netip.Addr) (geo.Place, int) {
 }
 
 // compileFamily makes candidates and records of one family.
-func (s *servedPool) compileFamily(in *Input, kind uint16) *family {
-	f := &family{members: make([]memberRecords, len(s.definition.Members))}
-	candidates := make([]selection.Candidate, len(s.definition.Members))
+func (s *compiledPool) compileFamily(in *Input, kind uint16, tables *classTables) *family {
+	f := &family{members: make([]memberRecords, len(s.source.Members))}
+	candidates := make([]selection.Candidate, len(s.source.Members))
 	trustUnknown := !s.anyKnownUp(in.Health, kind)
-	for i, member := range s.definition.Members {
+	for i, member := range s.source.Members {
 		c := &candidates[i]
 		*c = selection.Candidate{
 			ID: member.ID, Weight: member.Weight, Reserve: member.Reserve,
@@ -111,9 +126,9 @@ func (s *servedPool) compileFamily(in *Input, kind uint16) *family {
 			if !isOf(address, kind) {
 				continue
 			}
-			rr := addressRecord(s.owner, s.definition.TTL, address)
+			rr := addressRecord(s.owner, s.source.TTL, address)
 			records.all = append(records.all, rr)
-			state := in.Health.State(health.MemberTarget(s.definition, address))
+			state := in.Health.State(health.MemberTarget(s.source, address))
 			if counts(state, trustUnknown) {
 				records.up = append(records.up, rr)
 			}
@@ -126,28 +141,32 @@ func (s *servedPool) compileFamily(in *Input, kind uint16) *family {
 		c.Up = len(records.up) > 0
 		c.Health = s.healthWords(in.Health, kind, i, trustUnknown)
 	}
-	whenAllDown := s.definition.WhenAllDown
+	whenAllDown := s.source.WhenAllDown
 	if whenAllDown == pool.AnswerSelf {
 		f.self = s.selfRecords(in.SelfAddresses, kind)
 		if len(f.self) == 0 {
 			whenAllDown = pool.AnswerAll
 		}
 	}
-	f.chooser = selection.New(s.definition.Policy, whenAllDown, candidates)
-	choice, _ := f.chooser.Choose(selection.Client{})
-	f.mode = choice.Mode
+	f.chooser = selection.New(s.source.Policy, whenAllDown, candidates)
+	f.unlocated, _ = f.chooser.Choose(selection.Client{})
+	f.mode = f.unlocated.Mode
+	f.compileWire(s.source.Answers)
+	if f.served && f.chooser.PlaceDependent() {
+		f.classify(tables, s.source.Policy, candidates)
+	}
 	return f
 }
 
 // selfRecords makes the records of the node's own addresses of one family, each
 // once: an RRset has no record twice (RFC 2181, section 5).
-func (s *servedPool) selfRecords(addresses []netip.Addr, kind uint16) []dns.RR {
+func (s *compiledPool) selfRecords(addresses []netip.Addr, kind uint16) []dns.RR {
 	var records []dns.RR
 	for _, address := range addresses {
 		if !isOf(address, kind) {
 			continue
 		}
-		rr := addressRecord(s.owner, s.definition.TTL, address)
+		rr := addressRecord(s.owner, s.source.TTL, address)
 		if !slices.ContainsFunc(records, func(other dns.RR) bool { return addressOf(other) == addressOf(rr) }) {
 			records = append(records, rr)
 		}
@@ -156,13 +175,13 @@ func (s *servedPool) selfRecords(addresses []netip.Addr, kind uint16) []dns.RR {
 }
 
 // anyKnownUp reports whether any member is known to be up in a family.
-func (s *servedPool) anyKnownUp(report *health.Report, kind uint16) bool {
-	for _, member := range s.definition.Members {
+func (s *compiledPool) anyKnownUp(report *health.Report, kind uint16) bool {
+	for _, member := range s.source.Members {
 		if member.Weight == 0 {
 			continue
 		}
 		for _, address := range member.Addresses {
-			if isOf(address, kind) && report.State(health.MemberTarget(s.definition, address)).Verdict == health.Up {
+			if isOf(address, kind) && report.State(health.MemberTarget(s.source, address)).Verdict == health.Up {
 				return true
 			}
 		}
@@ -193,12 +212,12 @@ func healthWords(state health.State, trustUnknown bool) string {
 
 // healthWords says in words why a member counts as up or not in a family, address
 // by address where it has more than one.
-func (s *servedPool) healthWords(report *health.Report, kind uint16, member int, trustUnknown bool) string {
+func (s *compiledPool) healthWords(report *health.Report, kind uint16, member int, trustUnknown bool) string {
 	var addresses, words []string
-	for _, address := range s.definition.Members[member].Addresses {
+	for _, address := range s.source.Members[member].Addresses {
 		if isOf(address, kind) {
 			addresses = append(addresses, address.String())
-			words = append(words, healthWords(report.State(health.MemberTarget(s.definition, address)), trustUnknown))
+			words = append(words, healthWords(report.State(health.MemberTarget(s.source, address)), trustUnknown))
 		}
 	}
 	if len(words) == 1 {
@@ -226,6 +245,17 @@ func addressRecord(owner string, ttl uint32, address netip.Addr) dns.RR {
 	}
 	header.Rrtype, header.Rdlength = dns.TypeAAAA, net.IPv6len
 	return &dns.AAAA{Hdr: header, AAAA: ip}
+}
+
+// appendAddress writes a record made by addressRecord behind its owner.
+func appendAddress(wire []byte, rr dns.RR) []byte {
+	header := rr.Header()
+	wire = binary.BigEndian.AppendUint16(wire, header.Rrtype)
+	wire = binary.BigEndian.AppendUint16(wire, header.Class)
+	wire = binary.BigEndian.AppendUint32(wire, header.Ttl)
+	address := addressOf(rr).AsSlice()
+	wire = binary.BigEndian.AppendUint16(wire, uint16(len(address)))
+	return append(wire, address...)
 }
 
 // given are the addresses that may be drawn now for a client of which nothing

@@ -283,5 +283,6 @@ func (p *parser) static() *Static {
 		zone, _ := deepest(s.zones, canonical(dns.Fqdn(one.Name)))
 		s.pools = append(s.pools, zone)
 	}
+	s.index = newNameIndex(s)
 	return s
 }

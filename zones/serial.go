@@ -103,16 +103,22 @@ func (t *Table) content(z *Zone) string {
 	d := newDigest()
 	_, _ = d.Write(z.digest[:])
 	for _, name := range z.pools {
-		served := t.pools[z.nodes[name].Pool]
 		d.text(name)
-		d.number(uint64(served.definition.TTL))
-		for _, f := range []*family{served.ipv4, served.ipv6} {
-			given := f.given()
-			d.number(uint64(len(given)))
-			for _, address := range given {
-				d.address(address)
-			}
-		}
+		_, _ = d.Write(t.pools[z.nodes[name].Pool].content[:])
 	}
 	return d.hexadecimal()
+}
+
+// digest digests what may be drawn from the pool.
+func (s *compiledPool) digest() [sha256.Size]byte {
+	d := newDigest()
+	d.number(uint64(s.source.TTL))
+	for _, f := range []*family{s.ipv4, s.ipv6} {
+		given := f.given()
+		d.number(uint64(len(given)))
+		for _, address := range given {
+			d.address(address)
+		}
+	}
+	return [sha256.Size]byte(d.Sum(nil))
 }

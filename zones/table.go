@@ -18,6 +18,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/miekg/dns"
@@ -25,6 +26,7 @@ import (
 	"mirrorpool/pool"
 	"mirrorpool/pool/geo"
 	"mirrorpool/pool/health"
+	"mirrorpool/pool/selection"
 )
 
 // Input is everything that a table depends on. Compile reads it and nothing else.
@@ -41,6 +43,9 @@ type Input struct {
 	Commit        string
 	CommitTime    time.Time
 	Now           time.Time
+	// Previous is the table before this one, or nil. What nothing has changed
+	// about is taken over from it; the table is the same without.
+	Previous *Table
 }
 
 // Serial is a zone's SOA serial and the digest of the content that it was
@@ -96,8 +101,13 @@ type Table struct {
 	health *health.Report
 	geo    *geo.Map
 	zones  map[string]*servedZone // by apex
+	served []*servedZone          // the same, as in static.sorted
 	pools  []*servedPool          // as in the definition
 	hosts  map[string]*Host       // by hostKey
+	// selfAddresses are the node's own that the pools were compiled with.
+	selfAddresses []netip.Addr
+	tallies       int // numbers that a Tally counts
+	classes       map[string]*selection.Classes
 }
 
 // servedZone is a zone with the serial that this table gives it.
@@ -106,6 +116,10 @@ type servedZone struct {
 	serial   Serial
 	soa      []dns.RR // one record
 	negative []dns.RR // the same for negative answers (RFC 2308, section 3)
+
+	// The same ready to send, without a body where they cannot be.
+	soaReady, negativeReady rendered
+	apexLength              int // in wire format
 }
 
 // Compile makes a table. It reads the input and nothing else, and keeps parts
@@ -129,14 +143,17 @@ func Compile(in Input) (*Table, error) {
 		zones:      make(map[string]*servedZone, len(in.Static.sorted)),
 		hosts:      make(map[string]*Host, len(in.Definition.Redirects)),
 	}
-	for i := range in.Definition.Pools {
-		t.pools = append(t.pools, t.compilePool(&in, i))
-	}
+	t.selfAddresses = slices.Clone(in.SelfAddresses)
+	t.compilePools(&in)
 	for _, redirect := range in.Definition.Redirects {
-		t.hosts[hostKey(redirect.Host)] = compileHost(&in, redirect)
+		t.hosts[hostKey(redirect.Host)] = t.compileHost(&in, redirect)
 	}
+	var renders renderer
 	for _, zone := range in.Static.sorted {
-		t.zones[zone.Apex] = t.compileZone(&in, zone)
+		served := t.compileZone(&in, zone)
+		served.render(&renders)
+		t.zones[zone.Apex] = served
+		t.served = append(t.served, served)
 	}
 	return t, nil
 }
@@ -149,6 +166,24 @@ func (t *Table) compileZone(in *Input, zone *Zone) *servedZone {
 	soa.Serial, negative.Serial = serial.Number, serial.Number
 	negative.Hdr.Ttl = min(zone.SOA.Hdr.Ttl, zone.SOA.Minttl)
 	return &servedZone{Zone: zone, serial: serial, soa: []dns.RR{&soa}, negative: []dns.RR{&negative}}
+}
+
+// render makes ready to send what a zone's serial is in.
+func (z *servedZone) render(r *renderer) {
+	var name WireName
+	if !name.set(z.Apex) {
+		return
+	}
+	z.apexLength = name.length
+	if ready, ok := r.render(z.Apex, &Answer{Authoritative: true, Answer: z.soa}); ok {
+		z.soaReady = ready
+	}
+	answer := Answer{Authoritative: true, Authority: z.negative}
+	ready, ok := r.render(z.Apex, &answer)
+	longer, also := r.render(below(z.Apex, 1), &answer)
+	if ok && also && ready.movable(&longer, labelShift) {
+		z.negativeReady = ready
+	}
 }
 
 // Serials are those of all zones of the table, by apex. The map is the

@@ -13,6 +13,7 @@ type Static struct {
 	zones      map[string]*Zone // by apex
 	sorted     []*Zone          // by apex
 	pools      []*Zone          // of each pool of the definition, in its order
+	index      *nameIndex
 }
 
 // Zone is one static zone. It is immutable.

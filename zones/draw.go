@@ -1,0 +1,97 @@
+package zones
+
+import (
+	"math/bits"
+	"net/netip"
+
+	"github.com/miekg/dns"
+
+	"mirrorpool/pool/geo"
+	"mirrorpool/pool/selection"
+)
+
+// wireFamily is what a family gives, ready to be drawn from.
+type wireFamily struct {
+	// records are those of all members in wire format, owner included, which is
+	// the name that was asked for; each has size bytes.
+	records []byte
+	size    int
+	// up and all are where each member's records stand in the modes of the
+	// choice, by candidate; self is where the node's own do.
+	up, all []span
+	self    span
+	// tally is where the members are counted, see Tally.
+	tally int
+	most  int // members of one answer
+}
+
+// span is a stretch of records: the number of the first, and how many.
+type span struct{ first, count int32 }
+
+// compileWire puts the family's records into wire format.
+func (f *family) compileWire(most int) {
+	w := &f.wire
+	w.most = most
+	w.up, w.all = make([]span, len(f.members)), make([]span, len(f.members))
+	for i := range f.members {
+		w.up[i] = w.put(f.members[i].up)
+		w.all[i] = w.put(f.members[i].all)
+	}
+	w.self = w.put(f.self)
+}
+
+func (w *wireFamily) put(records []dns.RR) span {
+	s := span{count: int32(len(records))}
+	if w.size > 0 {
+		s.first = int32(len(w.records) / w.size)
+	}
+	for _, rr := range records {
+		before := len(w.records)
+		w.records = append(w.records, questionPointer>>8, questionPointer&0xFF)
+		w.records = appendAddress(w.records, rr)
+		w.size = len(w.records) - before
+	}
+	return s
+}
+
+// of are the spans of the members in a mode.
+func (w *wireFamily) of(mode selection.Mode) []span {
+	if mode == selection.All {
+		return w.all
+	}
+	return w.up
+}
+
+// firstOf draws which of a member's addresses comes first: many clients take
+// the first alone. The others follow in the order of the repository.
+func firstOf(random Random, count int) int {
+	if count < 2 {
+		return 0
+	}
+	high, _ := bits.Mul64(random.Uint64(), uint64(count))
+	return int(high)
+}
+
+// choose gives what a client gets; the zero Addr is a client of which nothing
+// may be known. The number is the length of the prefix around the address in
+// which every client gets the same; 0 if it does not depend on who asks.
+func (f *family) choose(m *geo.Map, address netip.Addr) (*selection.Choice, int) {
+	switch {
+	case f.choices == nil:
+		return f.chooser.Choose(clientAt(m, address))
+	case !address.IsValid():
+		return f.unlocated, 0
+	}
+	class, length := f.classes.Of(address)
+	return f.choices[class], length
+}
+
+// clientAt gives a client as the rule of choice knows it.
+func clientAt(m *geo.Map, address netip.Addr) selection.Client {
+	if !address.IsValid() {
+		return selection.Client{}
+	}
+	address = address.Unmap().WithZone("")
+	place, length := lookUp(m, address)
+	return selection.Client{Address: address, Place: place, Bits: length}
+}
