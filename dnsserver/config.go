@@ -45,8 +45,17 @@ type Config struct {
 	// which a new one takes the place of the one that was quiet the longest;
 	// 0: DefaultTCPConnections.
 	TCPConnections int
+	// TCPConnectionsPerNetwork is the same for the connections from one client
+	// network (/24, /56), so that none takes all the places; the oldest quiet one
+	// of that network ends then. 0: a quarter of TCPConnections, which is far
+	// more than the resolvers behind one address need, and leaves places for
+	// others beside three networks that want to take all. A number not below
+	// TCPConnections is no limit.
+	TCPConnectionsPerNetwork int
 	// TCPIdle is how long a connection may wait for the next question, take to
-	// send a whole one, or take to accept an answer; 0: DefaultTCPIdle.
+	// send a whole one, or take to accept an answer; 0: DefaultTCPIdle. It
+	// shrinks while more than half of TCPConnections are open, to half a second
+	// (or to itself, if that is less) where all are.
 	TCPIdle time.Duration
 	// Random gives each worker its source of draws; nil: ChaCha8, seeded from
 	// the operating system.
@@ -83,6 +92,9 @@ func (c Config) Validate() error {
 	}
 	if c.TCPConnections < 0 {
 		errs = append(errs, fmt.Errorf("dns.tcp_connections: found %d, expected at least 1", c.TCPConnections))
+	}
+	if c.TCPConnectionsPerNetwork < 0 {
+		errs = append(errs, fmt.Errorf("dns.tcp_connections_per_network: found %d, expected at least 1", c.TCPConnectionsPerNetwork))
 	}
 	if c.TCPIdle < 0 {
 		errs = append(errs, fmt.Errorf("dns.tcp_idle: found %v, expected more than 0s", c.TCPIdle))
@@ -132,6 +144,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.TCPConnections == 0 {
 		c.TCPConnections = DefaultTCPConnections
+	}
+	if c.TCPConnectionsPerNetwork == 0 {
+		c.TCPConnectionsPerNetwork = max(c.TCPConnections/4, 1)
 	}
 	if c.TCPIdle == 0 {
 		c.TCPIdle = DefaultTCPIdle

@@ -2,56 +2,73 @@ package dnsserver
 
 import (
 	"encoding/binary"
-	"io"
-	"net"
 	"net/netip"
 	"slices"
 )
 
 const (
 	prefixSize = 2 // the length before each message over TCP (RFC 1035 section 4.2.2)
-	// smallQuestion is the room that a connection starts with; more comes with
-	// what in fact arrives.
-	smallQuestion = 512
+	// replyRoom is what an answer gets at least to be written in where the
+	// question stands.
+	replyRoom = 4096
 )
 
-// read gives the next question, which is good until the next read.
-func (c *connection) read() ([]byte, error) {
-	c.tcp.deadlines(c, true)
-	if _, err := c.reader.Peek(1); err != nil {
-		return nil, err
+// room is what a connection borrows while there is something to read. A client
+// that does not take its answers keeps one until its time is over.
+type room struct {
+	in  [16 << 10]byte
+	out [32 << 10]byte
+}
+
+// wholeQuestions gives the length of the questions in data, each with its length
+// before it, that are there to their end.
+func wholeQuestions(data []byte) int {
+	end := 0
+	for end+prefixSize <= len(data) {
+		next := end + prefixSize + int(binary.BigEndian.Uint16(data[end:]))
+		if next > len(data) {
+			break
+		}
+		end = next
 	}
-	c.tcp.deadlines(c, false)
-	var prefix [prefixSize]byte
-	if _, err := io.ReadFull(c.reader, prefix[:]); err != nil {
-		return nil, err
-	}
-	length := int(binary.BigEndian.Uint16(prefix[:]))
-	c.question = c.question[:0]
-	for len(c.question) < length {
-		have := len(c.question)
-		step := min(length-have, max(have, smallQuestion))
-		c.question = slices.Grow(c.question, step)[:have+step]
-		if _, err := io.ReadFull(c.reader, c.question[have:]); err != nil {
-			return nil, err
+	return end
+}
+
+// answer appends to out, which is empty, the answers to as many questions as it
+// has room for, at least one, and gives the questions that are left. Silence
+// ends the connection, after the answers before it.
+//
+// The answers are made between two system calls and without waiting for
+// anything, so that responders, of which there are few, are not held.
+func (t *tcpServer) answer(out, questions []byte, client netip.Addr, keepalive uint16) (answers, left []byte, silence bool) {
+	r := <-t.responders
+	defer func() { t.responders <- r }()
+	r.keepalive = keepalive
+	r.begin()
+	defer r.end()
+	size := cap(out)
+	for len(questions) > 0 {
+		length := int(binary.BigEndian.Uint16(questions))
+		start := len(out)
+		need := prefixSize + max(length, replyRoom)
+		if start+need > size && start > 0 {
+			break
+		}
+		out = slices.Grow(out, need)
+		// The room ends where the longest message does.
+		buffer := out[start+prefixSize : min(cap(out), start+prefixSize+maxMessage)]
+		copy(buffer, questions[prefixSize:prefixSize+length])
+		questions = questions[prefixSize+length:]
+		answer := r.reply(buffer, length, client, overTCP)
+		if answer == nil {
+			return out, nil, true
+		}
+		out = binary.BigEndian.AppendUint16(out, uint16(len(answer)))
+		if &answer[0] == &buffer[0] {
+			out = out[:len(out)+len(answer)]
+		} else {
+			out = append(out, answer...)
 		}
 	}
-	return c.question, nil
-}
-
-// answer gives the answer to a question with its length before it; nil:
-// silence.
-func (c *connection) answer(question []byte) []byte {
-	r := <-c.tcp.responders
-	defer func() { c.tcp.responders <- r }()
-	framed := r.respond(append(c.response[:0], 0, 0), question, c.client(), overTCP)
-	if framed == nil {
-		return nil
-	}
-	binary.BigEndian.PutUint16(framed, uint16(len(framed)-prefixSize))
-	return framed
-}
-
-func (c *connection) client() netip.Addr {
-	return c.socket.RemoteAddr().(*net.TCPAddr).AddrPort().Addr()
+	return out, questions, false
 }

@@ -29,8 +29,7 @@ type metrics struct {
 	dropped     *prometheus.CounterVec
 	failures    *prometheus.CounterVec
 	sockets     *prometheus.CounterVec
-	connections prometheus.Gauge
-	evicted     prometheus.Counter
+	connections *tcpMetrics
 
 	mu      sync.Mutex
 	workers []*counters
@@ -46,24 +45,18 @@ func newMetrics() *metrics {
 			"pool", "rcode", "transport"),
 		choices: vec("choices_total",
 			"Members given, by pool and by whether they came first.", "pool", "member", "position"),
-		truncated: vec("truncated_total", "Answers with TC set.", "transport"),
-		malformed: vec("malformed_total", "Questions answered with FORMERR, by what was wrong.", "reason"),
-		dropped:   vec("dropped_total", "Packets that got silence.", "reason"),
-		failures:  vec("failures_total", "Questions answered with SERVFAIL by a fault of this program.", "reason"),
-		sockets:   vec("socket_errors_total", "System calls that failed.", "operation"),
-		connections: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "mirrorpool_dns_tcp_connections", Help: "Open TCP connections.",
-		}),
-		evicted: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "mirrorpool_dns_tcp_evicted_total", Help: "TCP connections closed to make room for new ones.",
-		}),
+		truncated:   vec("truncated_total", "Answers with TC set.", "transport"),
+		malformed:   vec("malformed_total", "Questions answered with FORMERR, by what was wrong.", "reason"),
+		dropped:     vec("dropped_total", "Packets that got silence.", "reason"),
+		failures:    vec("failures_total", "Questions answered with SERVFAIL by a fault of this program.", "reason"),
+		sockets:     vec("socket_errors_total", "System calls that failed.", "operation"),
+		connections: newTCPMetrics(),
 	}
 }
 
 func (m *metrics) collectors() []prometheus.Collector {
-	return []prometheus.Collector{
-		summed{m}, m.truncated, m.malformed, m.dropped, m.failures, m.sockets, m.connections, m.evicted,
-	}
+	return append(m.connections.collectors(),
+		summed{m}, m.truncated, m.malformed, m.dropped, m.failures, m.sockets)
 }
 
 // summed are the metrics to which workers' own numbers are added when they are

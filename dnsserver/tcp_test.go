@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strconv"
 	"testing"
 	"time"
 
@@ -72,20 +73,35 @@ func TestLargestQuestion(t *testing.T) {
 	}
 }
 
-// A length alone makes nobody hold the room for it.
+// A length alone makes nobody hold the room for it, and what has come is held
+// in no more than it needs.
 func TestRoomGrowsWithWhatArrives(t *testing.T) {
-	here, there := tcpPair(t)
-	s := &Server{config: Config{}.withDefaults(), metrics: newMetrics()}
-	c := newConnection(newTCPServer(s), there)
-	if _, err := here.Write(append([]byte{0xFF, 0xFF}, make([]byte, 600)...)); err != nil {
-		t.Fatal(err)
-	}
-	here.CloseWrite()
-	if _, err := c.read(); !errors.Is(err, io.ErrUnexpectedEOF) {
-		t.Fatalf("reading: %v, want an unexpected end", err)
-	}
-	if got := cap(c.question); got > 4096 {
-		t.Errorf("holds %d bytes for 600 that came", got)
+	const beyondTheRoom = len(room{}.in) + 600
+	for _, c := range []struct {
+		bytes int // after a length of 65535
+		most  int // of what is held
+	}{{0, 16}, {600, 1024}, {beyondTheRoom, 2 * beyondTheRoom}} {
+		t.Run(strconv.Itoa(c.bytes), func(t *testing.T) {
+			here, there := tcpPair(t)
+			s := &Server{config: Config{Table: func() Answerer { return nil }}.withDefaults(), metrics: newMetrics()}
+			server := newTCPServer(s)
+			conn := newConnection(server, there)
+			server.open.join(conn)
+			ended := make(chan struct{})
+			go func() { conn.run(); close(ended) }()
+			if _, err := here.Write(append([]byte{0xFF, 0xFF}, make([]byte, c.bytes)...)); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(20 * time.Millisecond) // whatever has not come by then is not looked at
+			there.SetReadDeadline(time.Now())
+			<-ended
+			if got := len(conn.rest); got != prefixSize+c.bytes {
+				t.Errorf("holds %d bytes of %d", got, prefixSize+c.bytes)
+			}
+			if got := cap(conn.rest); got > c.most {
+				t.Errorf("holds room for %d bytes where %d have come", got, prefixSize+c.bytes)
+			}
+		})
 	}
 }
 
@@ -108,20 +124,6 @@ func tcpPair(t *testing.T) (here, there *net.TCPConn) {
 	return a.(*net.TCPConn), b.(*net.TCPConn)
 }
 
-// A connection that waits holds little, whatever it has asked before.
-func TestRoomIsGivenBack(t *testing.T) {
-	c := &connection{question: make([]byte, maxMessage), response: make([]byte, maxMessage)}
-	c.slim()
-	if c.question != nil || c.response != nil {
-		t.Error("a connection keeps its large buffers")
-	}
-	c = &connection{question: make([]byte, 100), response: make([]byte, 100)}
-	c.slim()
-	if c.question == nil || c.response == nil {
-		t.Error("a connection gives up its small buffers")
-	}
-}
-
 func TestIdleConnectionsEnd(t *testing.T) {
 	s := start(t, Config{TCPIdle: 50 * time.Millisecond})
 	for _, begun := range []string{"", "\x00", "\x00\x40abc"} {
@@ -142,14 +144,14 @@ func TestDrippingConnectionsEnd(t *testing.T) {
 	s := start(t, Config{TCPIdle: idle})
 	small := query{id: 5, name: "txt.example.test.", qtype: typeTXT}
 	large := small
-	large.opts = [][]byte{opt(1232, 0, option(65001, string(make([]byte, 16*smallQuestion))))}
+	large.opts = [][]byte{opt(1232, 0, option(65001, string(make([]byte, 8192))))}
 	for name, c := range map[string]struct {
 		packet []byte
 		next   func(sent int) int // how many bytes come at a time
 		pause  time.Duration
 	}{
 		"bytes":  {small.bytes(), func(int) int { return 1 }, idle / 4},
-		"pieces": {large.bytes(), func(sent int) int { return max(sent, smallQuestion+prefixSize) }, idle / 2},
+		"pieces": {large.bytes(), func(sent int) int { return max(sent, 512+prefixSize) }, idle / 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			conn := dial(t, "tcp", s.address(false))
@@ -174,7 +176,7 @@ func isReset(err error) bool {
 }
 
 func TestTheQuietestMakesRoom(t *testing.T) {
-	s := start(t, Config{TCPConnections: 3})
+	s := start(t, Config{TCPConnections: 3, TCPConnectionsPerNetwork: 3})
 	q := query{name: "txt.example.test.", qtype: typeTXT}.bytes()
 	var all []net.Conn
 	for range 3 {
@@ -191,7 +193,7 @@ func TestTheQuietestMakesRoom(t *testing.T) {
 	for _, c := range []net.Conn{all[0], all[2], late} {
 		ask(t, c, q)
 	}
-	if got := testutil.ToFloat64(s.metrics.evicted); got != 1 {
+	if got := counted(s.metrics.connections.evicted, "total"); got != 1 {
 		t.Errorf("evicted = %v, want 1", got)
 	}
 }
@@ -200,14 +202,14 @@ func TestConnectionsAreCountedWhileOpen(t *testing.T) {
 	s := start(t, Config{})
 	c := dial(t, "tcp", s.address(false))
 	ask(t, c, query{name: "txt.example.test.", qtype: typeTXT}.bytes())
-	if got := testutil.ToFloat64(s.metrics.connections); got != 1 {
+	if got := testutil.ToFloat64(s.metrics.connections.open); got != 1 {
 		t.Errorf("connections = %v, want 1", got)
 	}
 	c.(*net.TCPConn).CloseWrite()
 	if _, err := receive(c); !errors.Is(err, io.EOF) {
 		t.Fatalf("got %v, want the end", err)
 	}
-	eventually(t, "no connection is counted", func() bool { return testutil.ToFloat64(s.metrics.connections) == 0 })
+	eventually(t, "no connection is counted", func() bool { return testutil.ToFloat64(s.metrics.connections.open) == 0 })
 }
 
 // eventually waits for what another goroutine is about to do.

@@ -1,0 +1,157 @@
+package dnsserver
+
+import (
+	"encoding/binary"
+	"errors"
+	"net"
+	"net/netip"
+	"runtime"
+	"time"
+)
+
+// connection is one client's. While it waits for a question it has no buffers,
+// but for what has come of one that is not whole.
+type connection struct {
+	// Its goroutine's.
+	socket *net.TCPConn
+	tcp    *tcpServer
+	client netip.Addr
+	rest   []byte // of a question that is not whole, with its length before it
+
+	// Those of openConnections, under its lock.
+	places  [queuesPerConnection]place
+	network *queue
+	since   time.Duration // when the clock was set
+	open    bool          // it is in the queues
+	quiet   bool          // nothing of a question has come
+}
+
+// errNothing: for now there is nothing to read.
+var errNothing = errors.New("nothing to read")
+
+func newConnection(t *tcpServer, socket *net.TCPConn) *connection {
+	client := socket.RemoteAddr().(*net.TCPAddr).AddrPort().Addr()
+	return &connection{socket: socket, tcp: t, client: client.Unmap().WithZone("")}
+}
+
+// arm sets the deadlines of a connection to a server that ends at drained. A
+// question that has arrived or begun to is still answered.
+func (c *connection) arm(drained time.Time) {
+	end := drained
+	if soon := time.Now().Add(4 * drainQuiet); c.quiet && soon.Before(end) {
+		end = soon
+	}
+	// A deadline that cannot be set is one on a closed socket, which the next
+	// read tells.
+	_ = c.socket.SetReadDeadline(end)
+	_ = c.socket.SetWriteDeadline(drained)
+}
+
+// turn answers all questions that are there, and reports whether the connection
+// ends: because the client has no more, or says something that gets silence.
+//
+// Questions are answered in the order in which they came. Every answer comes
+// from memory, so none waits for another, and there is nothing to gain from
+// another order, which RFC 7766 section 6.2.1.1 asks for where there is. An
+// answer that takes long, such as a zone transfer, has to be given in parts, one
+// in each round of this loop, between those of the questions that come
+// meanwhile.
+//
+// Nothing is read while answers wait to be sent: what a client sends faster than
+// it takes the answers stays in the system's buffers, and then in its own.
+func (c *connection) turn(s stream) (ends bool) {
+	r := c.tcp.rooms.Get().(*room)
+	defer c.tcp.rooms.Put(r)
+	in := c.resume(r)
+	for round := 0; ; round++ {
+		if round > 1 {
+			runtime.Gosched() // whoever always has one more question waits for the others
+		}
+		in = growFull(in)
+		n, err := s.read(in[len(in):cap(in)])
+		if errors.Is(err, errNothing) {
+			c.suspend(in, r)
+			return false
+		}
+		if err != nil {
+			c.tcp.failed("tcp_read", err)
+			return true
+		}
+		begun := len(in) > 0
+		in = in[:len(in)+n]
+		whole := wholeQuestions(in)
+		if whole == 0 && begun {
+			continue // the clock runs from a question's first byte to its last
+		}
+		keepalive := c.tcp.open.active(c, whole == len(in))
+		if !c.answer(s, r, in[:whole], keepalive) {
+			return true
+		}
+		if whole > 0 {
+			in = append(r.in[:0], in[whole:]...)
+		}
+	}
+}
+
+// resume gives the buffer to read into, which holds what came before.
+func (c *connection) resume(r *room) []byte {
+	if cap(c.rest) > len(r.in) {
+		return c.rest
+	}
+	return append(r.in[:0], c.rest...)
+}
+
+// suspend keeps what has come of a question, and no room for what has not.
+func (c *connection) suspend(in []byte, r *room) {
+	switch {
+	case len(in) == 0:
+		c.rest = nil
+	case cap(in) > len(r.in):
+		c.rest = in
+	default:
+		c.rest = append(c.rest[:0], in...)
+	}
+}
+
+// growFull makes room for more where there is none, which is so where in begins
+// with a question that is longer. A length alone gets none: there is as much
+// more as has come already.
+func growFull(in []byte) []byte {
+	if len(in) < cap(in) {
+		return in
+	}
+	missing := prefixSize + int(binary.BigEndian.Uint16(in)) - len(in)
+	grown := make([]byte, len(in), len(in)+min(missing, len(in)))
+	copy(grown, in)
+	return grown
+}
+
+// answer answers questions, with as few writes as their number allows, and
+// reports whether the connection goes on.
+func (c *connection) answer(s stream, r *room, questions []byte, keepalive uint16) bool {
+	for len(questions) > 0 {
+		answers, left, silence := c.tcp.answer(r.out[:0], questions, c.client, keepalive)
+		if !c.send(s, answers) || silence {
+			return false
+		}
+		questions = left
+	}
+	return true
+}
+
+// send sends answers, and reports whether the client has taken them in time.
+func (c *connection) send(s stream, answers []byte) bool {
+	if len(answers) == 0 {
+		return true
+	}
+	n, err := s.write(answers)
+	if err == nil && n < len(answers) {
+		c.tcp.open.active(c, false)
+		_, err = c.socket.Write(answers[n:])
+		c.tcp.open.active(c, true)
+	}
+	if err != nil {
+		c.tcp.failed("tcp_write", err)
+	}
+	return err == nil
+}

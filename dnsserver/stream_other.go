@@ -1,0 +1,49 @@
+//go:build !linux
+
+package dnsserver
+
+import (
+	"net"
+)
+
+// stream reads and writes a connection's socket the portable way, which can
+// only wait. In each turn it gives the byte that was waited for, what the next
+// read brings, and then nothing, so that the next wait is without a buffer.
+type stream = *waitingStream
+
+type waitingStream struct {
+	socket *net.TCPConn
+	first  [1]byte
+	reads  int // in this turn
+}
+
+// run takes turns, each when there is something to read, until the connection
+// ends. A goroutine that waits here holds no buffer.
+func (c *connection) run() {
+	s := &waitingStream{socket: c.socket}
+	for {
+		if _, err := c.socket.Read(s.first[:]); err != nil {
+			c.tcp.failed("tcp_read", err)
+			return
+		}
+		s.reads = 0
+		if c.turn(s) {
+			return
+		}
+	}
+}
+
+// read gives what is there, at least a byte, or errNothing, or io.EOF.
+func (s *waitingStream) read(into []byte) (int, error) {
+	s.reads++
+	switch s.reads {
+	case 1:
+		return copy(into, s.first[:]), nil
+	case 2:
+		return s.socket.Read(into)
+	}
+	return 0, errNothing
+}
+
+// write gives the number of bytes that were taken.
+func (s *waitingStream) write(from []byte) (int, error) { return s.socket.Write(from) }
