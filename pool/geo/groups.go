@@ -3,6 +3,7 @@ package geo
 import (
 	"math"
 	"net/netip"
+	"slices"
 	"unsafe"
 )
 
@@ -51,28 +52,38 @@ const inside64 = math.MaxUint16
 // all ranges of the map once.
 func (m *Map) Group(g Grouping) (groups *Groups, ok bool) {
 	s := newSweep(m, g)
-	ranges4, ok := s.ranges(false)
-	if !ok {
-		return nil, false
+	// All is gone through twice, so that nothing has to grow.
+	var count [2]int
+	left := min(g.MaxRanges, maxGroupRanges)
+	for family := range count {
+		if !s.ranges(family == 1, func(wide, uint16) bool {
+			count[family]++
+			left--
+			return left >= 0
+		}) {
+			return nil, false
+		}
 	}
-	ranges6, ok := s.ranges(true)
-	if !ok {
-		return nil, false
+	steps4 := steps[uint32]{make([]uint32, 0, count[0]), make([]uint16, 0, count[0])}
+	s.ranges(false, func(start wide, group uint16) bool {
+		steps4.put(uint32(start.low), group)
+		return true
+	})
+	half := halves{steps: steps[uint64]{make([]uint64, 0, count[1]+1), make([]uint16, 0, count[1]+1)}}
+	s.ranges(true, half.add)
+	half.finish()
+	groups = &Groups{
+		deepStarts: slices.Clip(half.deepStarts), deepGroups: slices.Clip(half.deepGroups),
+		ranges: count[0] + count[1] - 1, // one is of the mapped addresses
 	}
-	groups = &Groups{ranges: len(ranges4) + len(ranges6)}
-	// The mapped addresses cut every other group of IPv6 in two or three.
 	least := 1
-	if first := ranges4[0].group; len(ranges4) == 1 && len(ranges6) == 3 && ranges6[0].group == first && ranges6[2].group == first {
+	if single, one := half.single(); one && count[0] == 1 && steps4.groups[0] == single {
+		half = halves{steps: steps[uint64]{[]uint64{0}, []uint16{single}}}
+		groups.ranges, groups.deepStarts, groups.deepGroups = 1, nil, nil
 		least = 0
-		ranges6 = ranges6[:1]
-		groups.ranges = 1
 	}
-	steps4 := make([]step, len(ranges4))
-	for i, r := range ranges4 {
-		steps4[i] = step{r.start.low << 32, r.group}
-	}
-	groups.ipv4 = newTrie[uint32](steps4, least)
-	groups.ipv6 = newTrie[uint64](groups.steps6(ranges6), least)
+	groups.ipv4 = newTrie(steps4, least)
+	groups.ipv6 = newTrie(half.steps, least)
 	return groups, true
 }
 
@@ -84,11 +95,11 @@ func (m *Map) Group(g Grouping) (groups *Groups, ok bool) {
 // are ignored. The address must be valid.
 func (g *Groups) Lookup(address netip.Addr) (group uint16, bits int) {
 	if address.Is4() {
-		return g.ipv4.lookup(uint64(number4(address)) << 32)
+		return g.ipv4.lookup(number4(address))
 	}
 	whole := wideFrom(address.As16())
 	if whole.high == 0 && whole.low>>32 == 0xffff {
-		return g.ipv4.lookup(whole.low << 32)
+		return g.ipv4.lookup(uint32(whole.low))
 	}
 	group, bits = g.ipv6.lookup(whole.high)
 	if group == inside64 {
@@ -119,34 +130,46 @@ func (g *Groups) Size() int {
 		cap(g.deepStarts)*int(unsafe.Sizeof(wide{})) + cap(g.deepGroups)*2
 }
 
-// steps6 cuts the ranges to whole /64 networks and fills deep with the rest.
-func (g *Groups) steps6(ranges []groupRange) []step {
-	var steps []step
-	put := func(key uint64, group uint16) {
-		if n := len(steps); n > 0 && steps[n-1].key == key {
-			steps[n-1].group = group
-			return
-		}
-		steps = append(steps, step{key, group})
+// halves cuts the ranges of IPv6 to whole /64 networks, and puts those within
+// one into the deep ones.
+type halves struct {
+	steps[uint64]
+	deepStarts []wide
+	deepGroups []uint16
+	last       wide // where the range begins that was added last
+	group      uint16
+}
+
+// add adds a range; the first one begins at the first address.
+func (h *halves) add(start wide, group uint16) bool {
+	if start.high != h.last.high {
+		h.finish()
 	}
-	for i, r := range ranges {
-		if r.start.low == 0 {
-			put(r.start.high, r.group)
-			continue
+	if start.low == 0 {
+		h.put(start.high, group)
+	} else {
+		if n := len(h.deepStarts); n == 0 || h.deepStarts[n-1].high != start.high {
+			h.deepStarts = append(h.deepStarts, wide{high: start.high})
+			h.deepGroups = append(h.deepGroups, h.group)
 		}
-		before := ranges[i-1] // the first range begins at ::
-		if before.start.high != r.start.high || before.start.low == 0 {
-			g.deepStarts = append(g.deepStarts, wide{high: r.start.high})
-			g.deepGroups = append(g.deepGroups, before.group)
-		}
-		g.deepStarts = append(g.deepStarts, r.start)
-		g.deepGroups = append(g.deepGroups, r.group)
-		put(r.start.high, inside64)
-		// What is left of the range begins with the next /64, unless another
-		// range begins there or before.
-		if r.start.high != math.MaxUint64 && (i+1 == len(ranges) || ranges[i+1].start.high > r.start.high) {
-			put(r.start.high+1, r.group)
-		}
+		h.deepStarts = append(h.deepStarts, start)
+		h.deepGroups = append(h.deepGroups, group)
+		h.put(start.high, inside64)
 	}
-	return steps
+	h.last, h.group = start, group
+	return true
+}
+
+// finish gives what is left of the last range its own step, if it began within
+// a /64 network.
+func (h *halves) finish() {
+	if h.last.low != 0 && h.last.high != math.MaxUint64 {
+		h.put(h.last.high+1, h.group)
+	}
+}
+
+// single gives the group of all addresses but the mapped ones, if it is one.
+func (h *halves) single() (group uint16, ok bool) {
+	d := h.deepGroups
+	return h.group, len(h.keys) == 2 && len(d) == 3 && d[0] == h.group && d[2] == h.group
 }

@@ -1,6 +1,7 @@
 package geo
 
 import (
+	"math"
 	"net/netip"
 
 	"github.com/gaissmai/bart"
@@ -10,19 +11,12 @@ import (
 // slots whatever the ranges are.
 const maxGroupRanges = 1 << 21
 
-// groupRange is the addresses from start to before the start of the next one.
-type groupRange struct {
-	start wide // an IPv4 address is its number
-	group uint16
-}
-
 // sweep goes once through the ranges of all tables side by side, and asks for
 // the group of every combination that is new.
 type sweep struct {
 	m        *Map
 	grouping Grouping
 	networks *table[uint32]
-	limit    int // of the ranges that may still come
 
 	asns    []uint32          // AS numbers that matter; 0 is the first
 	asnOf   map[uint32]uint32 // their places in asns
@@ -41,7 +35,7 @@ func newSweep(m *Map, g Grouping) *sweep {
 		m = &Map{}
 	}
 	s := &sweep{
-		m: m, grouping: g, networks: flattenNetworks(g.Networks), limit: min(g.MaxRanges, maxGroupRanges),
+		m: m, grouping: g, networks: flattenNetworks(g.Networks),
 		asns: []uint32{0}, asnOf: map[uint32]uint32{0: 0},
 		records: []record{{}}, indices: map[record]uint32{{}: 0},
 		joined: map[[2]uint32]uint32{}, known: map[sweepKey]uint16{},
@@ -67,9 +61,10 @@ func flattenNetworks(networks []netip.Prefix) *table[uint32] {
 	return flatten(&nested)
 }
 
-// ranges gives the ranges of one family, neighbours merged. The mapped
-// addresses in the midst of IPv6 have the group inside64.
-func (s *sweep) ranges(ipv6 bool) (ranges []groupRange, ok bool) {
+// ranges calls add with the start and the group of every range of one family,
+// neighbours merged; an IPv4 address is its number. The mapped addresses in the
+// midst of IPv6 have the group inside64. ok is false if add or Group said so.
+func (s *sweep) ranges(ipv6 bool, add func(start wide, group uint16) bool) (ok bool) {
 	var (
 		given     = cursorOf(s.givenTable(), ipv6, func(v uint32) uint32 { return v })
 		network   = cursorOf(s.networks, ipv6, func(v uint32) uint32 { return v })
@@ -78,27 +73,28 @@ func (s *sweep) ranges(ipv6 bool) (ranges []groupRange, ok bool) {
 		apart     = mappedCursor(ipv6)
 		all       = [...]*cursor{one, two, asn, given, network, apart}
 		at        wide
-		last      sweepKey
+		last      = sweepKey{record: math.MaxUint32} // none
 		lastGroup uint16
+		before    = -1 // the group before; none
 	)
 	for {
 		key := sweepKey{given.current, asn.current, s.join(one.current, two.current), network.current}
 		group := uint16(inside64)
 		switch {
 		case apart.current != 0:
-		case len(ranges) > 0 && key == last:
+		case key == last:
 			group = lastGroup
 		default:
 			if group, ok = s.groupOf(key, at, ipv6); !ok {
-				return nil, false
+				return false
 			}
 			last, lastGroup = key, group
 		}
-		if n := len(ranges); n == 0 || ranges[n-1].group != group {
-			if s.limit--; s.limit < 0 {
-				return nil, false
+		if int(group) != before {
+			if !add(at, group) {
+				return false
 			}
-			ranges = append(ranges, groupRange{at, group})
+			before = int(group)
 		}
 		next, more := maxWide, false
 		for _, c := range all {
@@ -107,7 +103,7 @@ func (s *sweep) ranges(ipv6 bool) (ranges []groupRange, ok bool) {
 			}
 		}
 		if !more {
-			return ranges, true
+			return true
 		}
 		for _, c := range all {
 			if c.more && c.next == next {

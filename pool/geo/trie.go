@@ -2,12 +2,11 @@ package geo
 
 import (
 	"math/bits"
-	"slices"
 	"unsafe"
 )
 
-// trie finds the group of a key of 64 bits; an IPv4 address is the upper half
-// of one. A look-up reads the slot of the key's first bits, and goes from node
+// trie finds the group of a key, an IPv4 address or the upper half of an IPv6
+// address. A look-up reads the slot of the key's first bits, and goes from node
 // to node, each by as many of the next bits as suit the number of boundaries
 // there, until a slot says the group of all keys below it or names a bucket of
 // a few ranges that lie side by side in memory.
@@ -42,15 +41,26 @@ const (
 	denseRoot = 1 << 13
 )
 
-// step is where a range begins.
-type step struct {
-	key   uint64
-	group uint16
+// steps are where ranges begin, in ascending order, the first at 0.
+type steps[E uint32 | uint64] struct {
+	keys   []E
+	groups []uint16
+}
+
+// put adds a step, or changes the last one.
+func (s *steps[E]) put(key E, group uint16) {
+	if n := len(s.keys); n > 0 && s.keys[n-1] == key {
+		s.groups[n-1] = group
+		return
+	}
+	s.keys = append(s.keys, key)
+	s.groups = append(s.groups, group)
 }
 
 // lookup gives the group of a key, and the length of the widest prefix around
 // it within one range.
-func (t *trie[E]) lookup(key uint64) (group uint16, length int) {
+func (t *trie[E]) lookup(of E) (group uint16, length int) {
+	key := upper(of)
 	slot := t.slots[key>>(64-t.root)]
 	used := uint32(t.root)
 	key <<= t.root
@@ -67,8 +77,7 @@ func (t *trie[E]) lookup(key uint64) (group uint16, length int) {
 	bucket := t.buckets[first : first+slot>>placeBits&0xf]
 	// own has the key where a range has its start, and is above all ranges that
 	// begin there.
-	shift := 64 - uint(unsafe.Sizeof(E(0)))*8
-	own := E(key>>shift) | 0xffff
+	own := E(key>>(64-sizeOf[E]())) | 0xffff
 	i := 0
 	for i+1 < len(bucket) && bucket[i+1] <= own {
 		i++
@@ -88,32 +97,46 @@ func (t *trie[E]) lookup(key uint64) (group uint16, length int) {
 // common is how many leading bits two numbers of a bucket share. They differ
 // above the group.
 func (t *trie[E]) common(a, b E) int {
-	return bits.LeadingZeros64(uint64(a^b)) - (64 - int(unsafe.Sizeof(a))*8)
+	return bits.LeadingZeros64(upper(a ^ b))
 }
+
+// sizeOf is how many bits a key has.
+func sizeOf[E uint32 | uint64]() uint { return uint(unsafe.Sizeof(E(0))) * 8 }
+
+// upper is a key as the first bits of 64.
+func upper[E uint32 | uint64](key E) uint64 { return uint64(key) << (64 - sizeOf[E]()) }
 
 func (t *trie[E]) size() int {
 	return cap(t.slots)*4 + cap(t.buckets)*int(unsafe.Sizeof(E(0)))
 }
 
-// newTrie makes a trie of steps in ascending order, the first at 0, neighbours
-// of different groups. No prefix is shorter than least.
-func newTrie[E uint32 | uint64](steps []step, least int) trie[E] {
-	b := trieBuilder[E]{steps: steps, least: least}
-	if len(steps) > 1 {
+// newTrie makes a trie of steps, neighbours of different groups or of inside64.
+// No prefix is shorter than least.
+func newTrie[E uint32 | uint64](s steps[E], least int) trie[E] {
+	b := trieBuilder[E]{steps: s, least: least}
+	if len(s.keys) > 1 {
 		b.root = rootBits
-		if unsafe.Sizeof(E(0)) == 4 && len(steps) >= denseRoot {
+		if sizeOf[E]() == 32 && len(s.keys) >= denseRoot {
 			b.root = bucketDepth
 		}
 	}
-	b.slots = make([]uint32, 1<<b.root)
-	b.fill(node{width: uint(b.root)}, 0, len(steps))
-	return trie[E]{root: b.root, slots: slices.Clone(b.slots), buckets: slices.Clone(b.buckets)}
+	// The first time only counts, so that nothing has to grow.
+	for _, b.counting = range []bool{true, false} {
+		b.slots, b.buckets = make([]uint32, b.slotCount), make([]E, 0, b.bucketCount)
+		b.slotCount, b.bucketCount = 1<<b.root, 0
+		b.fill(node{width: uint(b.root)}, 0, len(s.keys))
+	}
+	return b.trie
 }
 
 type trieBuilder[E uint32 | uint64] struct {
 	trie[E]
-	steps []step
-	least int
+	steps[E]
+	least    int
+	counting bool
+	// slotCount and bucketCount are how many slots and bucket ranges there are
+	// so far.
+	slotCount, bucketCount int
 }
 
 // node is where the slots of a node are, and which keys are below it: those
@@ -132,14 +155,17 @@ func (b *trieBuilder[E]) fill(n node, from, to int) {
 	for i := range 1 << n.width {
 		first := n.key | uint64(i)<<below
 		last := first | (1<<below - 1)
-		for from+1 < to && b.steps[from+1].key <= first {
+		for from+1 < to && upper(b.keys[from+1]) <= first {
 			from++
 		}
 		behind := from + 1
-		for behind < to && b.steps[behind].key <= last {
+		for behind < to && upper(b.keys[behind]) <= last {
 			behind++
 		}
-		b.slots[n.place+i] = b.slot(first, n.used+n.width, from, behind)
+		slot := b.slot(first, n.used+n.width, from, behind)
+		if !b.counting {
+			b.slots[n.place+i] = slot
+		}
 		from = behind - 1
 	}
 }
@@ -150,16 +176,12 @@ func (b *trieBuilder[E]) slot(key uint64, used uint, from, to int) uint32 {
 	count := to - from
 	switch {
 	case count == 1:
-		return leafSlot | b.length(key, from)<<16 | uint32(b.steps[from].group)
+		return leafSlot | b.length(key, from)<<16 | uint32(b.groups[from])
 	case used >= bucketDepth && count <= bucketSize:
-		place := len(b.buckets)
-		shift := 64 - uint(unsafe.Sizeof(E(0)))*8
-		for i, s := range b.steps[from:to] {
-			start := s.key << used
-			if i == 0 {
-				start = 0
-			}
-			b.buckets = append(b.buckets, E(start>>shift)|E(s.group))
+		place := b.bucketCount
+		b.bucketCount += count
+		if !b.counting {
+			b.bucket(used, from, to)
 		}
 		return bucketSlot | uint32(count)<<placeBits | uint32(place)
 	}
@@ -167,20 +189,31 @@ func (b *trieBuilder[E]) slot(key uint64, used uint, from, to int) uint32 {
 	if used < bucketDepth {
 		width = bucketDepth - used
 	}
-	place := len(b.slots)
-	b.slots = append(b.slots, make([]uint32, 1<<width)...)
+	place := b.slotCount
+	b.slotCount += 1 << width
 	b.fill(node{place, width, key, used}, from, to)
 	return uint32(width)<<placeBits | uint32(place)
+}
+
+// bucket adds the steps to the buckets.
+func (b *trieBuilder[E]) bucket(used uint, from, to int) {
+	for i := from; i < to; i++ {
+		var start E
+		if i > from { // the first one begins before the bucket, or with it
+			start = b.keys[i] << used
+		}
+		b.buckets = append(b.buckets, start|E(b.groups[i]))
+	}
 }
 
 // length is that of the widest prefix around a key within its step.
 func (b *trieBuilder[E]) length(key uint64, at int) uint32 {
 	length := b.least
 	if at > 0 {
-		length = max(length, bits.LeadingZeros64(key^(b.steps[at].key-1))+1)
+		length = max(length, bits.LeadingZeros64(key^upper(b.keys[at]-1))+1)
 	}
-	if at+1 < len(b.steps) {
-		length = max(length, bits.LeadingZeros64(key^b.steps[at+1].key)+1)
+	if at+1 < len(b.keys) {
+		length = max(length, bits.LeadingZeros64(key^upper(b.keys[at+1]))+1)
 	}
 	return uint32(length)
 }

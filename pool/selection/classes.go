@@ -24,7 +24,7 @@ type Classes struct {
 // Bounds of what is made classes of: past them a table takes more memory, or
 // more time to make, than it saves.
 const (
-	maxClassRanges = 1 << 19 // 4 to 8 bytes each, and as much again for the way to them
+	maxClassRanges = 1 << 20 // 4 to 8 bytes each, and as much again for the way to them
 	// maxTold is how many classes of clients, before like ones are taken
 	// together, may be told apart times the number of candidates.
 	maxTold = 1 << 23
