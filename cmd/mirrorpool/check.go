@@ -83,6 +83,11 @@ func readRepository(files fs.FS) (*content, []pool.Problem) {
 	if static == nil || pool.HasErrors(problems) {
 		return nil, problems
 	}
+	// Nobody has seen the definition yet. The text of its zones has been read,
+	// and may be large.
+	for i := range definition.Zones {
+		definition.Zones[i].Data = nil
+	}
 	return &content{definition: definition, static: static, warnings: problems}, problems
 }
 

@@ -10,16 +10,17 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"mirrorpool/gitsource"
 	"mirrorpool/pool/geo"
 	"mirrorpool/pool/health"
 	"mirrorpool/zones"
 )
 
-// commitContent is a commit that can be served.
+// commitContent is a commit that can be served. It does not hold the revision,
+// which has all files of the repository in memory.
 type commitContent struct {
 	*content
-	revision *gitsource.Revision
+	commit string
+	time   time.Time
 }
 
 // compileRequest asks the loop to serve another commit.
@@ -130,12 +131,12 @@ func (c *compiler) compile(commit *commitContent) error {
 		Geo:           c.geo(),
 		Serials:       c.serials,
 		SelfAddresses: *c.selfAddresses.Load(),
-		Commit:        commit.revision.Commit,
-		CommitTime:    commit.revision.Time,
+		Commit:        commit.commit,
+		CommitTime:    commit.time,
 		Now:           start,
 	})
 	if err != nil {
-		err = fmt.Errorf("compiling commit %s: %w", commit.revision.Commit, err)
+		err = fmt.Errorf("compiling commit %s: %w", commit.commit, err)
 		c.stages.fail(stageCompile, err)
 		return err
 	}
@@ -143,7 +144,7 @@ func (c *compiler) compile(commit *commitContent) error {
 	c.table.Store(table)
 	c.stages.succeed(stageCompile)
 	c.transitions.observe(table)
-	c.logger.Debug().Str("commit", commit.revision.Commit).Dur("took", c.now().Sub(start)).Msg("serving a new table")
+	c.logger.Debug().Str("commit", commit.commit).Dur("took", c.now().Sub(start)).Msg("serving a new table")
 	return nil
 }
 

@@ -81,6 +81,7 @@ func runDemo(ctx context.Context, out, errorOut io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
+	boundGarbage()
 	node, err := newNode(demo.Config, config, errorOut)
 	if err != nil {
 		return err

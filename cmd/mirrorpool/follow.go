@@ -102,6 +102,7 @@ func (r *refusal) Error() string {
 // adopt reads a commit, waits until all that it names has been probed once, and
 // serves it. Until then, and if it cannot, what was served goes on.
 func (n *node) adopt(ctx context.Context, revision *gitsource.Revision, maxCapacityDrop float64) error {
+	defer n.sweeper.soon()
 	content, problems := readRepository(revision.Files)
 	if content == nil {
 		return &refusal{commit: revision.Commit, problems: problems}
@@ -115,7 +116,7 @@ func (n *node) adopt(ctx context.Context, revision *gitsource.Revision, maxCapac
 	}
 	wanted := health.Targets(content.definition)
 	n.probeFirst(ctx, served, wanted)
-	if err := n.compiler.serve(ctx, &commitContent{content: content, revision: revision}); err != nil {
+	if err := n.compiler.serve(ctx, &commitContent{content: content, commit: revision.Commit, time: revision.Time}); err != nil {
 		n.prober.SetTargets(targetsOf(served))
 		return err
 	}
@@ -246,6 +247,7 @@ func (n *node) commitLooked(refused gitsource.Refused) {
 	if last := n.refused.Swap(&refused); last != nil && last.Commit == refused.Commit && last.Time.Equal(refused.Time) {
 		return
 	}
+	n.sweeper.soon() // it may be one that was too large
 	n.stages.fail(stageCommit, refused.Error)
 	n.logRefused(refused.Commit, refused.Error)
 }

@@ -34,6 +34,7 @@ type node struct {
 	state    *stateDir
 	prober   *health.Prober
 	compiler *compiler
+	sweeper  *sweeper
 	geo      atomic.Pointer[geography]
 	source   atomic.Pointer[gitsource.Source]
 
@@ -54,7 +55,7 @@ func newNode(path string, config *config, out io.Writer) (*node, error) {
 	logger, output := newLogger(out, config.Log)
 	n := &node{
 		configPath: path, logger: logger, logOutput: output, started: time.Now(),
-		registry: prometheus.NewRegistry(), stages: newStages(time.Now),
+		registry: prometheus.NewRegistry(), stages: newStages(time.Now), sweeper: newSweeper(),
 		failed: make(chan error, 8), reloads: make(chan chan error), stopping: make(chan struct{}),
 		whenReady: func() {},
 	}
@@ -177,6 +178,8 @@ func (n *node) run(ctx context.Context, hangups <-chan os.Signal) error {
 	workers.Go(func() { n.probe(work) })
 	workers.Go(func() { n.geoFollow(work) })
 	workers.Go(func() { n.keepHealth(work) })
+	workers.Go(func() { n.sweeper.run(work) })
+	n.sweeper.soon() // newNode has read the databases
 	n.following = n.follow(work)
 	n.logger.Info().Str("version", programVersion()).Str("repository", n.source.Load().Remote()).
 		Strs("dns", n.config.Load().DNS.Listen).Strs("http", n.config.Load().HTTP.Listen).
@@ -239,6 +242,7 @@ func (n *node) refreshGeo() {
 	if changed {
 		n.logger.Info().Msg("geo data read")
 		n.compiler.geographyChanged()
+		n.sweeper.soon()
 	}
 }
 

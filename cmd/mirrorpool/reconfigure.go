@@ -44,6 +44,7 @@ func (n *node) reload(work context.Context) error {
 	}
 	n.refreshGeo()
 	n.source.Load().Poke()
+	n.sweeper.soon()
 	return err
 }
 

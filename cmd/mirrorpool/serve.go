@@ -26,6 +26,7 @@ the repository at once; a configuration with a mistake changes nothing.`,
 		hangups := make(chan os.Signal, 1)
 		signal.Notify(hangups, syscall.SIGHUP)
 		defer signal.Stop(hangups)
+		boundGarbage()
 		config, err := loadConfig(*path)
 		if err != nil {
 			return err
