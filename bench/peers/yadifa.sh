@@ -8,7 +8,8 @@ kind=rotating
 begin "$@"
 mkdir -p keys log xfr
 write_zone zone
-# 255 TCP connections are the most that it takes.
+# 255 TCP connections are the most that it takes. It takes 127.0.0.1 for a
+# secondary of the zone, whose connections have a limit of their own.
 cat >yadifad.conf <<EOF
 <main>
     chroot off
@@ -27,6 +28,8 @@ cat >yadifad.conf <<EOF
     statistics off
     thread-count-by-address $cpus
     max-tcp-queries 255
+    max-tcp-queries-per-address 255
+    max-secondary-tcp-queries 255
     tcp-query-min-rate 0
 </main>
 <rrl>

@@ -40,12 +40,12 @@ func run(format, output, name, pools string) error {
 	var write func(io.Writer) error
 	switch format {
 	case "mmdb":
-		write = writeDatabase
+		write = func(w io.Writer) error { return writeDatabase(w, divisions()) }
 	case "knot-subnets":
 		if pools == "" {
 			return errors.New("-format knot-subnets needs -pools")
 		}
-		write = func(w io.Writer) error { return writeKnotSubnets(w, name, strings.Split(pools, ";")) }
+		write = func(w io.Writer) error { return writeKnotSubnets(w, divisions(), name, strings.Split(pools, ";")) }
 	default:
 		return fmt.Errorf("unknown -format %q: want mmdb or knot-subnets", format)
 	}

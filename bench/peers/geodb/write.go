@@ -13,8 +13,8 @@ import (
 // buildTime is the database's date, fixed so that each run writes the same.
 const buildTime = 1767225600 // 2026-01-01 00:00 UTC
 
-// writeDatabase writes the networks as a MaxMind database of the city kind.
-func writeDatabase(w io.Writer) error {
+// writeDatabase writes the networks of divisions as a MaxMind database of the city kind.
+func writeDatabase(w io.Writer, divisions []division) error {
 	tree, err := mmdbwriter.New(mmdbwriter.Options{
 		BuildEpoch: buildTime,
 		// Servers look at the type to tell city from country data.
@@ -28,7 +28,7 @@ func writeDatabase(w io.Writer) error {
 		return fmt.Errorf("starting the database: %w", err)
 	}
 	records := map[place]mmdbtype.DataType{}
-	err = networks(divisions(), func(n network) error {
+	err = networks(divisions, func(n network) error {
 		record, ok := records[n.place]
 		if !ok {
 			record = cityRecord(n.place)
@@ -68,9 +68,9 @@ func cityRecord(p place) mmdbtype.DataType {
 	}
 }
 
-// writeKnotSubnets writes one view of name for each network, whose answer is
-// one of pools, by the country.
-func writeKnotSubnets(w io.Writer, name string, pools []string) error {
+// writeKnotSubnets writes one view of name for each network of divisions, whose
+// answer is one of pools, by the country.
+func writeKnotSubnets(w io.Writer, divisions []division, name string, pools []string) error {
 	answers := make([]string, len(pools))
 	for i, pool := range pools {
 		var four, six []string
@@ -90,7 +90,7 @@ func writeKnotSubnets(w io.Writer, name string, pools []string) error {
 	if _, err := fmt.Fprintf(w, "%s:\n", name); err != nil {
 		return err
 	}
-	return networks(divisions(), func(n network) error {
+	return networks(divisions, func(n network) error {
 		_, err := fmt.Fprintf(w, "  - net: %s\n%s", n.prefix, answers[numbers[n.place.country.code]%len(answers)])
 		return err
 	})
