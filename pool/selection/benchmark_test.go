@@ -62,7 +62,7 @@ func BenchmarkDraw(b *testing.B) {
 		choice, _ := New(capped(plain, 0.3), pool.AnswerAll, spread(of)).Choose(Client{})
 		for _, n := range []int{1, 4} {
 			b.Run(fmt.Sprintf("%d of %d", n, of), func(b *testing.B) {
-				source := rand.NewPCG(1, 2)
+				source := rand.NewChaCha8([32]byte{1, 2})
 				into := make([]int, 0, n)
 				b.ReportAllocs()
 				for b.Loop() {

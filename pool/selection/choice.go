@@ -58,12 +58,16 @@ type Choice struct {
 	ID     int
 	Mode   Mode
 	Shares []Share // in the order of the candidates
-	// ends are the sums of the tickets (see tickets) up to and with each of
-	// Shares; the last one is the number of all tickets.
-	ends []uint64
+	// bounds are the first tickets (see tickets) of each of Shares, and then the
+	// number of all tickets; nil where there are no shares.
+	bounds []uint64
 }
 
-// drawnOnStack is how many candidates Draw draws without allocating.
+// fewCandidates is up to how many Draw goes through all of them for each one
+// drawn, which is faster than a search.
+const fewCandidates = 8
+
+// drawnOnStack is how many candidates Draw draws of many without allocating.
 const drawnOnStack = 64
 
 // Draw draws up to n candidates without replacement, each draw in proportion
@@ -73,21 +77,61 @@ const drawnOnStack = 64
 //
 // The first one drawn has exactly its share: candidates hold whole numbers of
 // tickets, and every ticket is equally likely. (Where max_share cuts off, the
-// number of tickets is the share rounded to 2^-60; otherwise it is the weight.)
+// number of tickets is the share rounded to 2^-54; otherwise it is the weight.)
 // Draw takes a time that grows with the square of n. It allocates only if into
 // lacks capacity or more than 64 are drawn.
 func (c *Choice) Draw(r rand.Source, n int, into []int) []int {
-	n = min(n, len(c.ends))
+	n = min(n, len(c.bounds)-1)
 	if n <= 0 {
 		return into
 	}
+	if len(c.bounds)-1 <= fewCandidates {
+		return c.drawOfFew(r, n, into)
+	}
+	return c.drawOfMany(r, n, into)
+}
+
+// drawOfFew takes the tickets of those drawn out of a copy of bounds. Its loops
+// have no branch that depends on the ticket: a processor guesses those wrong
+// more often than not, which costs more than all the rest.
+func (c *Choice) drawOfFew(r rand.Source, n int, into []int) []int {
+	var own [fewCandidates]uint64
+	ends := c.bounds[1:]
+	for {
+		left := ends[len(ends)-1]
+		ticket, low := bits.Mul64(r.Uint64(), left)
+		if low < left {
+			ticket = decide(r, left, ticket, low)
+		}
+		at := uint64(len(ends))
+		for _, end := range ends {
+			_, before := bits.Sub64(ticket, end, 0) // 1 if the ticket lies before the end
+			at -= before
+		}
+		into = append(into, c.Shares[at].Index)
+		if n--; n == 0 {
+			return into
+		}
+		width := c.bounds[at+1] - c.bounds[at]
+		rest := own[:len(ends)]
+		for i, end := range ends {
+			_, before := bits.Sub64(ticket, end, 0)
+			rest[i] = end - width&-before
+		}
+		ends = rest
+	}
+}
+
+// drawOfMany draws tickets among those left, and steps over the candidates drawn
+// so far.
+func (c *Choice) drawOfMany(r rand.Source, n int, into []int) []int {
 	// drawn are the positions drawn so far, ascending.
 	var onStack [drawnOnStack]int
 	drawn := onStack[:]
 	if n > len(drawn) {
 		drawn = make([]int, n)
 	}
-	left := c.ends[len(c.ends)-1]
+	left := c.bounds[len(c.bounds)-1]
 	for count := range n {
 		// The ticket counts among those left: step over the drawn candidates
 		// that lie before it.
@@ -112,19 +156,14 @@ func (c *Choice) Draw(r rand.Source, n int, into []int) []int {
 
 // ticketsOf gives the first ticket of the candidate at a position, and the one
 // after its last.
-func (c *Choice) ticketsOf(i int) (start, end uint64) {
-	if i > 0 {
-		start = c.ends[i-1]
-	}
-	return start, c.ends[i]
-}
+func (c *Choice) ticketsOf(i int) (start, end uint64) { return c.bounds[i], c.bounds[i+1] }
 
 // holder gives the position of the candidate that holds a ticket.
 func (c *Choice) holder(ticket uint64) int {
-	low, high := 0, len(c.ends)-1
+	low, high := 0, len(c.bounds)-2
 	for low < high {
 		middle := int(uint(low+high) / 2)
-		if c.ends[middle] > ticket {
+		if c.bounds[middle+1] > ticket {
 			high = middle
 		} else {
 			low = middle + 1
@@ -142,10 +181,17 @@ func (c *Choice) holder(ticket uint64) int {
 func below(r rand.Source, limit uint64) uint64 {
 	high, low := bits.Mul64(r.Uint64(), limit)
 	if low < limit {
-		refused := -limit % limit
-		for tries := 0; low < refused && tries < 64; tries++ {
-			high, low = bits.Mul64(r.Uint64(), limit)
-		}
+		high = decide(r, limit, high, low)
+	}
+	return high
+}
+
+// decide is what below does where the lower half of the product is less than
+// the limit, which is seldom: such a value may be one to refuse.
+func decide(r rand.Source, limit, high, low uint64) uint64 {
+	refused := -limit % limit
+	for tries := 0; low < refused && tries < 64; tries++ {
+		high, low = bits.Mul64(r.Uint64(), limit)
 	}
 	return high
 }

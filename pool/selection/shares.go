@@ -14,24 +14,30 @@ import (
 //
 // Candidates that the cap does not touch have tickets in exact proportion to
 // their weights; those it cuts have one ticket fewer at most than the exact
-// cap would give, of at least 2^61. A heavier candidate never has fewer
+// cap would give, of at least 2^55. A heavier candidate never has fewer
 // tickets than a lighter one. All arithmetic is on whole numbers, so that a
 // share never passes the cap by rounding.
 func tickets(weights []uint32, maxShare float64) []uint64 {
-	const one = 1 << 62 // tickets in all, before rounding
 	given := make([]uint64, len(weights))
 	var rest uint64 // weight of those that are not cut off
 	for _, w := range weights {
 		rest += uint64(w)
 	}
-	limit := uint64(one)
+	// one is how many tickets there are, before rounding. With more of them,
+	// drawing would have to refuse more of the source's numbers.
+	exponent := 56
+	if rest >= 1<<40 {
+		exponent = 62
+	}
+	one := uint64(1) << exponent
+	limit := one
 	if maxShare < 1 {
-		limit = uint64(math.Ldexp(maxShare, 62))
+		limit = uint64(math.Ldexp(maxShare, exponent))
 	}
 	// The heaviest are cut first: once the next one is under the cap, all
 	// after it are. room is what those that are not cut off share.
 	order := heaviestFirst(weights)
-	room, cut := uint64(one), 0
+	room, cut := one, 0
 	for cut < len(order) && productAbove(uint64(weights[order[cut]]), room, limit, rest) {
 		room -= limit // room > limit here, since rest is at least the weight
 		rest -= uint64(weights[order[cut]])
@@ -102,23 +108,20 @@ func (c *Chooser) makeChoice(id int, mode Mode, chosen []int) *Choice {
 		weights[i] = c.candidates[index].Weight
 	}
 	choice.Shares = make([]Share, len(chosen))
-	choice.ends = tickets(weights, c.policy.MaxShare)
-	var all uint64
-	for _, t := range choice.ends {
-		all += t
+	own := tickets(weights, c.policy.MaxShare)
+	choice.bounds = make([]uint64, len(own)+1)
+	for i := range own {
+		choice.bounds[i+1] = choice.bounds[i] + own[i]
 	}
+	all := choice.bounds[len(own)]
 	highest := 1.0
 	if capHolds(len(chosen), c.policy.MaxShare) {
 		// Dividing two rounded numbers may pass the cap by a last digit; but
 		// where the cap holds by the margin only, 1/n is right and above it.
 		highest = max(c.policy.MaxShare, 1/float64(len(chosen)))
 	}
-	var end uint64
 	for i, index := range chosen {
-		own := choice.ends[i]
-		end += own
-		choice.ends[i] = end
-		choice.Shares[i] = Share{Index: index, Share: min(float64(own)/float64(all), highest)}
+		choice.Shares[i] = Share{Index: index, Share: min(float64(own[i])/float64(all), highest)}
 	}
 	return choice
 }

@@ -119,7 +119,7 @@ func checkShares(t *testing.T, weights []uint32, maxShare float64, given []uint6
 			t.Fatalf("%v, cap %v: share %v of %d is above it", weights, maxShare, share.FloatString(20), i)
 		}
 		off := new(big.Rat).Sub(share, want[i])
-		if off.Abs(off).Cmp(big.NewRat(1, 1<<58)) > 0 {
+		if off.Abs(off).Cmp(big.NewRat(1, 1<<52)) > 0 {
 			t.Fatalf("%v, cap %v: share %v of %d, want %v", weights, maxShare, share.FloatString(20), i, want[i].FloatString(20))
 		}
 	}
@@ -129,6 +129,17 @@ func checkShares(t *testing.T, weights []uint32, maxShare float64, given []uint6
 				t.Fatalf("%v, cap %v: %d is no lighter than %d but has fewer tickets: %v", weights, maxShare, i, j, given)
 			}
 		}
+	}
+}
+
+// So much weight in all takes more tickets than usual.
+func TestTicketsOfHeavyCandidates(t *testing.T) {
+	weights := []uint32{1, 2, 70_000}
+	for i := range uint32(300) {
+		weights = append(weights, math.MaxUint32-i*i)
+	}
+	for _, maxShare := range []float64{1, 0.0034, 0.00335, 0.003} {
+		checkShares(t, weights, maxShare, tickets(weights, maxShare))
 	}
 }
 
