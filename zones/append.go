@@ -44,30 +44,30 @@ func (t *Table) Append(message []byte, q *Asked, random Random, tally *Tally) (_
 	case node == nil:
 		a.Rcode = dns.RcodeRefused
 		return message, a, true
-	case node.delegation:
-		if below == 0 && q.Type == dns.TypeDS || len(node.below) == 0 {
+	case node.is(isDelegation):
+		if below == 0 && q.Type == dns.TypeDS || node.below == 0 {
 			return message, a, false
 		}
-		return t.fixed(message, q, &node.below[0].rendered, q.Name.length-int(node.length))
+		return t.fixed(message, q, &index.belowOf(node)[0].rendered, q.Name.length-int(node.length))
 	case below == 0:
-		if node.apex && (q.Type == dns.TypeDS || q.Type == dns.TypeSOA) {
+		if node.is(isApex) && (q.Type == dns.TypeDS || q.Type == dns.TypeSOA) {
 			return t.atApex(message, q, node)
 		}
-		return t.typed(message, q, random, tally, node, node.answers, 0, node.rest)
-	case node.renames:
+		return t.typed(message, q, random, tally, node, index.answersOf(node), 0, node.is(isPartial))
+	case node.is(hasDNAME):
 		return message, a, false
-	case node.wildcard:
+	case node.is(hasWildcard):
 		shift := q.Name.length - int(node.length) - labelShift
-		return t.typed(message, q, random, tally, node, node.below, shift, node.belowRest)
+		return t.typed(message, q, random, tally, node, index.belowOf(node), shift, node.is(wildcardIsPartial))
 	}
 	return t.negative(message, q, node, dns.RcodeNameError)
 }
 
 // typed answers with what there is of a type.
-func (t *Table) typed(message []byte, q *Asked, random Random, tally *Tally, node *indexedNode, all []typed, shift int, rest bool) ([]byte, Appended, bool) {
+func (t *Table) typed(message []byte, q *Asked, random Random, tally *Tally, node *indexedNode, all []typed, shift int, partial bool) ([]byte, Appended, bool) {
 	r := answer(all, q.Type)
 	switch {
-	case r == nil && (rest || q.Type == dns.TypeANY):
+	case r == nil && (partial || q.Type == dns.TypeANY):
 		return message, Appended{}, false
 	case r == nil:
 		return t.negative(message, q, node, dns.RcodeSuccess)

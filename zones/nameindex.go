@@ -10,11 +10,17 @@ import (
 
 // nameIndex finds the answers of the static zones by names in wire format. It
 // is made once for each commit and never written after that.
+//
+// With many names, what costs is the memory that a look-up reads: a slot, a
+// node, its name with the answers' bytes right behind it, and what is said of
+// them. All are in one piece each, which also leaves the garbage collector little
+// to follow.
 type nameIndex struct {
 	seed  maphash.Seed
 	slots []slot // open addressing: a power of two of them, at most half full
 	nodes []indexedNode
-	wire  []byte // the names of nodes, one after another
+	typed []typed // of nodes, one after another
+	wire  []byte  // the names of nodes, each with the bodies of its answers behind it
 	// deepest is the most labels that a name has.
 	deepest int
 }
@@ -24,26 +30,48 @@ type slot struct{ hash, node uint32 }
 
 // indexedNode is a Node of the zone that answers for its name.
 type indexedNode struct {
-	name       uint32 // where it starts in nameIndex.wire
-	length     uint8
-	apex       bool
-	delegation bool
-	renames    bool // has a DNAME
-	zone       int32
-	answers    []typed // by type
-	// below are the answers for names below this one that do not exist: those
-	// of a wildcard, by type, or a referral, which is the only one. With
-	// wildcard, types without an answer get NODATA.
-	below    []typed
-	wildcard bool
-	// rest tells that types without an answer are not for this index: what they
-	// get depends on more than the zone file.
-	rest, belowRest bool
+	name  uint32 // where it starts in nameIndex.wire
+	zone  uint32 // in Static.sorted
+	typed uint32 // where its answers start in nameIndex.typed
+	// answers is how many there are, by type, for the name itself; below is how
+	// many follow them for names below it that do not exist: those of a wildcard,
+	// by type, or a referral, which is the only one.
+	answers, below uint16
+	length         uint8 // of the name
+	flags          nodeFlags
 }
 
+type nodeFlags uint8
+
+const (
+	isApex nodeFlags = 1 << iota
+	isDelegation
+	hasDNAME
+	hasWildcard
+	// isPartial tells that types without an answer are not for this index: what
+	// they get depends on more than the zone file; wildcardIsPartial the same of
+	// names below.
+	isPartial
+	wildcardIsPartial
+)
+
+func (n *indexedNode) is(f nodeFlags) bool { return n.flags&f != 0 }
+
+// typed is the answer of a type.
 type typed struct {
 	kind uint16
 	rendered
+}
+
+// answersOf gives a node's answers for its own name.
+func (x *nameIndex) answersOf(n *indexedNode) []typed {
+	return x.typed[n.typed : n.typed+uint32(n.answers)]
+}
+
+// belowOf gives a node's answers for names below it.
+func (x *nameIndex) belowOf(n *indexedNode) []typed {
+	first := n.typed + uint32(n.answers)
+	return x.typed[first : first+uint32(n.below)]
 }
 
 // answer gives the answer of a type, or nil.
@@ -109,12 +137,35 @@ func newNameIndex(s *Static) *nameIndex {
 		for _, name := range zone.names {
 			// A zone below answers for its names itself.
 			if served, _ := deepest(s.zones, name); served == zone {
-				b.add(int32(number), zone, name)
+				b.add(uint32(number), zone, name)
 			}
 		}
 	}
-	x.wire = slices.Clip(x.wire)
+	x.settle()
 	return x
+}
+
+// settle gives what was appended bit by bit its final place: the bodies move
+// from where they were made into the one piece that the names are in.
+func (x *nameIndex) settle() {
+	size := len(x.wire)
+	for i := range x.typed {
+		size += len(x.typed[i].body)
+	}
+	names := x.wire
+	x.wire = make([]byte, 0, size)
+	x.typed = slices.Clone(x.typed)
+	for i := range x.nodes {
+		n := &x.nodes[i]
+		name := names[n.name : n.name+uint32(n.length)]
+		n.name = uint32(len(x.wire))
+		x.wire = append(x.wire, name...)
+		for j := n.typed; j < n.typed+uint32(n.answers)+uint32(n.below); j++ {
+			start := len(x.wire)
+			x.wire = append(x.wire, x.typed[j].body...)
+			x.typed[j].body = x.wire[start:len(x.wire):len(x.wire)]
+		}
+	}
 }
 
 // indexBuilder adds one name after another.
@@ -138,7 +189,7 @@ func unpooled(s *Static) *Table {
 	return t
 }
 
-func (b *indexBuilder) add(number int32, zone *Zone, name string) {
+func (b *indexBuilder) add(number uint32, zone *Zone, name string) {
 	x := b.index
 	if !b.name.set(name) {
 		return // it can be in no question either
@@ -146,24 +197,28 @@ func (b *indexBuilder) add(number int32, zone *Zone, name string) {
 	wire := b.name.from(0)
 	node := zone.nodes[name]
 	one := indexedNode{
-		name: uint32(len(x.wire)), length: uint8(len(wire)), zone: number,
-		apex: name == zone.Apex, delegation: node.Delegation, renames: node.set(dns.TypeDNAME) != nil,
+		name: uint32(len(x.wire)), length: uint8(len(wire)), zone: number, typed: uint32(len(x.typed)),
 	}
+	one.flag(isApex, name == zone.Apex)
+	one.flag(isDelegation, node.Delegation)
+	one.flag(hasDNAME, node.set(dns.TypeDNAME) != nil)
 	x.wire = append(x.wire, wire...)
 	x.deepest = max(x.deepest, b.name.labels)
-	switch {
-	case node.Delegation:
+	if node.Delegation {
 		if r, ok := b.moving(name, dns.TypeA); ok {
-			one.below = []typed{{dns.TypeNone, r}}
+			x.typed = append(x.typed, typed{dns.TypeNone, r})
+			one.below = 1
 		}
-	default:
-		one.answers, one.rest = b.answers(node, func(kind uint16) (rendered, bool) { return b.exact(name, kind) })
+	} else {
+		var partial bool
+		one.answers, partial = b.answers(node, func(kind uint16) (rendered, bool) { return b.exact(name, kind) })
+		one.flag(isPartial, partial)
 	}
-	if w := node.Wildcard; w != nil && !node.Delegation && !one.renames {
-		one.wildcard = true
-		one.below, one.belowRest = b.answers(w, func(kind uint16) (rendered, bool) {
-			return b.moving(below(name, 1), kind)
-		})
+	if w := node.Wildcard; w != nil && !node.Delegation && !one.is(hasDNAME) {
+		var partial bool
+		one.below, partial = b.answers(w, func(kind uint16) (rendered, bool) { return b.moving(below(name, 1), kind) })
+		one.flag(hasWildcard, true)
+		one.flag(wildcardIsPartial, partial)
 	}
 	x.nodes = append(x.nodes, one)
 	hash, mask := x.hash(wire), uint32(len(x.slots)-1)
@@ -174,16 +229,23 @@ func (b *indexBuilder) add(number int32, zone *Zone, name string) {
 	x.slots[i] = slot{hash, uint32(len(x.nodes))}
 }
 
-// answers renders what a node has. It reports whether types that are not among
-// them have to be answered when they are asked for.
-func (b *indexBuilder) answers(node *Node, render func(uint16) (rendered, bool)) (all []typed, rest bool) {
+func (n *indexedNode) flag(f nodeFlags, set bool) {
+	if set {
+		n.flags |= f
+	}
+}
+
+// answers renders what a node has, and gives the number of answers. It reports
+// whether types that are not among them have to be answered when they are asked
+// for.
+func (b *indexBuilder) answers(node *Node, render func(uint16) (rendered, bool)) (count uint16, partial bool) {
 	var kinds []uint16
 	for i := range node.Sets {
 		kinds = append(kinds, node.Sets[i].Type)
 	}
 	if node.set(dns.TypeCNAME) != nil {
 		// Other types follow it as well, but are hardly asked for.
-		kinds, rest = []uint16{dns.TypeA, dns.TypeCNAME, dns.TypeAAAA}, true
+		kinds, partial = []uint16{dns.TypeA, dns.TypeCNAME, dns.TypeAAAA}, true
 	} else if node.Pool >= 0 {
 		kinds = append(kinds, dns.TypeA, dns.TypeAAAA)
 	}
@@ -193,12 +255,13 @@ func (b *indexBuilder) answers(node *Node, render func(uint16) (rendered, bool))
 		}
 		r, ok := render(kind)
 		if !ok {
-			rest = true
+			partial = true
 			continue
 		}
-		all = append(all, typed{kind, r})
+		b.index.typed = append(b.index.typed, typed{kind, r})
+		count++
 	}
-	return slices.Clip(all), rest
+	return count, partial
 }
 
 // labelShift is by how many bytes below makes a name longer for each label.
