@@ -134,6 +134,7 @@ func (c *compiler) compile(commit *commitContent) error {
 		Commit:        commit.commit,
 		CommitTime:    commit.time,
 		Now:           start,
+		Previous:      c.table.Load(),
 	})
 	if err != nil {
 		err = fmt.Errorf("compiling commit %s: %w", commit.commit, err)
