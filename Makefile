@@ -1,10 +1,10 @@
 VERSION := $(shell git describe --always --dirty --tags 2>/dev/null)
 LDFLAGS := -X main.version=$(VERSION)
 
-.PHONY: help build demo test unit lint e2e geodata clean
+.PHONY: help build demo test unit lint e2e geodata bench-build bench clean
 
 help: ## list the targets
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 build: ## build bin/mirrorpool
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/mirrorpool ./cmd/mirrorpool
@@ -22,6 +22,16 @@ e2e: build ## the built program between real mirrors, sshd, unbound, dnsperf and
 
 geodata: ## build the embedded country data anew from Debian's tor-geoipdb
 	go run ./pool/geo/geodata
+
+# What is passed on: make bench BENCH='-rounds 3 -servers ours,knot -questions pool'
+BENCH ?=
+
+bench: bench-build ## this program beside other DNS servers; BENCH='-h' for the flags
+	bin/bench compare $(BENCH)
+
+bench-build: build
+	go build -trimpath -o bin/bench ./bench
+	cc -O2 -Wall -Wextra -o bin/bench-echo bench/floor/echo.c
 
 lint: ## formatting, vet, staticcheck
 	@unformatted="$$(go tool gofumpt -l .)"; if [ -n "$$unformatted" ]; then echo "run 'go tool gofumpt -w .':"; echo "$$unformatted"; exit 1; fi

@@ -13,16 +13,20 @@ import (
 // mayImport is the direction in which imports point: each package of this
 // module with the packages of this module that it may import.
 var mayImport = map[string][]string{
-	"mirrorpool/gitsource":        {},
-	"mirrorpool/pool":             {},
-	"mirrorpool/pool/health":      {"mirrorpool/pool"},
-	"mirrorpool/pool/geo":         {"mirrorpool/pool"},
-	"mirrorpool/pool/geo/geodata": {"mirrorpool/pool/geo"},
-	"mirrorpool/pool/selection":   {"mirrorpool/pool", "mirrorpool/pool/geo", "mirrorpool/pool/health"},
-	"mirrorpool/zones":            {"mirrorpool/pool", "mirrorpool/pool/geo", "mirrorpool/pool/health", "mirrorpool/pool/selection"},
-	"mirrorpool/dnsserver":        belowListeners,
-	"mirrorpool/redirect":         belowListeners,
-	"mirrorpool/admin":            belowListeners,
+	"mirrorpool/gitsource":         {},
+	"mirrorpool/pool":              {},
+	"mirrorpool/pool/health":       {"mirrorpool/pool"},
+	"mirrorpool/pool/geo":          {"mirrorpool/pool"},
+	"mirrorpool/pool/geo/geodata":  {"mirrorpool/pool/geo"},
+	"mirrorpool/pool/selection":    {"mirrorpool/pool", "mirrorpool/pool/geo", "mirrorpool/pool/health"},
+	"mirrorpool/zones":             {"mirrorpool/pool", "mirrorpool/pool/geo", "mirrorpool/pool/health", "mirrorpool/pool/selection"},
+	"mirrorpool/dnsserver":         belowListeners,
+	"mirrorpool/redirect":          belowListeners,
+	"mirrorpool/admin":             belowListeners,
+	"mirrorpool/bench":             {"mirrorpool/bench/load"}, // measures the built program from outside
+	"mirrorpool/bench/load":        {},
+	"mirrorpool/bench/peers":       {},
+	"mirrorpool/bench/peers/geodb": {},
 	"mirrorpool/cmd/mirrorpool": append([]string{
 		"mirrorpool/gitsource", "mirrorpool/dnsserver", "mirrorpool/redirect", "mirrorpool/admin",
 	}, belowListeners...),

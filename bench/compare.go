@@ -1,0 +1,396 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// comparison is a run of servers side by side.
+type comparison struct {
+	options
+	servers   []*server
+	scenarios []scenario
+	out       io.Writer
+	progress  io.Writer
+	record    *json.Encoder // nil: not wanted
+	broken    map[string]bool
+}
+
+// sharedFlags are the flags that every command has.
+type sharedFlags struct {
+	options
+	program string
+	json    string
+	seconds float64
+}
+
+func (f *sharedFlags) define(flags *flag.FlagSet, rounds int) {
+	flags.IntVar(&f.rounds, "rounds", rounds, "`rounds`, of which medians are printed")
+	flags.Float64Var(&f.seconds, "seconds", 3, "`seconds` of each measurement, after a warm-up of 0.5")
+	flags.Float64Var(&f.rate, "rate", 20000, "`questions` a second, for what is asked at a fixed rate")
+	flags.IntVar(&f.tries, "tries", 3, "`times` that a measurement is made to get one that nothing disturbed")
+	flags.Float64Var(&f.noise, "noise", 0.10, "`processors` that others, or the host, may have used in an undisturbed one")
+	flags.StringVar(&f.program, "program", "bin/mirrorpool", "the built `program`")
+	flags.StringVar(&f.json, "json", "", "`file` that each measurement is written to, a JSON object a line")
+}
+
+// parse reads the flags, and takes the processors and a temporary directory.
+func (f *sharedFlags) parse(flags *flag.FlagSet, arguments []string) (cleanUp func() error, err error) {
+	if err := flags.Parse(arguments); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return nil, err
+		}
+		return nil, usageError{err}
+	}
+	if flags.NArg() > 0 {
+		return nil, usageError{fmt.Errorf("unknown argument %q", flags.Arg(0))}
+	}
+	if f.rounds < 1 || f.tries < 1 || !(f.seconds > 0 && f.seconds <= 600) || !(f.rate > 0 && f.rate <= 1e6) {
+		return nil, usageError{errors.New("expected rounds and tries from 1, seconds above 0 and up to 600, a rate above 0 and up to 1,000,000")}
+	}
+	f.duration = time.Duration(f.seconds * float64(time.Second))
+	f.warmUp = 500 * time.Millisecond
+	if f.program, err = filepath.Abs(f.program); err != nil {
+		return nil, fmt.Errorf("finding the program: %w", err)
+	}
+	if f.cpus, err = chooseProcessors(); err != nil {
+		return nil, err
+	}
+	if f.directory, err = os.MkdirTemp("", "mirrorpool-bench-"); err != nil {
+		return nil, fmt.Errorf("making a temporary directory: %w", err)
+	}
+	// All but the server shares the generator's processor.
+	if err := keepAllTo(f.cpus.generator); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(f.directory))
+	}
+	return func() error { return os.RemoveAll(f.directory) }, nil
+}
+
+// openRecord opens the file for machine-readable output.
+func (f *sharedFlags) openRecord() (*json.Encoder, func() error, error) {
+	if f.json == "" {
+		return nil, func() error { return nil }, nil
+	}
+	file, err := os.Create(f.json)
+	if err != nil {
+		return nil, nil, fmt.Errorf("opening the file for results: %w", err)
+	}
+	return json.NewEncoder(file), file.Close, nil
+}
+
+func compareCommand(ctx context.Context, arguments []string, out, errorOut io.Writer) (err error) {
+	flags := flag.NewFlagSet("bench compare", flag.ContinueOnError)
+	flags.SetOutput(errorOut)
+	var shared sharedFlags
+	shared.define(flags, 5)
+	names := flags.String("servers", "", "`names` of servers, with commas between them; none: all that are installed")
+	kinds := flags.String("questions", "", "`kinds` of questions, with commas between them; none: all")
+	peers := flags.String("peers", "bench/peers", "`directory` with the peers' scripts")
+	echo := flags.String("echo", "bin/bench-echo", "the built `echo`")
+	list := flags.Bool("list", false, "list servers and kinds of questions, and end")
+	cleanUp, err := shared.parse(flags, arguments)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, cleanUp()) }()
+	record, closeRecord, err := shared.openRecord()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeRecord()) }()
+	c := &comparison{options: shared.options, out: out, progress: errorOut, record: record, broken: map[string]bool{}}
+	if c.scenarios, err = chooseScenarios(*kinds); err != nil {
+		return err
+	}
+	members, err := listenAsMembers([]string{"127.0.0.11", "127.0.0.12", "127.0.0.13", "127.0.0.14", "127.0.0.15"})
+	if err != nil {
+		return err
+	}
+	defer members.close()
+	all, err := c.allServers(ctx, shared.program, *echo, *peers, members)
+	if err != nil {
+		return err
+	}
+	if *list {
+		return listAll(out, all)
+	}
+	if c.servers, err = chooseServers(all, *names); err != nil {
+		return err
+	}
+	if err := c.makeCity(ctx); err != nil {
+		return err
+	}
+	if err := c.writeHeader(all); err != nil {
+		return err
+	}
+	return c.run(ctx)
+}
+
+// allServers are the floors, ours, and the peers.
+func (c *comparison) allServers(ctx context.Context, program, echo, peers string, members *memberListeners) ([]*server, error) {
+	content, err := ordinaryContent(members)
+	if err != nil {
+		return nil, err
+	}
+	version, err := programVersion(ctx, program)
+	if err != nil {
+		return nil, err
+	}
+	all := floors(echo)
+	for _, name := range []string{oursName, cityName} {
+		directory := filepath.Join(c.directory, "site-"+name)
+		if err := os.Mkdir(directory, 0o700); err != nil {
+			return nil, fmt.Errorf("making a directory for %s: %w", name, err)
+		}
+		s, err := newSite(ctx, program, directory, content)
+		if err != nil {
+			return nil, err
+		}
+		ours := oursAsServer(name, s)
+		ours.version = version
+		if name == cityName {
+			ours.site = s
+			ours.notes = []string{"with a city database of 100 MB"}
+		}
+		all = append(all, ours)
+	}
+	found, err := findPeers(ctx, peers)
+	if err != nil {
+		return nil, err
+	}
+	return append(all, found...), nil
+}
+
+// chooseServers takes those that are named, or all that can be run.
+func chooseServers(all []*server, names string) ([]*server, error) {
+	var chosen []*server
+	for _, s := range all {
+		if names == "" && s.missing == "" {
+			chosen = append(chosen, s)
+		}
+	}
+	if names == "" {
+		return chosen, nil
+	}
+	for name := range strings.SplitSeq(names, ",") {
+		i := slices.IndexFunc(all, func(s *server) bool { return s.name == strings.TrimSpace(name) })
+		if i < 0 {
+			return nil, usageError{fmt.Errorf("there is no server %q; bench compare -list names them", name)}
+		}
+		if all[i].missing != "" {
+			return nil, fmt.Errorf("%s: %s", all[i].name, all[i].missing)
+		}
+		chosen = append(chosen, all[i])
+	}
+	return chosen, nil
+}
+
+// chooseScenarios takes those that are named, or all.
+func chooseScenarios(names string) ([]scenario, error) {
+	all := scenarios()
+	if names == "" {
+		return all, nil
+	}
+	var chosen []scenario
+	for name := range strings.SplitSeq(names, ",") {
+		i := slices.IndexFunc(all, func(c scenario) bool { return c.name == strings.TrimSpace(name) })
+		if i < 0 {
+			return nil, usageError{fmt.Errorf("there is no kind of question %q; bench compare -list names them", name)}
+		}
+		chosen = append(chosen, all[i])
+	}
+	return chosen, nil
+}
+
+func listAll(out io.Writer, servers []*server) error {
+	var b strings.Builder
+	for _, s := range servers {
+		state := s.version
+		if s.missing != "" {
+			state = s.missing
+		}
+		fmt.Fprintf(&b, "%-20s %-9s %s\n", s.name, s.kind, state)
+	}
+	b.WriteByte('\n')
+	for _, c := range scenarios() {
+		fmt.Fprintf(&b, "%-20s %s\n", c.name, c.title)
+	}
+	_, err := io.WriteString(out, b.String())
+	return err
+}
+
+// writeHeader says what is measured, on what, and what is not there.
+func (c *comparison) writeHeader(all []*server) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n%s; %d rounds of %s, the server on processor %d, the generator on %d\n",
+		machineDescription(), time.Now().UTC().Format(time.RFC3339), c.rounds, c.duration, c.cpus.server, c.cpus.generator)
+	for _, s := range c.servers {
+		records := fmt.Sprintf("%d records", s.records)
+		if s.echo {
+			records = ""
+		}
+		fmt.Fprintf(&b, "  %s\n", strings.TrimRight(fmt.Sprintf("%-20s %-9s %-10s %s", s.name, s.kind, records, strings.Join(append([]string{s.version}, s.notes...), "; ")), " ;"))
+	}
+	for _, s := range all {
+		if s.missing != "" {
+			fmt.Fprintf(&b, "  %-20s left out: %s\n", s.name, s.missing)
+		}
+	}
+	b.WriteString(legend)
+	_, err := io.WriteString(c.out, b.String())
+	return err
+}
+
+// run measures every kind of question, and prints a table after each.
+func (c *comparison) run(ctx context.Context) error {
+	for i := range c.scenarios {
+		if err := c.runScenario(ctx, &c.scenarios[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *comparison) runScenario(ctx context.Context, one *scenario) error {
+	servers := slices.Clone(c.servers)
+	var leftOut []string
+	servers = slices.DeleteFunc(servers, func(s *server) bool {
+		out := !s.is(one.needs) || (s.name == cityName && !one.extra) || (s.echo && one.tcp)
+		if out && s.name != cityName {
+			leftOut = append(leftOut, s.name)
+		}
+		return out
+	})
+	results := map[string][]*measurement{}
+	pad, err := c.padding(ctx, servers, one)
+	if err != nil {
+		return err
+	}
+	for round := range c.rounds {
+		for _, s := range servers {
+			if c.broken[s.name+" "+one.name] {
+				continue
+			}
+			m, err := c.measureQuietly(ctx, s, one, pad)
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if err != nil {
+				fmt.Fprintf(c.progress, "%s, %s: %v\n", one.name, s.name, err)
+				c.broken[s.name+" "+one.name] = true
+				continue
+			}
+			m.Round = round
+			fmt.Fprintf(c.progress, "%s, round %d of %d: %s %.3f us\n", one.name, round+1, c.rounds, s.name, m.PerQuery)
+			results[s.name] = append(results[s.name], m)
+			if c.record != nil {
+				if err := c.record.Encode(m); err != nil {
+					return fmt.Errorf("writing a result: %w", err)
+				}
+			}
+		}
+	}
+	title := fmt.Sprintf("%s: %s", one.name, one.title)
+	if one.rate {
+		title += fmt.Sprintf(" of %.0f q/s", c.rate)
+	}
+	var rows []row
+	for _, s := range servers {
+		if len(results[s.name]) > 0 {
+			rows = append(rows, newRow(s.name, results[s.name]))
+		}
+	}
+	if err := writeTable(c.out, title, rows); err != nil {
+		return err
+	}
+	return c.writeRemarks(one, leftOut, results)
+}
+
+// writeRemarks names what is missing in a table, and what was disturbed.
+func (c *comparison) writeRemarks(one *scenario, leftOut []string, results map[string][]*measurement) error {
+	var b strings.Builder
+	if len(leftOut) > 0 {
+		fmt.Fprintf(&b, "cannot do it: %s\n", strings.Join(leftOut, ", "))
+	}
+	for _, s := range c.servers {
+		if c.broken[s.name+" "+one.name] {
+			fmt.Fprintf(&b, "%s failed; see above\n", s.name)
+		}
+		disturbed, wrong := 0, map[string]uint64{}
+		for _, m := range results[s.name] {
+			if !m.quiet(c.noise) {
+				disturbed++
+			}
+			for what, count := range m.Load.Wrong {
+				wrong[what] += count
+			}
+		}
+		if disturbed > 0 {
+			fmt.Fprintf(&b, "%s: %d of %d rounds were disturbed by others, each the quietest of %d\n", s.name, disturbed, len(results[s.name]), c.tries)
+		}
+		if len(wrong) > 0 {
+			fmt.Fprintf(&b, "%s: wrong answers: %v\n", s.name, wrong)
+		}
+	}
+	_, err := io.WriteString(c.out, b.String())
+	return err
+}
+
+// padding is how much larger ours are than the questions: for the padded floor.
+func (c *comparison) padding(ctx context.Context, servers []*server, one *scenario) (pad int, err error) {
+	like := slices.IndexFunc(servers, func(s *server) bool { return s.name == oursName || s.name == cityName })
+	if like < 0 {
+		like = slices.IndexFunc(servers, func(s *server) bool { return !s.echo })
+	}
+	if like < 0 {
+		return 0, nil
+	}
+	plan, err := one.plan(servers[like], &c.options)
+	if err != nil {
+		return 0, err
+	}
+	r, err := c.start(ctx, servers[like], 0, plan.Questions, one.tcp)
+	if err != nil {
+		if ctx.Err() == nil {
+			fmt.Fprintf(c.progress, "%s, %s: %v\n", one.name, servers[like].name, err)
+			return 0, nil
+		}
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, r.end()) }()
+	pad, err = verify(servers[like], plan.Questions, r.address.String(), one.tcp)
+	if err != nil {
+		fmt.Fprintf(c.progress, "%s, %s: %v\n", one.name, servers[like].name, err)
+		return 0, nil
+	}
+	return max(pad, 0), nil
+}
+
+// measureQuietly measures again what was disturbed, and keeps the quietest.
+func (c *comparison) measureQuietly(ctx context.Context, s *server, one *scenario, pad int) (*measurement, error) {
+	var best *measurement
+	for range c.tries {
+		m, _, err := c.measure(ctx, s, one, pad)
+		if err != nil {
+			return nil, err
+		}
+		if best == nil || m.disturbance() < best.disturbance() {
+			best = m
+		}
+		if m.quiet(c.noise) {
+			break
+		}
+	}
+	return best, nil
+}
