@@ -126,15 +126,14 @@ func (t *Table) drawn(message []byte, q *Asked, random Random, tally *Tally, nod
 		return message, Appended{}, false
 	}
 	choice, scope := f.choose(t.geo, q.Client)
-	start := len(message)
+	if len(choice.Shares) == 0 && choice.Mode != selection.Self && len(r.body) > 0 {
+		return message, Appended{}, false // before anything is written over what the question came with
+	}
 	message, a, _ := t.fixed(message, q, r, shift)
 	a.PlaceDependent, a.ScopeBits, a.Pooled = f.chooser.PlaceDependent(), scope, true
 	first := len(message)
-	message = f.wire.draw(message, choice, q.Limit, random, tally)
+	message = f.wire.draw(message, choice, q.Limit, random, tally.counts[served.tally+1:])
 	if len(message) == first {
-		if start < first {
-			return message[:start], Appended{}, false
-		}
 		message, negative, ok := t.negative(message, q, node, dns.RcodeSuccess)
 		negative.PlaceDependent, negative.ScopeBits, negative.Pooled = a.PlaceDependent, a.ScopeBits, ok
 		if ok {
@@ -151,8 +150,9 @@ func (t *Table) drawn(message []byte, q *Asked, random Random, tally *Tally, nod
 	return message, a, true
 }
 
-// draw appends the records of a draw, as many as fit.
-func (w *wireFamily) draw(message []byte, choice *selection.Choice, limit int, random Random, tally *Tally) []byte {
+// draw appends the records of a draw, as many as fit, and counts the members:
+// counts are those of the pool in a Tally.
+func (w *wireFamily) draw(message []byte, choice *selection.Choice, limit int, random Random, counts []uint64) []byte {
 	room := (limit - len(message)) / w.size
 	if choice.Mode == selection.Self {
 		return w.give(message, w.self, 0, room)
@@ -168,7 +168,7 @@ func (w *wireFamily) draw(message []byte, choice *selection.Choice, limit int, r
 		message = w.give(message, s, turn, room)
 		room -= int(s.count)
 		// The first is counted apart from the others.
-		tally.counts[w.tally+2*index+min(i, 1)]++
+		counts[2*index+min(i, 1)]++
 	}
 	return message
 }

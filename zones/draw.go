@@ -20,9 +20,7 @@ type wireFamily struct {
 	// choice, by candidate; self is where the node's own do.
 	up, all []span
 	self    span
-	// tally is where the members are counted, see Tally.
-	tally int
-	most  int // members of one answer
+	most    int // members of one answer
 }
 
 // span is a stretch of records: the number of the first, and how many.
