@@ -1,6 +1,7 @@
 package geo
 
 import (
+	"cmp"
 	"encoding/binary"
 	"math"
 	"math/bits"
@@ -29,6 +30,10 @@ func (w wide) address() netip.Addr {
 
 func (w wide) less(other wide) bool {
 	return w.high < other.high || w.high == other.high && w.low < other.low
+}
+
+func (w wide) compare(other wide) int {
+	return cmp.Or(cmp.Compare(w.high, other.high), cmp.Compare(w.low, other.low))
 }
 
 // next is the address after w; that after the last one is ::.
@@ -60,8 +65,6 @@ func (w wide) common(other wide) int {
 	}
 	return 64 + bits.LeadingZeros64(w.low^other.low)
 }
-
-func common4(a, b uint32) int { return bits.LeadingZeros32(a ^ b) }
 
 func number4(address netip.Addr) uint32 {
 	bytes := address.As4()

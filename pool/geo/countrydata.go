@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/bits"
 	"slices"
 	"time"
@@ -95,9 +96,11 @@ func (h *countryHeader) database() Database {
 
 // encodeCountries writes the IPv4 ranges of one table and the IPv6 ranges of
 // another.
-func encodeCountries(header countryHeader, table4, table6 *table[uint16]) ([]byte, error) {
-	header.Ranges4, header.Ranges6 = len(table4.starts4), len(table6.starts6)
-	codes, err := rankCountries(table4.values4, table6.values6)
+func encodeCountries(header countryHeader, table4, table6 *table) ([]byte, error) {
+	starts4, values4 := rangesOf(table4, false)
+	starts6, values6 := rangesOf(table6, true)
+	header.Ranges4, header.Ranges6 = len(starts4), len(starts6)
+	codes, err := rankCountries(values4, values6)
 	if err != nil {
 		return nil, err
 	}
@@ -107,12 +110,8 @@ func encodeCountries(header countryHeader, table4, table6 *table[uint16]) ([]byt
 		header.Codes = append(header.Codes, rows[index].code)
 		byteOf[index] = byte(i)
 	}
-	starts4 := make([]wide, len(table4.starts4))
-	for i, start := range table4.starts4 {
-		starts4[i].low = uint64(start)
-	}
-	plain := encodeFamily(nil, starts4, table4.values4, byteOf)
-	plain = encodeFamily(plain, table6.starts6, table6.values6, byteOf)
+	plain := encodeFamily(nil, starts4, values4, byteOf)
+	plain = encodeFamily(plain, starts6, values6, byteOf)
 
 	var payload bytes.Buffer
 	w, err := flate.NewWriter(&payload, flate.BestCompression)
@@ -132,6 +131,13 @@ func encodeCountries(header countryHeader, table4, table6 *table[uint16]) ([]byt
 	data := slices.Concat([]byte(countryMagic), line, []byte("\n"), payload.Bytes())
 	sum := sha256.Sum256(data)
 	return append(data, sum[:]...), nil
+}
+
+func rangesOf(t *table, ipv6 bool) (starts []wide, values []uint16) {
+	for start, value := range t.all(ipv6) {
+		starts, values = append(starts, start), append(values, uint16(value))
+	}
+	return starts, values
 }
 
 // rankCountries lists the countries that occur, the frequent ones first.
@@ -194,7 +200,7 @@ func cutHeader(data []byte) (*countryHeader, []byte, error) {
 }
 
 // decodeCountries reads a compressed country table.
-func decodeCountries(data []byte) (*countryHeader, *table[uint16], error) {
+func decodeCountries(data []byte) (*countryHeader, *table, error) {
 	end := len(data) - sha256.Size
 	if end < 0 {
 		return nil, nil, io.ErrUnexpectedEOF
@@ -210,70 +216,95 @@ func decodeCountries(data []byte) (*countryHeader, *table[uint16], error) {
 	return header, t, err
 }
 
-func decodePayload(header *countryHeader, payload []byte) (*table[uint16], error) {
-	indices := make([]uint16, len(header.Codes))
+func decodePayload(header *countryHeader, payload []byte) (*table, error) {
+	indices := make([]uint32, len(header.Codes))
 	for i, code := range header.Codes {
-		indices[i] = countries().canonical(code)
+		indices[i] = uint32(countries().canonical(code))
 	}
-	limit := int64(header.Ranges4+header.Ranges6) * maxEncoded
-	plain, err := io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(payload)), limit+1))
-	if err != nil {
+	ranges := int64(header.Ranges4 + header.Ranges6)
+	// What the program has takes under 5 bytes a range: nothing has to grow.
+	plain := bytes.NewBuffer(make([]byte, 0, min(5*ranges, 100*int64(len(payload)))+bytes.MinRead))
+	if _, err := plain.ReadFrom(io.LimitReader(flate.NewReader(bytes.NewReader(payload)), ranges*maxEncoded+1)); err != nil {
 		return nil, fmt.Errorf("decompressing: %w", err)
 	}
-	if int64(len(plain)) > limit {
+	if int64(plain.Len()) > ranges*maxEncoded {
 		return nil, errors.New("there is more data than the header says")
 	}
-	starts4, values4, plain, err := decodeFamily(plain, header.Ranges4, 32, indices, func(w wide) uint32 { return uint32(w.low) })
+	var b builder
+	rest, err := decodeFamily(plain.Bytes(), header.Ranges4, 32, indices, func(start wide, value uint32) {
+		b.put4(uint32(start.low), value)
+		b.next4 = math.MaxUint32 + 1
+	})
 	if err != nil {
 		return nil, fmt.Errorf("decoding the IPv4 ranges: %w", err)
 	}
-	starts6, values6, plain, err := decodeFamily(plain, header.Ranges6, 128, indices, func(w wide) wide { return w })
+	rest, err = decodeFamily(rest, header.Ranges6, 128, indices, func(start wide, value uint32) {
+		b.put6(start, value)
+		b.full6 = true
+	})
 	if err != nil {
 		return nil, fmt.Errorf("decoding the IPv6 ranges: %w", err)
 	}
-	if len(plain) > 0 {
-		return nil, fmt.Errorf("%d bytes are left over", len(plain))
+	if len(rest) > 0 {
+		return nil, fmt.Errorf("%d bytes are left over", len(rest))
 	}
-	return newTable(starts4, values4, starts6, values6), nil
+	return b.finish(), nil
 }
 
 // decodeFamily reads the ranges of one family with addresses of the given
-// width in bits, and gives what follows them.
-func decodeFamily[A any](plain []byte, count, width int, indices []uint16, convert func(wide) A) (starts []A, values []uint16, rest []byte, err error) {
+// width in bits, puts them, and gives what follows them.
+func decodeFamily(plain []byte, count, width int, indices []uint32, put func(start wide, value uint32)) (rest []byte, err error) {
 	if count == 0 {
-		return nil, nil, plain, nil
+		return plain, nil
 	}
 	if len(plain) < count-1 {
-		return nil, nil, nil, io.ErrUnexpectedEOF
+		return nil, io.ErrUnexpectedEOF
 	}
-	powers, plain := plain[:count-1], plain[count-1:]
-	starts, values = make([]A, count), make([]uint16, count)
+	powers, numbers := plain[:count-1], plain[count-1:]
+	values, err := skipNumbers(numbers, count-1)
+	if err != nil {
+		return nil, err
+	}
+	if len(values) < count {
+		return nil, io.ErrUnexpectedEOF
+	}
 	var start wide
-	starts[0] = convert(start)
-	for i, power := range powers {
-		number, rest, err := cutNumber(plain)
-		if err != nil {
-			return nil, nil, nil, err
+	for i, value := range values[:count] {
+		if i > 0 {
+			number, rest, err := cutNumber(numbers)
+			if err != nil {
+				return nil, err
+			}
+			numbers = rest
+			distance, ok := number.timesTwoPlusOne(int(powers[i-1]))
+			sum, overflow := start.plus(distance)
+			if !ok || overflow || sum.length() > width {
+				return nil, fmt.Errorf("range %d begins behind the last address", i)
+			}
+			start = sum
 		}
-		plain = rest
-		distance, ok := number.timesTwoPlusOne(int(power))
-		sum, overflow := start.plus(distance)
-		if !ok || overflow || sum.length() > width {
-			return nil, nil, nil, fmt.Errorf("range %d begins behind the last address", i+1)
+		if int(value) >= len(indices) {
+			return nil, fmt.Errorf("range %d has country %d of %d", i, value, len(indices))
 		}
-		start = sum
-		starts[i+1] = convert(start)
+		put(start, indices[value])
 	}
-	if len(plain) < count {
-		return nil, nil, nil, io.ErrUnexpectedEOF
-	}
-	for i, b := range plain[:count] {
-		if int(b) >= len(indices) {
-			return nil, nil, nil, fmt.Errorf("range %d has country %d of %d", i, b, len(indices))
+	return values[count:], nil
+}
+
+// skipNumbers gives what is behind so many numbers.
+func skipNumbers(data []byte, count int) (rest []byte, err error) {
+	for i, b := range data {
+		if count == 0 {
+			return data[i:], nil
 		}
-		values[i] = indices[b]
+		if b < 0x80 {
+			count--
+		}
 	}
-	return starts, values, plain[count:], nil
+	if count > 0 {
+		return nil, io.ErrUnexpectedEOF
+	}
+	return nil, nil
 }
 
 // appendNumber writes seven bits a byte, the lowest first; the last byte has

@@ -17,7 +17,7 @@ import (
 //
 // in ascending order, with comments that begin with "#".
 type countryText struct {
-	table *table[uint16] // values are indices of the country table
+	table *table // values are indices of the country table
 	// generated is the time in the head of the file; zero where it has none.
 	generated time.Time
 	licence   string
@@ -29,7 +29,7 @@ type countryText struct {
 func parseCountryText(data []byte, ipv6 bool) (*countryText, error) {
 	var (
 		text  countryText
-		b     builder[uint16]
+		b     builder
 		codes = countries()
 		parse = parseNarrow
 	)
@@ -83,7 +83,7 @@ func (t *countryText) comment(line []byte) error {
 	return nil
 }
 
-func addTextRange(b *builder[uint16], codes *countryTable, line []byte, ipv6 bool, parse func([]byte) (wide, error)) error {
+func addTextRange(b *builder, codes *countryTable, line []byte, ipv6 bool, parse func([]byte) (wide, error)) error {
 	from, rest, ok1 := bytes.Cut(line, []byte(","))
 	to, code, ok2 := bytes.Cut(rest, []byte(","))
 	if !ok1 || !ok2 || len(code) != 2 {
@@ -97,7 +97,7 @@ func addTextRange(b *builder[uint16], codes *countryTable, line []byte, ipv6 boo
 	if err != nil {
 		return fmt.Errorf("reading the last address: %w", err)
 	}
-	index := codes.canonical(string(code))
+	index := uint32(codes.canonical(string(code)))
 	if ipv6 {
 		return b.add6(first, last, index)
 	}

@@ -27,7 +27,7 @@ func Embedded() (*Map, Database, error) {
 
 // countryBase is a country table, ready to use.
 type countryBase struct {
-	table    *table[uint16]
+	table    *table
 	database Database
 	// ipv4 and ipv6 are what other tables of each family are held against.
 	ipv4, ipv6 measure

@@ -3,7 +3,6 @@ package geo
 import (
 	"math"
 	"net/netip"
-	"slices"
 	"unsafe"
 )
 
@@ -36,11 +35,9 @@ const MaxGroup = math.MaxUint16 - 1
 type Groups struct {
 	ipv4 trie[uint32]
 	ipv6 trie[uint64]
-	// deep holds those /64 networks whole of which not all addresses have one
-	// group; for them ipv6 says inside64. Each begins with its first address.
-	deepStarts []wide
-	deepGroups []uint16
-	ranges     int
+	// deep holds the /64 networks for which ipv6 says inside64.
+	deep   deep[uint16]
+	ranges int
 }
 
 // inside64 stands for a group in the IPv6 trie, and for that of the
@@ -69,21 +66,25 @@ func (m *Map) Group(g Grouping) (groups *Groups, ok bool) {
 		steps4.put(uint32(start.low), group)
 		return true
 	})
-	half := halves{steps: steps[uint64]{make([]uint64, 0, count[1]+1), make([]uint16, 0, count[1]+1)}}
-	s.ranges(true, half.add)
-	half.finish()
+	steps6 := steps[uint64]{make([]uint64, 0, count[1]+1), make([]uint16, 0, count[1]+1)}
+	cut := deepener[uint16]{put: steps6.put, inside: func(start uint64) { steps6.put(start, inside64) }}
+	s.ranges(true, func(start wide, group uint16) bool {
+		cut.add(start, group)
+		return true
+	})
+	cut.finish()
 	groups = &Groups{
-		deepStarts: slices.Clip(half.deepStarts), deepGroups: slices.Clip(half.deepGroups),
+		deep:   deep[uint16]{exactly(cut.starts), exactly(cut.values)},
 		ranges: count[0] + count[1] - 1, // one is of the mapped addresses
 	}
 	least := 1
-	if single, one := half.single(); one && count[0] == 1 && steps4.groups[0] == single {
-		half = halves{steps: steps[uint64]{[]uint64{0}, []uint16{single}}}
-		groups.ranges, groups.deepStarts, groups.deepGroups = 1, nil, nil
+	if single := cut.value; count == [2]int{1, 3} && cut.values[0] == single && steps4.groups[0] == single {
+		steps6 = steps[uint64]{[]uint64{0}, []uint16{single}}
+		groups.ranges, groups.deep = 1, deep[uint16]{}
 		least = 0
 	}
 	groups.ipv4 = newTrie(steps4, least)
-	groups.ipv6 = newTrie(half.steps, least)
+	groups.ipv6 = newTrie(steps6, least)
 	return groups, true
 }
 
@@ -103,22 +104,9 @@ func (g *Groups) Lookup(address netip.Addr) (group uint16, bits int) {
 	}
 	group, bits = g.ipv6.lookup(whole.high)
 	if group == inside64 {
-		return g.lookupDeep(whole)
+		return g.deep.lookup(whole)
 	}
 	return group, bits
-}
-
-// lookupDeep looks into a /64 network. There is a boundary in it, so that what
-// lies before and behind it cannot be nearer to the address.
-func (g *Groups) lookupDeep(address wide) (group uint16, bits int) {
-	i := last6(g.deepStarts, address)
-	if i > 0 {
-		bits = address.common(g.deepStarts[i].previous()) + 1
-	}
-	if i+1 < len(g.deepStarts) {
-		bits = max(bits, address.common(g.deepStarts[i+1])+1)
-	}
-	return g.deepGroups[i], bits
 }
 
 // Ranges is how many ranges of one group there are.
@@ -127,49 +115,5 @@ func (g *Groups) Ranges() int { return g.ranges }
 // Size is the memory that the groups take, in bytes.
 func (g *Groups) Size() int {
 	return int(unsafe.Sizeof(*g)) + g.ipv4.size() + g.ipv6.size() +
-		cap(g.deepStarts)*int(unsafe.Sizeof(wide{})) + cap(g.deepGroups)*2
-}
-
-// halves cuts the ranges of IPv6 to whole /64 networks, and puts those within
-// one into the deep ones.
-type halves struct {
-	steps[uint64]
-	deepStarts []wide
-	deepGroups []uint16
-	last       wide // where the range begins that was added last
-	group      uint16
-}
-
-// add adds a range; the first one begins at the first address.
-func (h *halves) add(start wide, group uint16) bool {
-	if start.high != h.last.high {
-		h.finish()
-	}
-	if start.low == 0 {
-		h.put(start.high, group)
-	} else {
-		if n := len(h.deepStarts); n == 0 || h.deepStarts[n-1].high != start.high {
-			h.deepStarts = append(h.deepStarts, wide{high: start.high})
-			h.deepGroups = append(h.deepGroups, h.group)
-		}
-		h.deepStarts = append(h.deepStarts, start)
-		h.deepGroups = append(h.deepGroups, group)
-		h.put(start.high, inside64)
-	}
-	h.last, h.group = start, group
-	return true
-}
-
-// finish gives what is left of the last range its own step, if it began within
-// a /64 network.
-func (h *halves) finish() {
-	if h.last.low != 0 && h.last.high != math.MaxUint64 {
-		h.put(h.last.high+1, h.group)
-	}
-}
-
-// single gives the group of all addresses but the mapped ones, if it is one.
-func (h *halves) single() (group uint16, ok bool) {
-	d := h.deepGroups
-	return h.group, len(h.keys) == 2 && len(d) == 3 && d[0] == h.group && d[2] == h.group
+		cap(g.deep.starts)*int(unsafe.Sizeof(wide{})) + cap(g.deep.values)*2
 }

@@ -8,10 +8,10 @@ type Map struct {
 	given *overrides
 	// city and country are databases in the MaxMind format; either may be nil.
 	city, country *placeTable
-	asn           *table[uint32] // values are AS numbers; may be nil
+	asn           *table // values are AS numbers; may be nil
 	// base4 and base6 are used where there are neither city nor country: the
 	// country tables of IPv4 and IPv6, which may be one. They may be nil.
-	base4, base6 *table[uint16]
+	base4, base6 *table
 }
 
 // NewMap makes a map of the given networks alone, as if they were the
@@ -98,5 +98,5 @@ func (m *Map) lookupBase(k key) (Place, int) {
 		return Place{}, 0
 	}
 	index, length := base.lookup(k)
-	return countries().place(index), length
+	return countries().place(uint16(index)), length
 }

@@ -13,7 +13,7 @@ import (
 // placeTable is a city or country database, compiled.
 type placeTable struct {
 	records []record // the first one is empty
-	table   *table[uint32]
+	table   *table
 }
 
 func (t *placeTable) lookup(k key) (record, int) {
@@ -63,7 +63,7 @@ func parsePlaces(data []byte, kind Kind) (places *placeTable, database Database,
 }
 
 // parseASNs reads a database in the MaxMind format for AS numbers.
-func parseASNs(data []byte) (*table[uint32], Database, error) {
+func parseASNs(data []byte) (*table, Database, error) {
 	var numbers bool
 	t, database, err := compileDatabase(data, func(f *fields) (uint32, error) {
 		numbers = numbers || f.asn != 0
@@ -83,7 +83,7 @@ func parseASNs(data []byte) (*table[uint32], Database, error) {
 // table of it. The function gives the value of a record, and is called once
 // for each. A database that is damaged gives an error, also where its reader
 // panics.
-func compileDatabase(data []byte, value func(*fields) (uint32, error)) (t *table[uint32], database Database, err error) {
+func compileDatabase(data []byte, value func(*fields) (uint32, error)) (t *table, database Database, err error) {
 	defer func() {
 		if reason := recover(); reason != nil {
 			t, database, err = nil, Database{}, fmt.Errorf("the database is damaged: reading it ended in %v", reason)
@@ -135,7 +135,7 @@ func openDatabase(data []byte) (*maxminddb.Reader, error) {
 
 // walkDatabase visits every network once, in ascending order. It counts those
 // that have a record.
-func walkDatabase(reader *maxminddb.Reader, value func(*fields) (uint32, error)) (*table[uint32], int, error) {
+func walkDatabase(reader *maxminddb.Reader, value func(*fields) (uint32, error)) (*table, int, error) {
 	// A tree of n nodes has n+1 leaves. Where parts of it are shared, the same
 	// few nodes can make up any number of networks.
 	left := int(reader.Metadata.NodeCount) + 1
@@ -149,7 +149,7 @@ func walkDatabase(reader *maxminddb.Reader, value func(*fields) (uint32, error))
 		options = append(options, maxminddb.IncludeAliasedNetworks())
 	}
 	var (
-		b       builder[uint32]
+		b       builder
 		f       fields
 		entries int
 		known   = map[uintptr]uint32{}
@@ -186,7 +186,7 @@ func walkDatabase(reader *maxminddb.Reader, value func(*fields) (uint32, error))
 
 // addNetwork adds a network of a database. IPv4 lies in its tree at ::/96; a
 // wider network there is one of IPv6 and of all IPv4 addresses.
-func addNetwork(b *builder[uint32], prefix netip.Prefix, value uint32) error {
+func addNetwork(b *builder, prefix netip.Prefix, value uint32) error {
 	if prefix.Addr().Is6() && prefix.Addr().IsUnspecified() && prefix.Bits() < 96 {
 		all4 := netip.PrefixFrom(netip.IPv4Unspecified(), 0)
 		if err := b.addRange(all4.Addr(), lastAddress(all4), value); err != nil {

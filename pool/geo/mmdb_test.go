@@ -79,7 +79,7 @@ func countryMap(t testing.TB, data []byte) *Map {
 	return &Map{country: places}
 }
 
-func asnTable(t testing.TB, data []byte) *table[uint32] {
+func asnTable(t testing.TB, data []byte) *table {
 	t.Helper()
 	numbers, _, err := parseASNs(data)
 	if err != nil {

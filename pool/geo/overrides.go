@@ -44,7 +44,7 @@ func (o *override) apply(p *Place) {
 // networks the innermost counts. It is immutable.
 type overrides struct {
 	list  []override
-	table *table[uint32] // values are 1 + index into list
+	table *table // values are 1 + index into list
 }
 
 // newOverrides takes networks with distinct, masked prefixes.
@@ -69,7 +69,7 @@ func (o *overrides) lookup(k key) (*override, int) {
 
 // flatten cuts nested networks into ranges: within a range no network begins
 // or ends, so that the innermost one of its first address is that of all.
-func flatten(nested *bart.Table[uint32]) *table[uint32] {
+func flatten(nested *bart.Table[uint32]) *table {
 	var points4, points6 []netip.Addr
 	for prefix := range nested.All() {
 		points := &points6
@@ -81,7 +81,7 @@ func flatten(nested *bart.Table[uint32]) *table[uint32] {
 			*points = append(*points, after)
 		}
 	}
-	var b builder[uint32]
+	var b builder
 	for _, points := range [][]netip.Addr{points4, points6} {
 		slices.SortFunc(points, netip.Addr.Compare)
 		points = slices.Compact(points)

@@ -443,7 +443,7 @@ func TestMeasure(t *testing.T) {
 		{true, 89, "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", false},
 		{true, 90, "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", true},
 	} {
-		var b builder[uint16]
+		var b builder
 		last := netip.MustParseAddr(test.last)
 		if err := b.addRange(last, last, 1); err != nil {
 			t.Fatal(err)
@@ -457,7 +457,7 @@ func TestMeasure(t *testing.T) {
 			t.Errorf("%d ranges to %s: %v", test.entries, test.last, err)
 		}
 	}
-	if got := (&table[uint16]{}).last(true); got != (wide{}) {
+	if got := (&table{}).last(true); got != (wide{}) {
 		t.Errorf("an empty table ends at %v", got)
 	}
 }

@@ -16,7 +16,7 @@ const maxGroupRanges = 1 << 21
 type sweep struct {
 	m        *Map
 	grouping Grouping
-	networks *table[uint32]
+	networks *table
 
 	asns    []uint32          // AS numbers that matter; 0 is the first
 	asnOf   map[uint32]uint32 // their places in asns
@@ -51,7 +51,7 @@ func newSweep(m *Map, g Grouping) *sweep {
 
 // flattenNetworks gives a table of which of the networks is the innermost; it
 // tells which all of them are.
-func flattenNetworks(networks []netip.Prefix) *table[uint32] {
+func flattenNetworks(networks []netip.Prefix) *table {
 	var nested bart.Table[uint32]
 	for i, network := range networks {
 		if network = unmapPrefix(network); network.IsValid() {
@@ -66,11 +66,11 @@ func flattenNetworks(networks []netip.Prefix) *table[uint32] {
 // midst of IPv6 have the group inside64. ok is false if add or Group said so.
 func (s *sweep) ranges(ipv6 bool, add func(start wide, group uint16) bool) (ok bool) {
 	var (
-		given     = cursorOf(s.givenTable(), ipv6, func(v uint32) uint32 { return v })
-		network   = cursorOf(s.networks, ipv6, func(v uint32) uint32 { return v })
+		given     = cursorOf(s.givenTable(), ipv6, same)
+		network   = cursorOf(s.networks, ipv6, same)
 		asn       = s.asnCursor(ipv6)
 		one, two  = s.placeCursors(ipv6)
-		apart     = mappedCursor(ipv6)
+		apart     = cursorOf(mappedAddresses(), ipv6, same)
 		all       = [...]*cursor{one, two, asn, given, network, apart}
 		at        wide
 		last      = sweepKey{record: math.MaxUint32} // none
@@ -149,7 +149,7 @@ func (s *sweep) place(key sweepKey) Place {
 	return place
 }
 
-func (s *sweep) givenTable() *table[uint32] {
+func (s *sweep) givenTable() *table {
 	if s.m.given == nil {
 		return nil
 	}
@@ -158,7 +158,7 @@ func (s *sweep) givenTable() *table[uint32] {
 
 func (s *sweep) asnCursor(ipv6 bool) *cursor {
 	if len(s.asns) == 1 {
-		return &cursor{}
+		return nothing()
 	}
 	return cursorOf(s.m.asn, ipv6, func(number uint32) uint32 { return s.asnOf[number] })
 }
@@ -170,13 +170,13 @@ func (s *sweep) placeCursors(ipv6 bool) (one, two *cursor) {
 	m := s.m
 	switch {
 	case !s.grouping.Countries && !s.grouping.Coordinates:
-		return &cursor{}, &cursor{}
+		return nothing(), nothing()
 	case m.city == nil && m.country == nil:
-		return s.baseCursor(ipv6), &cursor{}
+		return s.baseCursor(ipv6), nothing()
 	case m.country == nil:
-		return s.recordCursor(m.city, ipv6), &cursor{}
+		return s.recordCursor(m.city, ipv6), nothing()
 	case m.city == nil:
-		return s.recordCursor(m.country, ipv6), &cursor{}
+		return s.recordCursor(m.country, ipv6), nothing()
 	}
 	return s.recordCursor(m.city, ipv6), s.recordCursor(m.country, ipv6)
 }
@@ -190,7 +190,7 @@ func (s *sweep) baseCursor(ipv6 bool) *cursor {
 	for i := range indices {
 		indices[i] = s.index(countries().record(uint16(i)))
 	}
-	return cursorOf(base, ipv6, func(country uint16) uint32 { return indices[country] })
+	return cursorOf(base, ipv6, func(country uint32) uint32 { return indices[country] })
 }
 
 func (s *sweep) recordCursor(t *placeTable, ipv6 bool) *cursor {
@@ -232,11 +232,8 @@ func (s *sweep) join(one, two uint32) uint32 {
 // cursor goes through the ranges of one family of a table. It skips those
 // whose value is that of the range before.
 type cursor struct {
-	count int
-	start func(i int) wide
-	value func(i int) uint32
-
-	at      int // the range that next is about
+	walk    *walk // to the range that next is about
+	value   func(uint32) uint32
 	current uint32
 	// more tells that there is a range with another value, which begins at next.
 	more   bool
@@ -246,36 +243,28 @@ type cursor struct {
 
 // cursorOf begins at the first address; the table may be nil. What the function
 // makes of the table's values is the cursor's, 0 of 0.
-func cursorOf[V uint16 | uint32](t *table[V], ipv6 bool, value func(V) uint32) *cursor {
-	c := &cursor{}
-	if t == nil {
-		return c
-	}
-	if ipv6 {
-		c.count = len(t.starts6)
-		c.start = func(i int) wide { return t.starts6[i] }
-		c.value = func(i int) uint32 { return value(t.values6[i]) }
-	} else {
-		c.count = len(t.starts4)
-		c.start = func(i int) wide { return wide{low: uint64(t.starts4[i])} }
-		c.value = func(i int) uint32 { return value(t.values4[i]) }
-	}
-	if c.count > 0 {
-		c.current = c.value(0)
+func cursorOf(t *table, ipv6 bool, value func(uint32) uint32) *cursor {
+	c := &cursor{walk: t.walk(ipv6), value: value}
+	if c.walk.next() {
+		c.current = value(c.walk.value)
 	}
 	c.seek()
 	return c
 }
 
-// mappedCursor tells the IPv4-mapped addresses from the others.
-func mappedCursor(ipv6 bool) *cursor {
-	if !ipv6 {
-		return &cursor{}
-	}
-	starts := [...]wide{{}, mapped, {0, 1 << 48}}
-	c := &cursor{count: len(starts), start: func(i int) wide { return starts[i] }, value: func(i int) uint32 { return uint32(i % 2) }}
-	c.seek()
-	return c
+// nothing has the value 0 everywhere.
+func nothing() *cursor { return cursorOf(nil, false, same) }
+
+func same(value uint32) uint32 { return value }
+
+// mappedAddresses has the value 1 for the IPv4-mapped addresses.
+func mappedAddresses() *table {
+	var b builder
+	b.put6(wide{}, 0)
+	b.put6(mapped, 1)
+	b.put6(wide{0, 1 << 48}, 0)
+	b.full6 = true
+	return b.finish()
 }
 
 func (c *cursor) step() {
@@ -285,11 +274,11 @@ func (c *cursor) step() {
 
 // seek finds the next range with another value than the current one.
 func (c *cursor) seek() {
-	for c.at++; c.at < c.count; c.at++ {
-		if value := c.value(c.at); value != c.current {
-			c.more, c.next, c.coming = true, c.start(c.at), value
+	c.more = false
+	for c.walk.next() {
+		if value := c.value(c.walk.value); value != c.current {
+			c.more, c.next, c.coming = true, c.walk.start, value
 			return
 		}
 	}
-	c.more = false
 }

@@ -2,145 +2,234 @@ package geo
 
 import (
 	"fmt"
+	"iter"
 	"math"
-	"math/bits"
 	"net/netip"
 	"slices"
 )
 
 // table maps every address to a value; 0 is "nothing". It cuts the address
-// space into ranges and keeps where each begins: range i reaches from
-// starts[i] to the address before starts[i+1]. Neighbours differ in value,
-// and where there is any range at all the first one begins at the first
-// address. A table is never written after its builder has returned it.
-type table[V uint16 | uint32] struct {
-	starts4 []uint32
-	values4 []V
-	starts6 []wide
-	values6 []V
-	// index4 holds for each value of an address's first bits the last range
-	// that begins at or before the first address with these bits. A search has
-	// a handful of ranges left.
-	index4 []uint32
-	shift4 uint8 // by which an address becomes an index of index4
-	// top6 is every stride-th start. IPv6 is too uneven for an index; this is
-	// small enough to stay in the processor's cache, and leaves the rest of a
-	// search within a few cache lines.
-	top6 []wide
+// space into ranges that begin where the value changes. A table is never
+// written after its builder has returned it. A nil table maps to nothing.
+type table struct {
+	// ipv4 and ipv6 have values plus 1. The keys of ipv6 are the upper halves of
+	// addresses, and its value is within64 where not all of a /64 network has
+	// one value: those are in deep.
+	ipv4 packed[uint32]
+	ipv6 packed[uint64]
+	deep deep[uint32]
 }
 
-const stride = 64
+// within64 is the value, plus 1, of a /64 network that is in a table's deep.
+const within64 = 0
 
 // lookup gives the value of an address, and the length of the widest prefix
 // around it that lies within its range.
-func (t *table[V]) lookup(k key) (value V, length int) {
+func (t *table) lookup(k key) (value uint32, length int) {
 	if k.is4 {
 		return t.lookup4(k.narrow)
 	}
 	return t.lookup6(k.wide)
 }
 
-// A prefix around an address lies within a range as long as it reaches
-// neither the address before the range nor the one after it: it has to be
-// one bit longer than what the address has in common with either.
-
-func (t *table[V]) lookup4(address uint32) (value V, length int) {
-	if len(t.starts4) == 0 {
+func (t *table) lookup4(address uint32) (value uint32, length int) {
+	if t.ipv4.count == 0 {
 		return 0, 0
 	}
-	bucket := address >> t.shift4
-	low, high := t.index4[bucket], t.index4[bucket+1]
-	i := int(low) + last4(t.starts4[low:high+1], address)
-	if i > 0 {
-		length = common4(address, t.starts4[i]-1) + 1
-	}
-	if i+1 < len(t.starts4) {
-		length = max(length, common4(address, t.starts4[i+1])+1)
-	}
-	return t.values4[i], length
+	code, length := t.ipv4.lookup(address)
+	return uint32(code - 1), length
 }
 
-func (t *table[V]) lookup6(address wide) (value V, length int) {
-	if len(t.starts6) == 0 {
+func (t *table) lookup6(address wide) (value uint32, length int) {
+	if t.ipv6.count == 0 {
 		return 0, 0
 	}
-	block := last6(t.top6, address) * stride
-	i := block + last6(t.starts6[block:min(block+stride, len(t.starts6))], address)
-	if i > 0 {
-		length = address.common(t.starts6[i].previous()) + 1
+	code, length := t.ipv6.lookup(address.high)
+	if code == within64 {
+		return t.deep.lookup(address)
 	}
-	if i+1 < len(t.starts6) {
-		length = max(length, address.common(t.starts6[i+1])+1)
-	}
-	return t.values6[i], length
-}
-
-// last4 is the index of the last start that is not above the address. The
-// first start is not above any.
-func last4(starts []uint32, address uint32) int {
-	low, high := 0, len(starts)
-	for low < high {
-		middle := int(uint(low+high) >> 1)
-		if starts[middle] <= address {
-			low = middle + 1
-		} else {
-			high = middle
-		}
-	}
-	return low - 1
-}
-
-func last6(starts []wide, address wide) int {
-	low, high := 0, len(starts)
-	for low < high {
-		middle := int(uint(low+high) >> 1)
-		if !address.less(starts[middle]) {
-			low = middle + 1
-		} else {
-			high = middle
-		}
-	}
-	return low - 1
+	return uint32(code - 1), length
 }
 
 // ranges is the number of ranges of both families.
-func (t *table[V]) ranges() int { return len(t.starts4) + len(t.starts6) }
+func (t *table) ranges() (count int) {
+	for _, ipv6 := range []bool{false, true} {
+		for range t.all(ipv6) {
+			count++
+		}
+	}
+	return count
+}
+
+// all gives the start and the value of every range of one family in ascending
+// order. An IPv4 address is its number.
+func (t *table) all(ipv6 bool) iter.Seq2[wide, uint32] {
+	return func(yield func(wide, uint32) bool) {
+		for w := t.walk(ipv6); w.next(); {
+			if !yield(w.start, w.value) {
+				return
+			}
+		}
+	}
+}
+
+// walk goes through the ranges of one family; the table may be nil.
+func (t *table) walk(ipv6 bool) *walk { return &walk{table: t, ipv6: ipv6} }
+
+// walk is at a range once next has said so.
+type walk struct {
+	table *table
+	ipv6  bool
+	start wide
+	value uint32
+
+	begun    bool
+	at, deep int // ranges, and those of deep, that are behind it
+}
+
+// next goes to the next range, if there is one.
+func (w *walk) next() bool {
+	before := w.value
+	for w.step() {
+		// Neighbours differ, but where one of them is cut at a /64 network.
+		if !w.begun || w.value != before {
+			w.begun = true
+			return true
+		}
+	}
+	return false
+}
+
+func (w *walk) step() bool {
+	t := w.table
+	switch {
+	case t == nil:
+		return false
+	case !w.ipv6:
+		if w.at == t.ipv4.count {
+			return false
+		}
+		w.start, w.value = wide{low: uint64(t.ipv4.start(w.at))}, uint32(t.ipv4.value(w.at)-1)
+		w.at++
+		return true
+	}
+	inside := w.at > 0 && t.ipv6.value(w.at-1) == within64
+	if inside && w.deep < len(t.deep.starts) && (w.at == t.ipv6.count || t.deep.starts[w.deep].high < t.ipv6.start(w.at)) {
+		w.start, w.value = t.deep.starts[w.deep], t.deep.values[w.deep]
+		w.deep++
+		return true
+	}
+	if w.at == t.ipv6.count {
+		return false
+	}
+	code := t.ipv6.value(w.at)
+	w.at++
+	if code == within64 {
+		return w.step()
+	}
+	w.start, w.value = wide{high: t.ipv6.start(w.at - 1)}, uint32(code-1)
+	return true
+}
 
 // last is the last address of a family that has a value; the first one where
 // none has.
-func (t *table[V]) last(ipv6 bool) wide {
+func (t *table) last(ipv6 bool) wide {
+	var start wide
+	value := uint32(0)
+	for start, value = range t.all(ipv6) {
+		continue
+	}
 	// Neighbours differ: what ends before a range of nothing is something.
-	if ipv6 {
-		n := len(t.starts6)
-		switch {
-		case n == 0 || n == 1 && t.values6[0] == 0:
-			return wide{}
-		case t.values6[n-1] != 0:
-			return maxWide
-		}
-		return t.starts6[n-1].previous()
-	}
-	n := len(t.starts4)
 	switch {
-	case n == 0 || n == 1 && t.values4[0] == 0:
-		return wide{}
-	case t.values4[n-1] != 0:
+	case value != 0 && ipv6:
+		return maxWide
+	case value != 0:
 		return wide{low: math.MaxUint32}
+	case start == wide{}:
+		return wide{}
 	}
-	return wide{low: uint64(t.starts4[n-1]) - 1}
+	return start.previous()
+}
+
+// size is the memory that the table takes, in bytes.
+func (t *table) size() int {
+	return t.ipv4.size() + t.ipv6.size() + cap(t.deep.starts)*16 + cap(t.deep.values)*4
+}
+
+// deep holds the ranges within those /64 networks in which not all addresses
+// have one value. Each of them begins with its first address.
+type deep[V uint16 | uint32] struct {
+	starts []wide
+	values []V
+}
+
+// lookup looks into such a network. There is a boundary in it, so that what lies
+// before and behind it cannot be nearer to the address.
+func (d *deep[V]) lookup(address wide) (value V, length int) {
+	i, found := slices.BinarySearchFunc(d.starts, address, wide.compare)
+	if !found {
+		i--
+	}
+	if i > 0 {
+		length = address.common(d.starts[i].previous()) + 1
+	}
+	if i+1 < len(d.starts) {
+		length = max(length, address.common(d.starts[i+1])+1)
+	}
+	return d.values[i], length
+}
+
+// deepener cuts ranges of IPv6 to whole /64 networks, which it puts, and keeps
+// those within one. The put of a start that was put before is in its place.
+type deepener[V uint16 | uint32] struct {
+	deep[V]
+	put    func(start uint64, value V)
+	inside func(start uint64) // puts a network that is in deep
+	last   wide               // where the range begins that was added last
+	value  V                  // its value
+}
+
+// add adds a range; the first one begins at the first address.
+func (d *deepener[V]) add(start wide, value V) {
+	if start.high != d.last.high {
+		d.finish()
+	}
+	if start.low == 0 {
+		d.put(start.high, value)
+	} else {
+		if n := len(d.starts); n == 0 || d.starts[n-1].high != start.high {
+			d.starts = append(d.starts, wide{high: start.high})
+			d.values = append(d.values, d.value)
+		}
+		d.starts = append(d.starts, start)
+		d.values = append(d.values, value)
+		d.inside(start.high)
+	}
+	d.last, d.value = start, value
+}
+
+// finish gives what is left of the last range its own start, if it began within
+// a /64 network.
+func (d *deepener[V]) finish() {
+	if d.last.low != 0 && d.last.high != math.MaxUint64 {
+		d.put(d.last.high+1, d.value)
+	}
 }
 
 // builder makes a table of ranges that are added in ascending order, each
 // family by itself. What lies between them has the value 0.
-type builder[V uint16 | uint32] struct {
-	table[V]
-	next4 uint64 // the first address that is not yet added; 1<<32: none is left
-	next6 wide
-	full6 bool // no address is left
+type builder struct {
+	narrow packer[uint32]
+	wide   packer[uint64]
+	deepener[uint32]
+	has4, has6 bool   // a range was added
+	next4      uint64 // the first address that is not yet added; 1<<32: none is left
+	next6      wide
+	full6      bool // no address is left
 }
 
 // add4 adds the range from first to last.
-func (b *builder[V]) add4(first, last uint32, value V) error {
+func (b *builder) add4(first, last uint32, value uint32) error {
 	if first > last || uint64(first) < b.next4 {
 		return fmt.Errorf("the range %s-%s is out of order", address4(first), address4(last))
 	}
@@ -152,16 +241,13 @@ func (b *builder[V]) add4(first, last uint32, value V) error {
 	return nil
 }
 
-func (b *builder[V]) put4(start uint32, value V) {
-	if n := len(b.values4); n > 0 && b.values4[n-1] == value {
-		return
-	}
-	b.starts4 = append(b.starts4, start)
-	b.values4 = append(b.values4, value)
+func (b *builder) put4(start uint32, value uint32) {
+	b.has4 = true
+	b.narrow.put(start, uint64(value)+1)
 }
 
 // add6 adds the range from first to last.
-func (b *builder[V]) add6(first, last wide, value V) error {
+func (b *builder) add6(first, last wide, value uint32) error {
 	if last.less(first) || b.full6 || first.less(b.next6) {
 		return fmt.Errorf("the range %s-%s is out of order", first.address(), last.address())
 	}
@@ -174,16 +260,20 @@ func (b *builder[V]) add6(first, last wide, value V) error {
 	return nil
 }
 
-func (b *builder[V]) put6(start wide, value V) {
-	if n := len(b.values6); n > 0 && b.values6[n-1] == value {
+func (b *builder) put6(start wide, value uint32) {
+	if b.has6 && value == b.value {
 		return
 	}
-	b.starts6 = append(b.starts6, start)
-	b.values6 = append(b.values6, value)
+	if !b.has6 {
+		b.has6 = true
+		b.put = func(start uint64, value uint32) { b.wide.put(start, uint64(value)+1) }
+		b.inside = func(start uint64) { b.wide.put(start, within64) }
+	}
+	b.add(start, value)
 }
 
 // addRange adds the range from first to last, which are of one family.
-func (b *builder[V]) addRange(first, last netip.Addr, value V) error {
+func (b *builder) addRange(first, last netip.Addr, value uint32) error {
 	if first.Is4() {
 		return b.add4(number4(first), number4(last), value)
 	}
@@ -191,43 +281,16 @@ func (b *builder[V]) addRange(first, last netip.Addr, value V) error {
 }
 
 // finish gives the table and ends the builder.
-func (b *builder[V]) finish() *table[V] {
-	if len(b.values4) > 0 && b.next4 <= math.MaxUint32 {
+func (b *builder) finish() *table {
+	if b.has4 && b.next4 <= math.MaxUint32 {
 		b.put4(uint32(b.next4), 0)
 	}
-	if len(b.values6) > 0 && !b.full6 {
+	if b.has6 && !b.full6 {
 		b.put6(b.next6, 0)
 	}
-	return newTable(slices.Clone(b.starts4), slices.Clone(b.values4),
-		slices.Clone(b.starts6), slices.Clone(b.values6))
-}
-
-// newTable makes a table of slices that the caller gives up and vouches for.
-func newTable[V uint16 | uint32](starts4 []uint32, values4 []V, starts6 []wide, values6 []V) *table[V] {
-	t := &table[V]{starts4: starts4, values4: values4, starts6: starts6, values6: values6}
-	t.indexStarts4()
-	for i := 0; i < len(starts6); i += stride {
-		t.top6 = append(t.top6, starts6[i])
+	b.deepener.finish()
+	return &table{
+		ipv4: b.narrow.finish(), ipv6: b.wide.finish(),
+		deep: deep[uint32]{exactly(b.starts), exactly(b.values)},
 	}
-	return t
-}
-
-// indexStarts4 makes index4 of as many entries as there are ranges, within a
-// factor of four, and at most of 2^16, and one more for the end.
-func (t *table[V]) indexStarts4() {
-	if len(t.starts4) == 0 {
-		return
-	}
-	size := min(max(bits.Len(uint(len(t.starts4)))-2, 0), 16)
-	t.shift4 = uint8(32 - size)
-	t.index4 = make([]uint32, 1<<size+1)
-	last := 0
-	for bucket := range 1 << size {
-		first := uint32(uint64(bucket) << t.shift4)
-		for last+1 < len(t.starts4) && t.starts4[last+1] <= first {
-			last++
-		}
-		t.index4[bucket] = uint32(last)
-	}
-	t.index4[1<<size] = uint32(len(t.starts4) - 1)
 }

@@ -76,7 +76,7 @@ func TestTableAgainstList(t *testing.T) {
 			}
 			slices.SortFunc(boundaries, netip.Addr.Compare)
 			boundaries = slices.Compact(boundaries)
-			var b builder[uint32]
+			var b builder
 			var list []entry
 			for i := 0; i+1 < len(boundaries); i += 1 + r.IntN(2) {
 				e := entry{boundaries[i], boundaries[i+1].Prev(), r.Uint32N(4)}
@@ -136,7 +136,7 @@ func TestBuilderRefusesDisorder(t *testing.T) {
 		{"behind the last address, IPv6", [][2]string{{"::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"}, {"::", "::1"}}},
 	}
 	for _, test := range tests {
-		var b builder[uint32]
+		var b builder
 		var err error
 		for _, r := range test.ranges {
 			if err != nil {
