@@ -139,12 +139,15 @@ func (w *world) edit(file, from, to string) {
 	w.write(filepath.Join("checkout", file), after)
 }
 
-func (w *world) startServer() {
+func (w *world) startServer() { w.startServerPolling("1s") }
+
+// startServerPolling starts it with that time between two looks at the remote.
+func (w *world) startServerPolling(poll string) {
 	w.write("mirrorpool.yaml", fmt.Sprintf(`
 git:
   url: %[1]s
   branch: main
-  poll: 1s
+  poll: %[6]s
   timeout: 10s
   ssh_key: %[2]s/id_ed25519
   known_hosts: %[2]s/known_hosts
@@ -157,7 +160,7 @@ http:
   trusted_proxies: ["127.0.0.1/32"]
 admin:
   listen: 127.0.0.1:%[5]d
-`, w.remote(), w.directory, w.dnsPort, w.httpPort, w.adminPort))
+`, w.remote(), w.directory, w.dnsPort, w.httpPort, w.adminPort, poll))
 	w.runServer()
 }
 
