@@ -41,22 +41,8 @@ type Config struct {
 	// UDPSize is the largest UDP answer in bytes, and what is announced in
 	// EDNS: 512 to 4096; 0: DefaultUDPSize.
 	UDPSize int
-	// TCPConnections is the number of connections, over all addresses, beyond
-	// which a new one takes the place of the one that was quiet the longest;
-	// 0: DefaultTCPConnections.
-	TCPConnections int
-	// TCPConnectionsPerNetwork is the same for the connections from one client
-	// network (/24, /56), so that none takes all the places; the oldest quiet one
-	// of that network ends then. 0: a quarter of TCPConnections, which is far
-	// more than the resolvers behind one address need, and leaves places for
-	// others beside three networks that want to take all. A number not below
-	// TCPConnections is no limit.
-	TCPConnectionsPerNetwork int
-	// TCPIdle is how long a connection may wait for the next question, take to
-	// send a whole one, or take to accept an answer; 0: DefaultTCPIdle. It
-	// shrinks while more than half of TCPConnections are open, to half a second
-	// (or to itself, if that is less) where all are.
-	TCPIdle time.Duration
+	// TCP bounds what connections take.
+	TCP TCPLimits
 	// Random gives each worker its source of draws; nil: ChaCha8, seeded from
 	// the operating system.
 	Random func() zones.Random
@@ -65,6 +51,27 @@ type Config struct {
 	// many goroutines at once and very often, so it has to limit itself; what
 	// it gets holds no client's address. nil: nobody is told.
 	Report func(error)
+}
+
+// TCPLimits bound what TCP connections take. They can change while the server
+// runs.
+type TCPLimits struct {
+	// Connections is the number of connections, over all addresses, beyond
+	// which a new one takes the place of the one that was quiet the longest;
+	// 0: DefaultTCPConnections.
+	Connections int
+	// PerNetwork is the same for the connections from one client network (/24,
+	// /56), so that none takes all places: the one of that network that was quiet
+	// the longest goes. 0: a quarter of Connections. That is far more than the
+	// resolvers behind one address need, who keep one connection or a few each,
+	// and it leaves places where three networks want them all. A number not
+	// below Connections is no limit.
+	PerNetwork int
+	// Idle is how long a connection may wait for the next question, take to
+	// send a whole one, or take to accept answers; 0: DefaultTCPIdle. It
+	// shrinks while more than half of Connections are open, down to half a
+	// second (or to itself, if that is less) where all are.
+	Idle time.Duration
 }
 
 // FromTable makes a Config's Table of a function such as the Load method of an
@@ -90,16 +97,36 @@ func (c Config) Validate() error {
 	if c.UDPSize != 0 && (c.UDPSize < minUDPSize || c.UDPSize > 4096) {
 		errs = append(errs, fmt.Errorf("dns.udp_size: found %d, expected %d to 4096 bytes", c.UDPSize, minUDPSize))
 	}
-	if c.TCPConnections < 0 {
-		errs = append(errs, fmt.Errorf("dns.tcp_connections: found %d, expected at least 1", c.TCPConnections))
+	errs = append(errs, c.TCP.validate())
+	return errors.Join(errs...)
+}
+
+func (l TCPLimits) validate() error {
+	var errs []error
+	if l.Connections < 0 {
+		errs = append(errs, fmt.Errorf("dns.tcp_connections: found %d, expected at least 1", l.Connections))
 	}
-	if c.TCPConnectionsPerNetwork < 0 {
-		errs = append(errs, fmt.Errorf("dns.tcp_connections_per_network: found %d, expected at least 1", c.TCPConnectionsPerNetwork))
+	if l.PerNetwork < 0 {
+		errs = append(errs, fmt.Errorf("dns.tcp_connections_per_network: found %d, expected at least 1", l.PerNetwork))
 	}
-	if c.TCPIdle < 0 {
-		errs = append(errs, fmt.Errorf("dns.tcp_idle: found %v, expected more than 0s", c.TCPIdle))
+	if l.Idle < 0 {
+		errs = append(errs, fmt.Errorf("dns.tcp_idle: found %v, expected more than 0s", l.Idle))
 	}
 	return errors.Join(errs...)
+}
+
+// withDefaults puts in what zero values stand for.
+func (l TCPLimits) withDefaults() TCPLimits {
+	if l.Connections == 0 {
+		l.Connections = DefaultTCPConnections
+	}
+	if l.PerNetwork == 0 {
+		l.PerNetwork = max(l.Connections/4, 1)
+	}
+	if l.Idle == 0 {
+		l.Idle = DefaultTCPIdle
+	}
+	return l
 }
 
 func checkNSID(identifier string) error {
@@ -142,15 +169,7 @@ func (c Config) withDefaults() Config {
 	if c.UDPSize == 0 {
 		c.UDPSize = DefaultUDPSize
 	}
-	if c.TCPConnections == 0 {
-		c.TCPConnections = DefaultTCPConnections
-	}
-	if c.TCPConnectionsPerNetwork == 0 {
-		c.TCPConnectionsPerNetwork = max(c.TCPConnections/4, 1)
-	}
-	if c.TCPIdle == 0 {
-		c.TCPIdle = DefaultTCPIdle
-	}
+	c.TCP = c.TCP.withDefaults()
 	if c.Random == nil {
 		c.Random = newRandom
 	}

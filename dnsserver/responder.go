@@ -39,7 +39,7 @@ type responder struct {
 
 func newResponder(config *Config, m *metrics, over transport) *responder {
 	r := &responder{config: config, nsid: config.NSID, random: config.Random(), counts: newCounters(m, over)}
-	r.keepalive = keepaliveUnits(config.TCPIdle)
+	r.keepalive = keepaliveUnits(config.TCP.Idle)
 	return r
 }
 

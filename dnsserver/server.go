@@ -25,6 +25,7 @@ type Server struct {
 	config   Config
 	metrics  *metrics
 	nsid     atomic.Pointer[string]
+	open     *openConnections
 	bindings []*binding
 	ran      atomic.Bool
 }
@@ -42,6 +43,7 @@ func Listen(config Config) (*Server, error) {
 	}
 	s := &Server{config: config.withDefaults(), metrics: newMetrics()}
 	s.nsid.Store(&s.config.NSID)
+	s.open = newOpenConnections(s.config.TCP, s.metrics.connections)
 	for i, address := range addresses {
 		b, err := bind(i, address)
 		if err != nil {
@@ -85,6 +87,17 @@ func (s *Server) SetNSID(identifier string) error {
 		return err
 	}
 	s.nsid.Store(&identifier)
+	return nil
+}
+
+// SetTCPLimits changes the limits while the server runs. Connections that are
+// too many for the new ones end, those that were quiet the longest first. The
+// error says what is wrong with the limits, and then nothing has changed.
+func (s *Server) SetTCPLimits(limits TCPLimits) error {
+	if err := limits.validate(); err != nil {
+		return err
+	}
+	s.open.setLimits(limits.withDefaults())
 	return nil
 }
 

@@ -42,8 +42,9 @@ func TestValidateNamesTheKey(t *testing.T) {
 		{"NSID", Config{Listen: good, Table: table, NSID: strings.Repeat("x", 129)}, []string{"dns.nsid", "129"}},
 		{"small", Config{Listen: good, Table: table, UDPSize: 511}, []string{"dns.udp_size", "511"}},
 		{"large", Config{Listen: good, Table: table, UDPSize: 4097}, []string{"dns.udp_size"}},
-		{"connections", Config{Listen: good, Table: table, TCPConnections: -1}, []string{"dns.tcp_connections"}},
-		{"idle", Config{Listen: good, Table: table, TCPIdle: -1}, []string{"dns.tcp_idle"}},
+		{"connections", Config{Listen: good, Table: table, TCP: TCPLimits{Connections: -1}}, []string{"dns.tcp_connections"}},
+		{"connections of a network", Config{Listen: good, Table: table, TCP: TCPLimits{PerNetwork: -1}}, []string{"dns.tcp_connections_per_network"}},
+		{"idle", Config{Listen: good, Table: table, TCP: TCPLimits{Idle: -1}}, []string{"dns.tcp_idle"}},
 		{"all at once", Config{Listen: []string{"x"}, UDPSize: 1}, []string{"dns.listen[0]", "dns.udp_size", "table"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

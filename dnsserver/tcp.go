@@ -28,7 +28,7 @@ func newTCPServer(s *Server) *tcpServer {
 	n := runtime.GOMAXPROCS(0)
 	t := &tcpServer{
 		server:     s,
-		open:       newOpenConnections(&s.config, s.metrics.connections),
+		open:       s.open,
 		responders: make(chan *responder, n),
 		rooms:      sync.Pool{New: func() any { return new(room) }},
 	}

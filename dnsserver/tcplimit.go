@@ -45,13 +45,12 @@ func networkOf(client netip.Addr) netip.Prefix {
 // there are, and one timer serves for all. The lock is taken once for what may
 // be many questions.
 type openConnections struct {
-	most, mostPerNetwork int
-	full                 time.Duration // the idle time-out without pressure
-	metrics              *tcpMetrics
-	began                time.Time // clocks are durations since then
+	metrics *tcpMetrics
+	began   time.Time // clocks are durations since then
 
-	mu  sync.Mutex
-	all queue
+	mu     sync.Mutex
+	limits TCPLimits // with their defaults
+	all    queue
 	// networks are forgotten with their last connection.
 	networks map[netip.Prefix]*queue
 	timer    *time.Timer   // runs expire
@@ -67,16 +66,14 @@ const (
 	timerSlack = 10 * time.Millisecond
 )
 
-func newOpenConnections(config *Config, m *tcpMetrics) *openConnections {
+func newOpenConnections(limits TCPLimits, m *tcpMetrics) *openConnections {
 	o := &openConnections{
-		most:           config.TCPConnections,
-		mostPerNetwork: config.TCPConnectionsPerNetwork,
-		full:           config.TCPIdle,
-		metrics:        m,
-		began:          time.Now(),
-		all:            queue{number: queueOfAll},
-		networks:       make(map[netip.Prefix]*queue),
-		fires:          never,
+		limits:   limits,
+		metrics:  m,
+		began:    time.Now(),
+		all:      queue{number: queueOfAll},
+		networks: make(map[netip.Prefix]*queue),
+		fires:    never,
 	}
 	o.timer = time.AfterFunc(time.Hour, o.expire)
 	o.timer.Stop()
@@ -88,14 +85,14 @@ func newOpenConnections(config *Config, m *tcpMetrics) *openConnections {
 // at all, that one of all.
 func (o *openConnections) join(c *connection) {
 	network := networkOf(c.client)
-	var evicted [2]*connection
+	var evicted []*connection // mostly one or none
 	o.mu.Lock()
-	if q := o.networks[network]; q != nil && q.length >= o.mostPerNetwork {
-		evicted[0] = o.take(q.front)
+	for q := o.networks[network]; q != nil && q.length >= o.limits.PerNetwork; {
+		evicted = append(evicted, o.take(q.front))
 		o.metrics.evictedNetwork.Inc()
 	}
-	if o.all.length >= o.most {
-		evicted[1] = o.take(o.all.front)
+	for o.all.length >= o.limits.Connections {
+		evicted = append(evicted, o.take(o.all.front))
 		o.metrics.evictedTotal.Inc()
 	}
 	c.network = o.networks[network]
@@ -115,9 +112,7 @@ func (o *openConnections) join(c *connection) {
 	o.mu.Unlock()
 	o.metrics.open.Inc()
 	for _, c := range evicted {
-		if c != nil {
-			c.socket.Close()
-		}
+		c.socket.Close()
 	}
 }
 
@@ -147,6 +142,25 @@ func (o *openConnections) closeQuietest() {
 	}
 }
 
+// setLimits takes other limits. A network that has more than its places is held
+// to them when its next connection comes.
+func (o *openConnections) setLimits(limits TCPLimits) {
+	o.mu.Lock()
+	o.limits = limits
+	var evicted []*connection
+	for o.all.length > limits.Connections {
+		evicted = append(evicted, o.take(o.all.front))
+		o.metrics.evictedTotal.Inc()
+	}
+	if o.drained.IsZero() {
+		o.setTimer(time.Since(o.began), 0)
+	}
+	o.mu.Unlock()
+	for _, c := range evicted {
+		c.socket.Close()
+	}
+}
+
 // active sets a connection's clock anew, which ends it unless this is called
 // again in time. A connection is quiet while nothing of a question is there and
 // nothing of an answer waits. It gives the time-out that the client may be
@@ -166,7 +180,7 @@ func (o *openConnections) active(c *connection, quiet bool) (keepalive uint16) {
 	case !o.drained.IsZero():
 		c.arm(o.drained)
 		return 0
-	case o.all.length >= o.most || c.network.length >= o.mostPerNetwork:
+	case o.all.length >= o.limits.Connections || c.network.length >= o.limits.PerNetwork:
 		return 0
 	}
 	return keepaliveUnits(o.timeout())
@@ -222,7 +236,7 @@ func (o *openConnections) setTimer(now, slack time.Duration) {
 
 // timeout is the one that is in force. The lock is held.
 func (o *openConnections) timeout() time.Duration {
-	return idleTimeout(o.full, o.all.length, o.most)
+	return idleTimeout(o.limits.Idle, o.all.length, o.limits.Connections)
 }
 
 // take takes a connection, which is in them, out of its queues. The lock is held.

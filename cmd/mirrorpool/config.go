@@ -16,6 +16,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 
+	"mirrorpool/dnsserver"
 	"mirrorpool/gitsource"
 )
 
@@ -62,6 +63,9 @@ func (d duration) value() time.Duration {
 type dnsConfig struct {
 	Listen           []string        `yaml:"listen"`
 	NSID             string          `yaml:"nsid"`
+	TCPConnections   int             `yaml:"tcp_connections"`
+	TCPPerNetwork    int             `yaml:"tcp_connections_per_network"` // 0: a quarter
+	TCPIdle          duration        `yaml:"tcp_idle"`
 	Transfer         *transferConfig `yaml:"transfer"`
 	DNSSECKeys       string          `yaml:"dnssec_keys"`
 	RRL              *rrlConfig      `yaml:"rrl"`
@@ -108,10 +112,14 @@ func defaultConfig() *config {
 			Poll: "60s", Timeout: "60s", MaxCapacityDrop: 0.5,
 		},
 		StateDir: "/var/lib/mirrorpool",
-		DNS:      dnsConfig{Listen: []string{"0.0.0.0:53", "[::]:53"}},
-		HTTP:     httpConfig{Listen: []string{"0.0.0.0:80", "[::]:80"}},
-		Admin:    adminConfig{Listen: "127.0.0.1:8053"},
-		Log:      logConfig{Level: "info", Format: "json"},
+		DNS: dnsConfig{
+			Listen:         []string{"0.0.0.0:53", "[::]:53"},
+			TCPConnections: dnsserver.DefaultTCPConnections,
+			TCPIdle:        duration(dnsserver.DefaultTCPIdle.String()),
+		},
+		HTTP:  httpConfig{Listen: []string{"0.0.0.0:80", "[::]:80"}},
+		Admin: adminConfig{Listen: "127.0.0.1:8053"},
+		Log:   logConfig{Level: "info", Format: "json"},
 	}
 }
 
@@ -308,6 +316,11 @@ func (g *gitConfig) validate(v *validation) {
 	v.notUsed("git.allowed_signers", g.AllowedSigners != "")
 }
 
+// tcpLimits are as package dnsserver takes them.
+func (d *dnsConfig) tcpLimits() dnsserver.TCPLimits {
+	return dnsserver.TCPLimits{Connections: d.TCPConnections, PerNetwork: d.TCPPerNetwork, Idle: d.TCPIdle.value()}
+}
+
 // validateSource adds what package gitsource has to say of its settings.
 func (c *config) validateSource(v *validation) {
 	if c.Git.URL == "" || c.StateDir == "" || c.Git.Poll.value() <= 0 || c.Git.Timeout.value() <= 0 {
@@ -336,6 +349,13 @@ func (d *dnsConfig) validate(v *validation) {
 	if len(d.NSID) > 128 {
 		v.wrong("dns.nsid", d.NSID, "at most 128 bytes")
 	}
+	if d.TCPConnections < 1 {
+		v.wrong("dns.tcp_connections", d.TCPConnections, "a whole number, at least 1")
+	}
+	if d.TCPPerNetwork < 0 {
+		v.wrong("dns.tcp_connections_per_network", d.TCPPerNetwork, "a whole number, 0 for a quarter of dns.tcp_connections")
+	}
+	v.between("dns.tcp_idle", d.TCPIdle, 100*time.Millisecond, time.Hour)
 	if d.Transfer != nil {
 		v.prefixes("dns.transfer.allow", d.Transfer.Allow)
 		v.listen("dns.transfer.notify", d.Transfer.Notify)

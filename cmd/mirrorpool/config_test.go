@@ -42,6 +42,9 @@ state_dir: /var/lib/mirrorpool
 dns:
   listen: ["0.0.0.0:53", "[::]:53"]
   nsid: ns1
+  tcp_connections: 1000
+  tcp_connections_per_network: 250
+  tcp_idle: 10s
   transfer:
     allow: ["192.0.2.0/24"]
     notify: ["198.51.100.53:53"]
@@ -86,7 +89,7 @@ func TestEveryKeyIsReadAndUnusedOnesAreNamed(t *testing.T) {
 	if !slices.Equal(unused, want) {
 		t.Errorf("not yet used: %q, want %q", unused, want)
 	}
-	if got.Git.MaxCapacityDrop != 0.5 || got.DNS.RRL.Slip != 2 || got.Geo.ASN == "" || !got.Log.ClientAddresses {
+	if got.Git.MaxCapacityDrop != 0.5 || got.DNS.RRL.Slip != 2 || got.Geo.ASN == "" || got.DNS.TCPPerNetwork != 250 || !got.Log.ClientAddresses {
 		t.Errorf("not all read: %+v", got)
 	}
 }
@@ -114,14 +117,17 @@ func TestExampleHasEveryKey(t *testing.T) {
 }
 
 func TestMistakesAreReportedTogether(t *testing.T) {
-	_, err := parseConfig("node.yaml", []byte("git:\n  url: /srv/mirrors.git\n  max_capacity_drop: 2\nhttp:\n  trusted_proxies: [\"192.0.2.1/24\"]\nlog:\n  format: xml\n"))
+	_, err := parseConfig("node.yaml", []byte("git:\n  url: /srv/mirrors.git\n  max_capacity_drop: 2\nhttp:\n  trusted_proxies: [\"192.0.2.1/24\"]\ndns: {tcp_connections: 0, tcp_connections_per_network: -1, tcp_idle: 1ms}\nlog:\n  format: xml\n"))
 	if err == nil {
 		t.Fatal("taken")
 	}
 	for _, want := range []string{
 		`node.yaml:3:22: git.max_capacity_drop: found "2", expected a part from 0`,
 		`node.yaml:5:21: http.trusted_proxies[0]: found "192.0.2.1/24", expected a network without host bits`,
-		`node.yaml:7:11: log.format: found "xml", expected one of json, text`,
+		`node.yaml:6:24: dns.tcp_connections: found "0", expected a whole number, at least 1`,
+		`node.yaml:6:56: dns.tcp_connections_per_network: found "-1", expected a whole number`,
+		`node.yaml:6:70: dns.tcp_idle: found "1ms", expected a duration from 100ms to 1h0m0s`,
+		`node.yaml:8:11: log.format: found "xml", expected one of json, text`,
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("not said: %s\nin: %v", want, err)

@@ -46,6 +46,7 @@ func (n *node) bindDNS(config *config) func() (listener, error) {
 			Listen: config.DNS.Listen,
 			NSID:   config.DNS.NSID,
 			Table:  dnsserver.FromTable(n.compiler.table.Load),
+			TCP:    config.DNS.tcpLimits(),
 			Report: n.reporter("dns"),
 		})
 		if err != nil {

@@ -138,6 +138,9 @@ func (n *node) adjustListeners(next *config) error {
 		if err := server.SetNSID(next.DNS.NSID); err != nil {
 			return err
 		}
+		if err := server.SetTCPLimits(next.DNS.tcpLimits()); err != nil {
+			return err
+		}
 	}
 	if server, runs := n.redirect.listener().(*redirect.Server); runs {
 		return server.SetTrustedProxies(mustPrefixes(next.HTTP.TrustedProxies))
