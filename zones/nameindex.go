@@ -216,7 +216,12 @@ func (b *indexBuilder) add(number uint32, zone *Zone, name string) {
 	}
 	if w := node.Wildcard; w != nil && !node.Delegation && !one.is(hasDNAME) {
 		var partial bool
-		one.below, partial = b.answers(w, func(kind uint16) (rendered, bool) { return b.moving(below(name, 1), kind) })
+		one.below, partial = b.answers(w, func(kind uint16) (rendered, bool) {
+			if b.returns(zone, name, kind) {
+				return rendered{}, false
+			}
+			return b.moving(below(name, 1), kind)
+		})
 		one.flag(hasWildcard, true)
 		one.flag(wildcardIsPartial, partial)
 	}
@@ -318,6 +323,25 @@ func (b *indexBuilder) moving(first string, kind uint16) (rendered, bool) {
 		return r, r.drawing(pool)
 	}
 	return r, true
+}
+
+// returns reports whether the aliases that a wildcard starts lead to a name that
+// the wildcard stands for as well: whoever asks for that name gets another answer
+// than those who ask for others.
+func (b *indexBuilder) returns(zone *Zone, encloser string, kind uint16) bool {
+	a, _, _ := b.ask(below(encloser, 1), kind)
+	return slices.ContainsFunc(a.Answer, func(rr dns.RR) bool {
+		cname, ok := rr.(*dns.CNAME)
+		if !ok {
+			return false
+		}
+		target := canonical(cname.Target)
+		if !within(target, encloser) {
+			return false
+		}
+		node, exact := zone.find(target)
+		return !exact && node == zone.nodes[encloser]
+	})
 }
 
 // ask asks the table without pools. Where the answer ends in a pool's records,
