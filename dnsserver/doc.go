@@ -6,6 +6,10 @@
 // It may import zones for the types of a question and its answer, and nothing
 // else of this program.
 //
+// Common questions are answered by the wire path (wire.go): by hand, over the
+// question itself, from what the table has ready. What it does not know goes
+// through the DNS library (responder.go). Both give the same answers.
+//
 // What it promises: a packet with QR set gets silence, and so does one shorter
 // than a header; everything else gets one answer that carries its ID. No
 // packet ends the server. Memory is bounded by the number of workers, the cap
