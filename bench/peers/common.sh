@@ -27,6 +27,7 @@
 # The variables are set here for the peers, or there for the functions here.
 # shellcheck disable=SC2034
 set -euo pipefail
+shopt -s inherit_errexit
 
 peers=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 cache=$(dirname "$peers")/.cache
@@ -88,7 +89,7 @@ way_to_install() {
   if [[ $package == */* ]]; then
     echo "run bench/peers/build-go-peers.sh ($package)"
   else
-    echo "apt-get install --no-install-recommends $package ${packages[*]}"
+    echo "apt-get install --no-install-recommends $package${packages[*]:+ ${packages[*]}}"
   fi
 }
 
@@ -147,7 +148,7 @@ without() {
 
 # made_by_geodb FILE OPTION...: the path of a file of invented networks and
 # places, which geodb makes once for all peers and runs. It is kept in the cache,
-# apart for each version of geodb and for each set of options.
+# until geodb or its options change.
 made_by_geodb() {
   local name=$1 version path
   shift
@@ -156,6 +157,7 @@ made_by_geodb() {
   if [[ ! -s $path ]]; then
     mkdir -p "$cache/geodb"
     (cd "$peers" && go run ./geodb -o "$path" "$@")
+    find "$cache/geodb" -name "*-$name" ! -path "$path" -delete
   fi
   echo "$path"
 }

@@ -7,7 +7,7 @@ source "$peers/servers/knot-geoip.sh"
 kind=geo
 scenarios='pool pool-edns subnet do static nxdomain tcp latency'
 records=4
-notes=(
+notes+=(
   "mode subnet: $geodb_networks, a view of each"
   'no weights: the four records of a place are always the same, in the same order'
 )

@@ -7,7 +7,7 @@ source "$peers/servers/knot-geoip.sh"
 kind=geo
 scenarios='pool pool-edns subnet do static nxdomain tcp latency'
 records=4
-notes=(
+notes+=(
   "mode geodb: city database of $geodb_networks, looked up for every answer; 75 countries"
   'no weights: the four records of a place are always the same, in the same order'
 )

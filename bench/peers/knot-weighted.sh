@@ -5,7 +5,7 @@ source "$peers/servers/knot.sh"
 source "$peers/servers/knot-geoip.sh"
 kind=weighted
 records=1
-notes=('draws one of five by weight for every answer; no client places')
+notes+=('draws one of five by weight for every answer; no client places')
 begin "$@"
 write_zone zone without-pool
 {

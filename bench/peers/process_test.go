@@ -104,13 +104,18 @@ func freePort(t *testing.T) int {
 	return 0
 }
 
-// ready waits for a good answer. It tells whether one came before the server
-// ended or the time was over.
+// ready waits for a good answer over UDP and over TCP, for gdnsd listens for the
+// one before the other. It tells whether they came before the server ended or
+// the time was over.
 func (s *server) ready() bool {
 	deadline := time.After(startBound)
+	waitFor := []string{"udp", "tcp"}
 	for {
-		if answer, err := ask(question("dl", "A"), "udp", s.address); err == nil && len(answer.Answer) > 0 {
-			return true
+		if answer, err := ask(question("dl", "A"), waitFor[0], s.address); err == nil && len(answer.Answer) > 0 {
+			if waitFor = waitFor[1:]; len(waitFor) == 0 {
+				return true
+			}
+			continue
 		}
 		select {
 		case <-s.ended:

@@ -4,6 +4,8 @@
 package=knot
 program=knotd
 version=(knotd -V)
+# The runner has to give it processor 0 for its one worker.
+notes=("binds its workers to processors 0 and up, whatever it was started on")
 
 # serve_knot ROTATION SUBNET [MODULE]: whether it rotates the answers (on or
 # off), whether it takes the client subnet (on or off), and the section of its
