@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -20,9 +21,17 @@ type tcpServer struct {
 	// responders answer, one for each core: however many connections there are,
 	// the room to pack answers in is bounded.
 	responders chan *responder
-	rooms      sync.Pool      // of *room
-	ended      sync.WaitGroup // the connections' goroutines
+	rooms      sync.Pool // of *room
+	// next hands connections to goroutines that have ended one: theirs have the
+	// stack that answering takes, which is grown in steps otherwise, at a tenth
+	// of what a connection with one question costs. spare is how many wait.
+	next  chan *connection
+	spare atomic.Int32
+	ended sync.WaitGroup // the connections' goroutines
 }
+
+// maxSpare is how many goroutines wait for their next connection.
+const maxSpare = 64
 
 func newTCPServer(s *Server) *tcpServer {
 	n := runtime.GOMAXPROCS(0)
@@ -31,6 +40,7 @@ func newTCPServer(s *Server) *tcpServer {
 		open:       s.open,
 		responders: make(chan *responder, n),
 		rooms:      sync.Pool{New: func() any { return new(room) }},
+		next:       make(chan *connection),
 	}
 	for range n {
 		t.responders <- s.newResponder(overTCP)
@@ -87,14 +97,32 @@ func (t *tcpServer) drain(listener *net.TCPListener) {
 func (t *tcpServer) serve(socket *net.TCPConn) {
 	c := newConnection(t, socket)
 	t.open.join(c)
-	t.ended.Go(func() {
-		c.run()
-		t.open.leave(c)
-	})
+	select {
+	case t.next <- c:
+	default:
+		t.ended.Go(func() { t.work(c) })
+	}
 }
 
-// finish waits for the connections to end.
-func (t *tcpServer) finish() { t.ended.Wait() }
+// work answers a connection, and then others as they come.
+func (t *tcpServer) work(c *connection) {
+	for more := true; more; {
+		c.run()
+		t.open.leave(c)
+		if t.spare.Add(1) > maxSpare {
+			t.spare.Add(-1)
+			return
+		}
+		c, more = <-t.next
+		t.spare.Add(-1)
+	}
+}
+
+// finish waits for the connections to end. None is accepted any more.
+func (t *tcpServer) finish() {
+	close(t.next)
+	t.ended.Wait()
+}
 
 // failed counts errors that are not the ordinary end of a connection.
 func (t *tcpServer) failed(operation string, err error) {
