@@ -1,7 +1,7 @@
 VERSION := $(shell git describe --always --dirty --tags 2>/dev/null)
 LDFLAGS := -X main.version=$(VERSION)
 
-.PHONY: help build demo test unit lint e2e geodata bench-build bench clean
+.PHONY: help build demo test unit lint e2e geodata bench-build bench bench-growth bench-reload clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -28,6 +28,12 @@ BENCH ?=
 
 bench: bench-build ## this program beside other DNS servers; BENCH='-h' for the flags
 	bin/bench compare $(BENCH)
+
+bench-growth: bench-build ## what a query costs with more pools, members and names
+	bin/bench growth $(BENCH)
+
+bench-reload: bench-build ## queries while pushes, changes of health and SIGHUP come
+	bin/bench reload $(BENCH)
 
 bench-build: build
 	go build -trimpath -o bin/bench ./bench

@@ -18,6 +18,8 @@ import (
 )
 
 const usage = `usage: bench [compare] [flags]   servers side by side, for each kind of question
+       bench growth [flags]      mirrorpool with more pools, members and names
+       bench reload [flags]      mirrorpool while pushes, health and SIGHUP come
 Flags of each: bench compare -h`
 
 // Exit codes: those of the program itself.
@@ -44,6 +46,8 @@ func run(arguments []string, in io.Reader, out, errorOut io.Writer) int {
 	}
 	commands := map[string]func(context.Context, []string, io.Writer, io.Writer) error{
 		"compare": compareCommand,
+		"growth":  growthCommand,
+		"reload":  reloadCommand,
 	}
 	var err error
 	switch do, known := commands[command]; {

@@ -219,8 +219,9 @@ func tcpHealth(port int, interval time.Duration) healthText {
 // its name is as long as the other's.
 const ourAAAA = "d6." + zoneName
 
-// zoneText is the zone that peers have as well.
-func zoneText(hosts int) string {
+// zoneText is the zone that peers have as well, with names made of the numbers
+// from 0 in this form.
+func zoneText(hosts int, form string) string {
 	var b strings.Builder
 	b.WriteString(`$ORIGIN example.test.
 $TTL 3600
@@ -231,7 +232,8 @@ ns1 IN A 127.0.0.1
 ns2 IN A 127.0.0.1
 `)
 	for i := range hosts {
-		fmt.Fprintf(&b, "host%d IN A 127.%d.%d.%d\n", i, i>>16&0xff, 1+i>>8&0xff, i&0xff)
+		address := i + 256 // from 127.0.1.0
+		fmt.Fprintf(&b, form+" IN A 127.%d.%d.%d\n", i, address>>16, address>>8&0xff, address&0xff)
 	}
 	return b.String()
 }
@@ -241,15 +243,18 @@ func ordinaryContent(members *memberListeners) (repository, error) {
 	return newContent([]poolText{
 		newPool(poolName, members.addresses, tcpHealth(members.port, probeInterval)),
 		newPool(ourAAAA, []string{"2001:db8::1", "2001:db8::2", "2001:db8::3", "2001:db8::4", "2001:db8::5"}, healthText{Check: "none"}),
-	}, staticNames)
+	}, staticNames, hostForm)
 }
 
-func newContent(pools []poolText, hosts int) (repository, error) {
+// hostForm is how the peers' static names are made.
+const hostForm = "host%d"
+
+func newContent(pools []poolText, hosts int, form string) (repository, error) {
 	text, err := json.MarshalIndent(poolsFile{Version: 1, Pools: pools}, "", " ")
 	if err != nil {
 		return nil, fmt.Errorf("writing the pools: %w", err)
 	}
-	return repository{"pools.json": string(text), "zones/" + zoneName + ".zone": zoneText(hosts)}, nil
+	return repository{"pools.json": string(text), "zones/" + zoneName + ".zone": zoneText(hosts, form)}, nil
 }
 
 // oursAsServer describes a site as one of the servers.

@@ -90,7 +90,7 @@ func poolQuestions(a, aaaa int, form load.Form) func(*server) ([]load.Question, 
 func staticQuestions(s *server) ([]load.Question, error) {
 	var questions []load.Question
 	for i := range staticNames {
-		q, err := load.NewQuestion(fmt.Sprintf("host%d.%s", i, zoneName), load.TypeA, load.Form{})
+		q, err := load.NewQuestion(fmt.Sprintf(hostForm+".%s", i, zoneName), load.TypeA, load.Form{})
 		if err != nil {
 			return nil, err
 		}

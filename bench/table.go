@@ -26,11 +26,11 @@ func median(values []float64) float64 {
 // row is what is printed of a server for one kind of question: medians of its
 // rounds, each figure by itself.
 type row struct {
-	name                                       string
-	perQuery, user, system                     float64
-	rate, share, p50, p99, memory, late, wrong float64
-	busy, generator, other, steal              float64
-	rounds                                     int
+	name                                 string
+	perQuery, user, system               float64
+	rate, share, p50, p99, memory, wrong float64
+	busy, generator, other, steal        float64
+	rounds                               int
 }
 
 func newRow(name string, measurements []*measurement) row {

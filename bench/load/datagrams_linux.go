@@ -126,6 +126,7 @@ func (d *datagrams) run(duration time.Duration) error {
 		}
 	}
 	d.giveUp(d.clock() + 1)
+	d.tally.skipped += schedule.skip(end)
 	return nil
 }
 
@@ -178,15 +179,23 @@ func newSchedule(rate float64, start int64) *schedule {
 	return &schedule{interval: 1e9 / rate, due: float64(start)}
 }
 
+// skip leaves out what was due before a time, and returns how much.
+func (s *schedule) skip(now int64) uint64 {
+	if s.interval == 0 || float64(now) <= s.due {
+		return 0
+	}
+	missed := uint64((float64(now) - s.due) / s.interval)
+	s.due += float64(missed) * s.interval
+	return missed
+}
+
 // askOnTime asks what is due, one question a datagram and a system call, as
 // resolvers do.
 func (d *datagrams) askOnTime(plan *schedule, now int64) (asked int, err error) {
 	// What this process was too late for is left out: a burst in its place
 	// would measure the burst.
-	if behind := float64(now) - plan.due; behind > float64(stall) && behind > plan.interval {
-		missed := int(behind / plan.interval)
-		d.tally.stalls += uint64(missed)
-		plan.due += float64(missed) * plan.interval
+	if float64(now)-plan.due > float64(stall) {
+		d.tally.skipped += plan.skip(now)
 	}
 	for plan.due <= float64(now) {
 		plan.due += plan.interval
@@ -293,7 +302,7 @@ func (t *tally) answer(q *prepared, s *slot, answer []byte, latency, late time.D
 	t.bytes += uint64(len(answer))
 	t.records += uint64(answer[6])<<8 | uint64(answer[7])
 	if s.untimed {
-		t.stalls++
+		t.untimed++
 		return
 	}
 	t.latencies.Add(latency)

@@ -106,7 +106,8 @@ type Result struct {
 	Lost     uint64 // not answered until it was given up
 	Late     uint64 // answered later than Plan.Late
 	Refused  uint64 // connections that failed, over TCP
-	Stalls   uint64 // questions that this process, not the server, was late with: not asked, or not timed
+	Skipped  uint64 // not asked at a fixed rate, for this process had no processor then
+	Untimed  uint64 // answered, and left out of the latencies, for this process was late in sending
 	Wrong    map[string]uint64
 	Bytes    uint64 // of right answers
 	Records  uint64 // answer records of right answers
@@ -127,7 +128,7 @@ func (r *Result) WrongAnswers() (n uint64) {
 
 // tally is what is counted while it runs.
 type tally struct {
-	sent, answered, lost, late, refused, stalls, bytes, records uint64
+	sent, answered, lost, late, refused, skipped, untimed, bytes, records uint64
 
 	wrong     [verdicts]uint64
 	latencies Histogram
@@ -135,7 +136,7 @@ type tally struct {
 
 func (t *tally) result() *Result {
 	r := &Result{
-		Sent: t.sent, Answered: t.answered, Lost: t.lost, Late: t.late, Refused: t.refused, Stalls: t.stalls,
+		Sent: t.sent, Answered: t.answered, Lost: t.lost, Late: t.late, Refused: t.refused, Skipped: t.skipped, Untimed: t.untimed,
 		Bytes: t.bytes, Records: t.records, Wrong: map[string]uint64{},
 		P50: t.latencies.Quantile(0.5), P90: t.latencies.Quantile(0.9), P99: t.latencies.Quantile(0.99),
 		P999: t.latencies.Quantile(0.999), Max: t.latencies.Max(),
