@@ -14,8 +14,8 @@ import (
 )
 
 // What a node with the embedded country data may have resident after its start
-// and under load, in kB. The bounds leave half as much again as was measured on
-// two cores: 20 MB and 37 MB.
+// and under load, in kB. The bounds are well above what was measured on two cores:
+// 16 MB and 35 MB.
 const (
 	anonymousBound = 32_000 // heap, stacks and the runtime's own
 	residentBound  = 60_000 // with the pages of the program's file that are mapped
