@@ -3,6 +3,7 @@ package zones
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 
 	"github.com/miekg/dns"
 )
@@ -89,8 +90,6 @@ func (r *rendered) movable(longer *rendered, shift int) bool {
 	}
 	for i := 0; i < len(r.body); i++ {
 		switch {
-		case len(r.pointers) > 0 && r.farthest() > math.MaxUint16-maxName:
-			return false // it could move out of a pointer's reach
 		case r.body[i] == longer.body[i]:
 			continue
 		case moved(i):
@@ -102,12 +101,10 @@ func (r *rendered) movable(longer *rendered, shift int) bool {
 			return false
 		}
 	}
-	return true
-}
-
-// farthest is the last pointer that was found to move.
-func (r *rendered) farthest() uint16 {
-	return binary.BigEndian.Uint16(r.body[r.pointers[len(r.pointers)-1]:])
+	return !slices.ContainsFunc(r.pointers, func(at uint16) bool {
+		// It could move out of a pointer's reach.
+		return binary.BigEndian.Uint16(r.body[at:]) > math.MaxUint16-maxName
+	})
 }
 
 // drawing makes an answer one that ends in records drawn from a pool: the last
