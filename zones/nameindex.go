@@ -168,11 +168,17 @@ func (x *nameIndex) settle() {
 	}
 }
 
+// maxReady is how many bytes the answers that are ready may have together.
+// Aliases and targets repeat the records that they lead to, so that a small file
+// could make very many. Answers beyond it are made when they are asked for.
+const maxReady = 64 << 20
+
 // indexBuilder adds one name after another.
 type indexBuilder struct {
 	index *nameIndex
 	table *Table // that answers
 	name  WireName
+	size  int // of the answers that are ready
 	renderer
 }
 
@@ -205,8 +211,7 @@ func (b *indexBuilder) add(number uint32, zone *Zone, name string) {
 	x.wire = append(x.wire, wire...)
 	x.deepest = max(x.deepest, b.name.labels)
 	if node.Delegation {
-		if r, ok := b.moving(name, dns.TypeA); ok {
-			x.typed = append(x.typed, typed{dns.TypeNone, r})
+		if b.keep(dns.TypeNone, func(uint16) (rendered, bool) { return b.moving(name, dns.TypeA) }) {
 			one.below = 1
 		}
 	} else {
@@ -258,15 +263,26 @@ func (b *indexBuilder) answers(node *Node, render func(uint16) (rendered, bool))
 		if kind == dns.TypeSOA {
 			continue // it has a serial, which is each table's
 		}
-		r, ok := render(kind)
-		if !ok {
+		if b.keep(kind, render) {
+			count++
+		} else {
 			partial = true
-			continue
 		}
-		b.index.typed = append(b.index.typed, typed{kind, r})
-		count++
 	}
 	return count, partial
+}
+
+// keep renders the answer of a type, and reports whether it could be.
+func (b *indexBuilder) keep(kind uint16, render func(uint16) (rendered, bool)) bool {
+	if b.size >= maxReady {
+		return false
+	}
+	r, ok := render(kind)
+	if ok {
+		b.size += len(r.body)
+		b.index.typed = append(b.index.typed, typed{kind, r})
+	}
+	return ok
 }
 
 // labelShift is by how many bytes below makes a name longer for each label.

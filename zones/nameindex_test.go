@@ -224,3 +224,32 @@ func TestFarPointers(t *testing.T) {
 		t.Errorf("%d answers were ready and %d were not: the pointers are not at the end of their reach", ready, left)
 	}
 }
+
+// A small file makes no more ready than there is room for, and what is not ready
+// is answered as well.
+func TestReadyIsBounded(t *testing.T) {
+	var zone strings.Builder
+	zone.WriteString("$TTL 60\n@ IN SOA ns.other.test. h 1 2 3 4 5\n@ IN NS ns.other.test.\n")
+	for i := range 4000 {
+		fmt.Fprintf(&zone, "big IN A 127.0.%d.%d\n", i>>8, i&255)
+	}
+	const most = maxReady/(4000*16) + 1
+	fmt.Fprintf(&zone, "$GENERATE 1-%d a$ CNAME big\nz IN NS ns.other.test.\nza IN A 127.0.0.1\n*.zb IN A 127.0.0.1\n", most+100)
+	static := parsed(t, map[string]string{"example.org": zone.String()})
+	if size := len(static.index.wire); size < maxReady || size > maxReady+1<<20 {
+		t.Errorf("%d bytes are ready, expected %d and little more", size, maxReady)
+	}
+	table, err := Compile(Input{Definition: static.definition, Static: static, Now: testNow})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newPathPair(table)
+	for name, want := range map[string]bool{
+		"a1.example.org.": true, fmt.Sprintf("a%d.example.org.", 999): false, "z.example.org.": false, "x.z.example.org.": false,
+		"za.example.org.": false, "x.zb.example.org.": false, "no.example.org.": true,
+	} {
+		if got := p.ask(t, name, dns.TypeA, netip.Addr{}, maxMessage, 1); got != want {
+			t.Errorf("%s is ready: %v, expected %v", name, got, want)
+		}
+	}
+}
