@@ -13,12 +13,12 @@ import (
 //go:embed countries.csv
 var countriesCSV string
 
-// country is a row of countries.csv. The coordinates are rough, and nearer to
-// where the people of the country live than to its middle.
+// country is a row of countries.csv, whose names are for those who read the
+// file. The coordinates are rough, and nearer to where the people of the country
+// live than to its middle.
 type country struct {
 	code, continent     string
 	latitude, longitude float64 // degrees
-	name                string
 }
 
 // countryTable is countries.csv. Countries are told apart by their index, so
@@ -48,7 +48,7 @@ var countries = sync.OnceValue(func() *countryTable {
 		t.byLetters[place] = uint16(len(t.rows))
 		t.rows = append(t.rows, country{
 			code: record[0], continent: record[1],
-			latitude: latitude, longitude: longitude, name: record[4],
+			latitude: latitude, longitude: longitude,
 		})
 	}
 	return t
@@ -106,33 +106,6 @@ func (t *countryTable) record(index uint16) record {
 		country: index, continent: continentIndex(row.continent),
 		hasCoordinates: true, latitude: row.latitude, longitude: row.longitude,
 	}
-}
-
-// CountryContinent gives the continent of a country: AF, AN, AS, EU, NA, OC
-// or SA. The code is ISO 3166-1 alpha-2 in upper case, or XK; ok is false for
-// any other.
-func CountryContinent(code string) (continent string, ok bool) {
-	t := countries()
-	index := t.index(code)
-	return t.rows[index].continent, index != 0
-}
-
-// CountryCoordinates gives rough coordinates of a country in degrees, nearer
-// to where most of its people live than to its middle. The code is ISO 3166-1
-// alpha-2 in upper case, or XK; ok is false for any other.
-func CountryCoordinates(code string) (latitude, longitude float64, ok bool) {
-	t := countries()
-	index := t.index(code)
-	row := &t.rows[index]
-	return row.latitude, row.longitude, index != 0
-}
-
-// CountryName gives the English name of a country, for people to read. The
-// code is ISO 3166-1 alpha-2 in upper case, or XK; ok is false for any other.
-func CountryName(code string) (name string, ok bool) {
-	t := countries()
-	index := t.index(code)
-	return t.rows[index].name, index != 0
 }
 
 // complete fills the continent and the coordinates of a place from its

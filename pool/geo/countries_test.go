@@ -48,7 +48,7 @@ func TestCountriesFile(t *testing.T) {
 		if i > 0 && rows[i-1].code >= row.code {
 			t.Errorf("%s stands behind %s", row.code, rows[i-1].code)
 		}
-		if row.name == "" {
+		if records[i+1][4] == "" {
 			t.Errorf("%s has no name", row.code)
 		}
 		area, ok := continentBoxes[row.continent]
@@ -90,25 +90,16 @@ func TestCountriesOfISO(t *testing.T) {
 	}
 }
 
-func TestCountryFunctions(t *testing.T) {
+func TestCountryPlaces(t *testing.T) {
 	for code, want := range map[string]string{"DE": "EU", "US": "NA", "JP": "AS", "BR": "SA", "ZA": "AF", "AU": "OC", "XK": "EU", "AQ": "AN"} {
-		if got, ok := CountryContinent(code); got != want || !ok {
-			t.Errorf("CountryContinent(%s) = %q, %v, want %q", code, got, ok, want)
-		}
-		if _, _, ok := CountryCoordinates(code); !ok {
-			t.Errorf("CountryCoordinates(%s) knows nothing", code)
+		if got := complete(Place{Country: code}); got.Continent != want || !got.HasCoordinates {
+			t.Errorf("%s is at %+v, want %s and coordinates", code, got, want)
 		}
 	}
 	for _, code := range []string{"", "de", "ZZ", "??", "EU", "D", "DEU", "Ü"} {
-		continent, ok := CountryContinent(code)
-		latitude, longitude, ok2 := CountryCoordinates(code)
-		name, ok3 := CountryName(code)
-		if ok || ok2 || ok3 || continent != "" || name != "" || latitude != 0 || longitude != 0 {
-			t.Errorf("%q is taken for a country", code)
+		if got := complete(Place{Country: code}); got != (Place{Country: code}) {
+			t.Errorf("%q is taken for a country: %+v", code, got)
 		}
-	}
-	if name, ok := CountryName("CI"); name != "Côte d'Ivoire" || !ok {
-		t.Errorf("CountryName(CI) = %q, %v", name, ok)
 	}
 }
 

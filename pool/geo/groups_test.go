@@ -62,12 +62,8 @@ func randomGrouping(r *rand.Rand, networks []netip.Prefix, numbers []uint32) Gro
 }
 
 // mapsToGroup are maps of all kinds with overrides, and where their boundaries are.
-func mapsToGroup(t *testing.T, r *rand.Rand) (maps map[string]*Map, boundaries []netip.Addr) {
+func mapsToGroup(t *testing.T, r *rand.Rand, base *table) (maps map[string]*Map, boundaries []netip.Addr) {
 	t.Helper()
-	embedded, _, err := Embedded()
-	if err != nil {
-		t.Fatal(err)
-	}
 	prefixes := randomPrefixes(r, 1+r.IntN(60))
 	var list []override
 	var databases [2]map[string]mmdbtype.DataType
@@ -112,7 +108,7 @@ func mapsToGroup(t *testing.T, r *rand.Rand) (maps map[string]*Map, boundaries [
 	}
 	return map[string]*Map{
 		"nil": nil, "nothing": {}, "overrides alone": {given: given},
-		"embedded":         {base4: embedded.base4, base6: embedded.base6, asn: asns, given: given},
+		"country table":    {base4: base, base6: base, asn: asns, given: given},
 		"city":             {city: city, asn: asns, given: given},
 		"country":          {country: country, given: given},
 		"city and country": {city: city, country: country, asn: asns, given: given},
@@ -122,8 +118,16 @@ func mapsToGroup(t *testing.T, r *rand.Rand) (maps map[string]*Map, boundaries [
 // TestGroups holds groups against the places and networks of single addresses.
 func TestGroups(t *testing.T) {
 	r := rand.New(rand.NewPCG(21, 22))
-	for range 40 {
-		all, boundaries := mapsToGroup(t, r)
+	embedded, _, err := Embedded()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for round := range 60 {
+		base := randomCountryTable(t, r)
+		if round%20 == 0 {
+			base = embedded.base4
+		}
+		all, boundaries := mapsToGroup(t, r, base)
 		for name, m := range all {
 			var networks []netip.Prefix
 			for _, b := range boundaries {
@@ -210,5 +214,118 @@ func TestGroupsAreWide(t *testing.T) {
 				t.Fatalf("%s has length %d, and %s would do", address, length, wider)
 			}
 		}
+	}
+}
+
+// TestGroupingEnds holds the bound on ranges, and that Group may end it all.
+func TestGroupingEnds(t *testing.T) {
+	networks := map[netip.Prefix]Place{}
+	for i := range uint32(100) {
+		networks[netip.PrefixFrom(address4(i<<24), 9)] = Place{Country: "DE"}
+	}
+	m := NewMap(networks)
+	g := Grouping{Countries: true, MaxRanges: 1000}
+	calls := 0
+	g.Group = func(_ netip.Addr, p Place) (uint16, bool) {
+		calls++
+		return countries().index(p.Country), true
+	}
+	// Two for each network, and three around and of the mapped addresses.
+	for most, want := range map[int]bool{0: false, 1: false, 202: false, 203: true, 1 << 30: true} {
+		g.MaxRanges = most
+		groups, ok := m.Group(g)
+		if ok != want || ok && groups.Ranges() != 202 {
+			t.Errorf("at most %d ranges: got %v, %+v", most, ok, groups)
+		}
+	}
+	if calls > 5*101 {
+		t.Errorf("Group was called %d times", calls)
+	}
+	for name, group := range map[string]func(netip.Addr, Place) (uint16, bool){
+		"refused":             func(_ netip.Addr, p Place) (uint16, bool) { return 0, p.Country == "" },
+		"too high":            func(_ netip.Addr, p Place) (uint16, bool) { return MaxGroup + 1, true },
+		"refused for nobody":  func(_ netip.Addr, p Place) (uint16, bool) { return 0, p.Country != "" },
+		"too high for nobody": func(_ netip.Addr, p Place) (uint16, bool) { return MaxGroup + 1, p.Country == "" },
+	} {
+		g.Group = group
+		if groups, ok := m.Group(g); ok || groups != nil {
+			t.Errorf("%s: there are groups", name)
+		}
+	}
+	g.Group = func(_ netip.Addr, p Place) (uint16, bool) { return MaxGroup, true }
+	groups, ok := m.Group(g)
+	if !ok {
+		t.Fatal("no groups")
+	}
+	for _, address := range []string{"1.2.3.4", "::1", "::ffff:1.2.3.4", "ffff::"} {
+		if group, length := groups.Lookup(netip.MustParseAddr(address)); group != MaxGroup || length != 0 {
+			t.Errorf("%s: group %d, %d bits", address, group, length)
+		}
+	}
+}
+
+// TestGroupsOfDenseRanges fills every kind of node: networks of all lengths, side
+// by side and within each other, down to single addresses.
+func TestGroupsOfDenseRanges(t *testing.T) {
+	r := rand.New(rand.NewPCG(25, 26))
+	var networks []netip.Prefix
+	for i := range uint32(1 << 13) {
+		networks = append(networks,
+			netip.PrefixFrom(address4(0x7f00_0000|i), 32), // every other of them
+			netip.PrefixFrom(wide{0x2001_0db8_0000_0000 | uint64(i)<<20, 0}.address(), 40+int(i%60)).Masked(),
+			netip.PrefixFrom(address4(r.Uint32()), 1+r.IntN(32)).Masked(),
+		)
+	}
+	g := Grouping{Networks: networks, MaxRanges: 1 << 20}
+	sizes := map[netip.Prefix]uint16{}
+	for i, network := range networks {
+		sizes[network] = uint16(i % 3)
+	}
+	g.Group = func(first netip.Addr, _ Place) (uint16, bool) {
+		for length := first.BitLen(); length >= 0; length-- {
+			if group, ok := sizes[netip.PrefixFrom(first, length).Masked()]; ok {
+				return group, true
+			}
+		}
+		return 3, true
+	}
+	groups, ok := (*Map)(nil).Group(g)
+	if !ok {
+		t.Fatal("no groups")
+	}
+	boundaries := boundariesOf(networks)
+	for range 20_000 {
+		address := randomAddress(r, boundaries, r.IntN(2) == 0).Unmap()
+		group, length := groups.Lookup(address)
+		if want, _ := g.Group(address, Place{}); group != want {
+			t.Fatalf("%s is in group %d, want %d", address, group, want)
+		}
+		scope := netip.PrefixFrom(address, length)
+		for _, other := range within(r, scope, nil) {
+			if got, otherLength := groups.Lookup(other); got != group || otherLength != length {
+				t.Fatalf("%s: group %d, %d bits; %s: group %d, %d bits", address, group, length, other, got, otherLength)
+			}
+		}
+	}
+}
+
+func TestGroupsAllocateNothing(t *testing.T) {
+	m, _, err := Embedded()
+	if err != nil {
+		t.Fatal(err)
+	}
+	groups, _ := m.Group(Grouping{Countries: true, MaxRanges: 1 << 20, Group: func(_ netip.Addr, p Place) (uint16, bool) {
+		return countries().index(p.Country) % 5, true
+	}})
+	addresses := []netip.Addr{
+		netip.MustParseAddr("81.2.69.142"), netip.MustParseAddr("2001:218::1"), netip.MustParseAddr("::1"),
+		netip.MustParseAddr("::ffff:8.8.8.8"), netip.MustParseAddr("fe80::1%eth0"),
+	}
+	if n := testing.AllocsPerRun(200, func() {
+		for _, address := range addresses {
+			groups.Lookup(address)
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
 	}
 }

@@ -57,7 +57,7 @@ func parsePlaces(data []byte, kind Kind) (places *placeTable, database Database,
 	case kind == KindCity && !coordinates:
 		return nil, Database{}, fmt.Errorf("it is of type %q and has no coordinates: name it as the country database", database.Type)
 	}
-	places.table = t
+	places.table, places.records = t, exactly(places.records)
 	database.Kind = kind
 	return places, database, nil
 }

@@ -111,6 +111,28 @@ func (p *packed[K]) value(i int) uint64 {
 	return readWidth(p.chunks[b.place>>chunkBits], place+uint(i%blockSize)*uint(b.valueWidth), b.valueWidth)
 }
 
+// ranges are those of one block.
+type ranges[K uint32 | uint64] struct {
+	starts [blockSize]K
+	values [blockSize]uint64
+}
+
+// read reads all ranges of a block, and gives how many there are.
+func (p *packed[K]) read(at int, into *ranges[K]) int {
+	b, count, first := p.blocks[at], p.inBlock(at), p.starts[at]
+	chunk := p.chunks[b.place>>chunkBits][b.place&(chunkSize-1):]
+	width, mask := int(b.distanceWidth), uint64(1)<<(8*b.distanceWidth)-1
+	for i := range count {
+		into.starts[i] = first + K((binary.LittleEndian.Uint64(chunk[i*width:])&mask)<<b.low)
+	}
+	chunk = chunk[count*width:]
+	width, mask = int(b.valueWidth), uint64(1)<<(8*b.valueWidth)-1
+	for i := range count {
+		into.values[i] = binary.LittleEndian.Uint64(chunk[i*width:]) & mask
+	}
+	return count
+}
+
 // size is the memory that the table takes, in bytes.
 func (p *packed[K]) size() int {
 	size := cap(p.starts)*int(unsafe.Sizeof(K(0))) + cap(p.blocks)*int(unsafe.Sizeof(block{})) + cap(p.index)*4
@@ -162,8 +184,12 @@ func (p *packer[K]) flush() {
 	length := p.length * int(b.distanceWidth+b.valueWidth)
 	last := len(p.chunks) - 1
 	if last < 0 || len(p.chunks[last])+length+readAhead > chunkSize {
-		p.clip()
-		p.chunks = append(p.chunks, make([]byte, 0, chunkSize))
+		var chunk []byte // the first one grows, for most tables are small
+		if last >= 0 {
+			p.clip()
+			chunk = make([]byte, 0, chunkSize)
+		}
+		p.chunks = append(p.chunks, chunk)
 		last++
 	}
 	chunk := p.chunks[last]

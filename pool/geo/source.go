@@ -209,8 +209,8 @@ type slot struct {
 	name, path string
 	limit      int64 // of the file's size in bytes
 	optional   bool  // it may be missing
-	// parse makes something of the file's content; a nil function and no error
-	// means that the file is well and is not wanted.
+	// parse makes something of the file's content, of which it keeps nothing; a
+	// nil function and no error means that the file is well and is not wanted.
 	parse func(data []byte, modified time.Time) (fill func(*Map), database Database, err error)
 
 	seen     fs.FileInfo // of the file that was read last; nil: none was
@@ -230,13 +230,14 @@ func (s *slot) look() (changed bool, err error) {
 	case s.seen != nil && sameFile(info, s.seen):
 		return false, s.err
 	}
-	data, info, err := readWhole(s.path, s.limit)
+	data, info, release, err := readWhole(s.path, s.limit)
 	switch {
 	case s.optional && errors.Is(err, fs.ErrNotExist): // it went meanwhile
 		return s.drop(), nil
 	case err != nil:
 		return false, fmt.Errorf("reading %s: %w", s.name, err)
 	}
+	defer release()
 	s.seen = info
 	fill, database, err := s.parse(data, info.ModTime())
 	if err != nil {
@@ -266,47 +267,50 @@ func sameFile(a, b fs.FileInfo) bool {
 }
 
 // readWhole reads a file that is at rest, and gives what it was when it was
-// read. One that is being written or replaced is tried a few times.
-func readWhole(path string, limit int64) (data []byte, info fs.FileInfo, err error) {
+// read. One that is being written or replaced is tried a few times. The data
+// must not be used any more once they are released.
+func readWhole(path string, limit int64) (data []byte, info fs.FileInfo, release func(), err error) {
 	for range 3 {
-		data, info, err = readOnce(path, limit)
+		data, info, release, err = readOnce(path, limit)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 		after, err := os.Stat(path)
 		if err != nil {
-			return nil, nil, err
+			release()
+			return nil, nil, nil, err
 		}
 		if int64(len(data)) == info.Size() && sameFile(info, after) {
-			return data, info, nil
+			return data, info, release, nil
 		}
+		release()
 	}
-	return nil, nil, fmt.Errorf("%s is being written: it is read when it is left alone", path)
+	return nil, nil, nil, fmt.Errorf("%s is being written: it is read when it is left alone", path)
 }
 
-func readOnce(path string, limit int64) ([]byte, fs.FileInfo, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, nil, err
+func readOnce(path string, limit int64) (data []byte, info fs.FileInfo, release func(), err error) {
+	if info, err = os.Stat(path); err != nil {
+		return nil, nil, nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, nil, fmt.Errorf("%s is no regular file", path)
+		return nil, nil, nil, fmt.Errorf("%s is no regular file", path)
 	}
 	file, err := os.Open(path)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	defer file.Close()
 	if info, err = file.Stat(); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	if info.Size() > limit {
-		return nil, nil, fmt.Errorf("%s has %d bytes, expected at most %d", path, info.Size(), limit)
+		return nil, nil, nil, fmt.Errorf("%s has %d bytes, expected at most %d", path, info.Size(), limit)
 	}
-	data := make([]byte, info.Size(), info.Size()+1)
+	data, release = fileMemory(int(info.Size()))
 	n, err := io.ReadFull(file, data)
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
-		return nil, nil, err
+		release()
+		return nil, nil, nil, err
 	}
-	return data[:n], info, nil
+	return data[:n], info, release, nil
 }

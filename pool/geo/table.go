@@ -74,7 +74,12 @@ func (t *table) all(ipv6 bool) iter.Seq2[wide, uint32] {
 }
 
 // walk goes through the ranges of one family; the table may be nil.
-func (t *table) walk(ipv6 bool) *walk { return &walk{table: t, ipv6: ipv6} }
+func (t *table) walk(ipv6 bool) *walk {
+	if t == nil {
+		t = &table{}
+	}
+	return &walk{table: t, ipv6: ipv6}
+}
 
 // walk is at a range once next has said so.
 type walk struct {
@@ -83,8 +88,11 @@ type walk struct {
 	start wide
 	value uint32
 
-	begun    bool
-	at, deep int // ranges, and those of deep, that are behind it
+	begun  bool
+	narrow walkPacked[uint32]
+	wide   walkPacked[uint64]
+	inside bool // wide is at a network that is in deep
+	deep   int  // ranges of deep that are behind it
 }
 
 // next goes to the next range, if there is one.
@@ -101,34 +109,44 @@ func (w *walk) next() bool {
 }
 
 func (w *walk) step() bool {
-	t := w.table
-	switch {
-	case t == nil:
-		return false
-	case !w.ipv6:
-		if w.at == t.ipv4.count {
-			return false
-		}
-		w.start, w.value = wide{low: uint64(t.ipv4.start(w.at))}, uint32(t.ipv4.value(w.at)-1)
-		w.at++
-		return true
+	if !w.ipv6 {
+		start, code, ok := w.narrow.next(&w.table.ipv4)
+		w.start, w.value = wide{low: uint64(start)}, uint32(code-1)
+		return ok
 	}
-	inside := w.at > 0 && t.ipv6.value(w.at-1) == within64
-	if inside && w.deep < len(t.deep.starts) && (w.at == t.ipv6.count || t.deep.starts[w.deep].high < t.ipv6.start(w.at)) {
-		w.start, w.value = t.deep.starts[w.deep], t.deep.values[w.deep]
+	d := &w.table.deep
+	if w.inside && w.deep < len(d.starts) && d.starts[w.deep].high == w.start.high {
+		w.start, w.value = d.starts[w.deep], d.values[w.deep]
 		w.deep++
 		return true
 	}
-	if w.at == t.ipv6.count {
-		return false
-	}
-	code := t.ipv6.value(w.at)
-	w.at++
-	if code == within64 {
+	start, code, ok := w.wide.next(&w.table.ipv6)
+	w.start, w.inside = wide{high: start}, code == within64
+	if w.inside && ok {
 		return w.step()
 	}
-	w.start, w.value = wide{high: t.ipv6.start(w.at - 1)}, uint32(code-1)
-	return true
+	w.value = uint32(code - 1)
+	return ok
+}
+
+// walkPacked goes through a packed table.
+type walkPacked[K uint32 | uint64] struct {
+	ranges[K]
+	count, at int // of those that were read
+	blocks    int // behind it
+}
+
+// next gives the next range, if there is one.
+func (w *walkPacked[K]) next(p *packed[K]) (start K, value uint64, ok bool) {
+	if w.at == w.count {
+		if w.blocks == len(p.blocks) {
+			return 0, 0, false
+		}
+		w.count, w.at = p.read(w.blocks, &w.ranges), 0
+		w.blocks++
+	}
+	w.at++
+	return w.starts[w.at-1], w.values[w.at-1], true
 }
 
 // last is the last address of a family that has a value; the first one where

@@ -185,7 +185,7 @@ func (b *trieBuilder[E]) slot(key uint64, used uint, from, to int) uint32 {
 		}
 		return bucketSlot | uint32(count)<<placeBits | uint32(place)
 	}
-	width := min(uint(bits.Len(uint(count)))-1, widestNode)
+	width := min(uint(bits.Len(uint(count)))-1, widestNode, sizeOf[E]()-used)
 	if used < bucketDepth {
 		width = bucketDepth - used
 	}
