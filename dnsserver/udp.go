@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"runtime"
 	"syscall"
 	"time"
 )
@@ -21,8 +20,9 @@ const (
 	drainLongest = time.Second
 )
 
-// yieldEvery is how many packets a worker answers before others may run.
-const yieldEvery = 1024
+// turnEvery is how many packets a worker answers before others have their turn:
+// about a millisecond's.
+const turnEvery = 256
 
 // udpWorker reads packets, answers them, and reads the next.
 type udpWorker struct {
@@ -31,7 +31,8 @@ type udpWorker struct {
 	metrics   *metrics
 	report    func(error)
 	responder *responder
-	served    int // packets since others could run
+	turn      *turn
+	served    int // packets since the last turn of others
 }
 
 func newUDPWorker(s *Server, socket *net.UDPConn, wildcard bool) *udpWorker {
@@ -41,6 +42,7 @@ func newUDPWorker(s *Server, socket *net.UDPConn, wildcard bool) *udpWorker {
 		metrics:   s.metrics,
 		report:    s.config.Report,
 		responder: s.newResponder(overUDP),
+		turn:      newTurn(),
 	}
 }
 
@@ -53,6 +55,7 @@ func (w *udpWorker) run(ctx context.Context) error {
 		close(told)
 	})
 	defer stop()
+	defer w.turn.close()
 	var pause backoff
 	for {
 		_, err := w.serve()
@@ -111,7 +114,10 @@ func (w *udpWorker) serve() (int, error) {
 	if failed := w.packets.send(batch); failed > 0 {
 		w.metrics.sockets.WithLabelValues("write").Add(float64(failed))
 	}
-	w.yield(len(batch))
+	if w.served += len(batch); w.served >= turnEvery {
+		w.served = 0
+		w.turn.take()
+	}
 	return len(batch), nil
 }
 
@@ -142,15 +148,6 @@ func (w *udpWorker) answer(batch []datagram) {
 func (d *datagram) spoil() {
 	binary.BigEndian.PutUint16(d.room[4:], 1)
 	d.length = headerSize
-}
-
-// yield lets others run where packets never cease to come: then the worker
-// never waits.
-func (w *udpWorker) yield(served int) {
-	if w.served += served; w.served >= yieldEvery {
-		w.served = 0
-		runtime.Gosched()
-	}
 }
 
 // isFatal reports whether reading can never succeed again.
