@@ -45,22 +45,28 @@ func (f *sharedFlags) define(flags *flag.FlagSet, rounds int) {
 	flags.StringVar(&f.json, "json", "", "`file` that each measurement is written to, a JSON object a line")
 }
 
-// parse reads the flags, and takes the processors and a temporary directory.
-func (f *sharedFlags) parse(flags *flag.FlagSet, arguments []string) (cleanUp func() error, err error) {
+// parse reads the flags.
+func (f *sharedFlags) parse(flags *flag.FlagSet, arguments []string) error {
 	if err := flags.Parse(arguments); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
-			return nil, err
+			return err
 		}
-		return nil, usageError{err}
+		return usageError{err}
 	}
 	if flags.NArg() > 0 {
-		return nil, usageError{fmt.Errorf("unknown argument %q", flags.Arg(0))}
+		return usageError{fmt.Errorf("unknown argument %q", flags.Arg(0))}
 	}
 	if f.rounds < 1 || f.tries < 1 || !(f.seconds > 0 && f.seconds <= 600) || !(f.rate > 0 && f.rate <= 1e6) {
-		return nil, usageError{errors.New("expected rounds and tries from 1, seconds above 0 and up to 600, a rate above 0 and up to 1,000,000")}
+		return usageError{errors.New("expected rounds and tries from 1, seconds above 0 and up to 600, a rate above 0 and up to 1,000,000")}
 	}
+	return nil
+}
+
+// prepare takes the processors and a temporary directory.
+func (f *sharedFlags) prepare() (cleanUp func() error, err error) {
 	f.duration = time.Duration(f.seconds * float64(time.Second))
 	f.warmUp = 500 * time.Millisecond
+	f.startWithin = time.Minute
 	if f.program, err = filepath.Abs(f.program); err != nil {
 		return nil, fmt.Errorf("finding the program: %w", err)
 	}
@@ -99,7 +105,14 @@ func compareCommand(ctx context.Context, arguments []string, out, errorOut io.Wr
 	peers := flags.String("peers", "bench/peers", "`directory` with the peers' scripts")
 	echo := flags.String("echo", "bin/bench-echo", "the built `echo`")
 	list := flags.Bool("list", false, "list servers and kinds of questions, and end")
-	cleanUp, err := shared.parse(flags, arguments)
+	if err := shared.parse(flags, arguments); err != nil {
+		return err
+	}
+	chosen, err := chooseScenarios(*kinds)
+	if err != nil {
+		return err
+	}
+	cleanUp, err := shared.prepare()
 	if err != nil {
 		return err
 	}
@@ -109,10 +122,7 @@ func compareCommand(ctx context.Context, arguments []string, out, errorOut io.Wr
 		return err
 	}
 	defer func() { err = errors.Join(err, closeRecord()) }()
-	c := &comparison{options: shared.options, out: out, progress: errorOut, record: record, broken: map[string]bool{}}
-	if c.scenarios, err = chooseScenarios(*kinds); err != nil {
-		return err
-	}
+	c := &comparison{options: shared.options, scenarios: chosen, out: out, progress: errorOut, record: record, broken: map[string]bool{}}
 	members, err := listenAsMembers([]string{"127.0.0.11", "127.0.0.12", "127.0.0.13", "127.0.0.14", "127.0.0.15"})
 	if err != nil {
 		return err

@@ -55,7 +55,10 @@ func growthCommand(ctx context.Context, arguments []string, out, errorOut io.Wri
 	flags.SetOutput(errorOut)
 	var shared sharedFlags
 	shared.define(flags, 5)
-	cleanUp, err := shared.parse(flags, arguments)
+	if err := shared.parse(flags, arguments); err != nil {
+		return err
+	}
+	cleanUp, err := shared.prepare()
 	if err != nil {
 		return err
 	}

@@ -38,8 +38,6 @@ func main() {
 }
 
 func run(arguments []string, in io.Reader, out, errorOut io.Writer) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	defer stop()
 	command := "compare"
 	if len(arguments) > 0 && arguments[0] != "" && arguments[0][0] != '-' {
 		command, arguments = arguments[0], arguments[1:]
@@ -50,10 +48,14 @@ func run(arguments []string, in io.Reader, out, errorOut io.Writer) int {
 		"reload":  reloadCommand,
 	}
 	var err error
+	ctx := context.Background()
 	switch do, known := commands[command]; {
 	case command == generatorCommand:
-		err = generate(in, out)
+		err = generate(in, out) // signals end it at once
 	case known:
+		var stop context.CancelFunc
+		ctx, stop = signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+		defer stop()
 		err = do(ctx, arguments, out, errorOut)
 	default:
 		err = usageError{fmt.Errorf("unknown command %q\n%s", command, usage)}

@@ -28,6 +28,8 @@ type options struct {
 	noise    float64
 	cpus     processors
 
+	startWithin time.Duration // a server gives its first right answer
+
 	directory string // temporary, of this run
 }
 
@@ -97,7 +99,7 @@ func (o *options) start(ctx context.Context, s *server, pad int, questions []loa
 		return nil, errors.Join(err, os.RemoveAll(home))
 	}
 	r := &running{process: p, server: s, home: home, address: netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(port))}
-	if err := waitUntilRight(ctx, p, s, questions, r.address.String(), tcp); err != nil {
+	if err := waitUntilRight(ctx, o.startWithin, p, s, questions, r.address.String(), tcp); err != nil {
 		return nil, errors.Join(err, r.end())
 	}
 	return r, nil

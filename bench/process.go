@@ -39,7 +39,7 @@ func startProcess(name string, cmd *exec.Cmd, cpu int) (*process, error) {
 	// If this process is killed, so is it.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	// What a child leaves behind with its output open must not hold the wait.
-	cmd.WaitDelay = 2 * time.Second
+	cmd.WaitDelay = 500 * time.Millisecond
 	if err := startOn(cmd, cpu); err != nil {
 		return nil, fmt.Errorf("starting %s: %w", name, err)
 	}
@@ -79,17 +79,31 @@ func (p *process) stop() {
 	case <-time.After(10 * time.Second):
 	}
 	for _, one := range left {
-		if one.started != "" && identify(one.id) == one {
+		if one.runs() {
 			_ = syscall.Kill(one.id, syscall.SIGKILL)
 		}
 	}
 	<-p.ended
+	// The kernel takes a moment to end what was killed.
+	for _, one := range left {
+		for deadline := time.Now().Add(time.Second); one.runs() && time.Now().Before(deadline); {
+			time.Sleep(time.Millisecond)
+		}
+	}
+}
+
+// runs reports whether it is the same process still. One that has ended and
+// waits to be asked about runs no more.
+func (i identity) runs() bool {
+	now := identify(i.id)
+	return now.started != "" && now.started == i.started && !now.ended
 }
 
 // identity tells a process from another that has its number later.
 type identity struct {
 	id      int
-	started string // in clock ticks since the machine's start; empty: it has ended
+	started string // in clock ticks since the machine's start; empty: there is none
+	ended   bool   // nobody has asked for its exit status yet
 }
 
 func identify(id int) identity {
@@ -101,7 +115,7 @@ func identify(id int) identity {
 	if len(fields) < 20 {
 		return identity{id: id}
 	}
-	return identity{id: id, started: fields[19]}
+	return identity{id: id, started: fields[19], ended: fields[0] == "Z"}
 }
 
 // times is the processor time of a process and of all that come of it.

@@ -39,7 +39,10 @@ func reloadCommand(ctx context.Context, arguments []string, out, errorOut io.Wri
 	if err := flags.Set("seconds", "20"); err != nil {
 		return err
 	}
-	cleanUp, err := shared.parse(flags, arguments)
+	if err := shared.parse(flags, arguments); err != nil {
+		return err
+	}
+	cleanUp, err := shared.prepare()
 	if err != nil {
 		return err
 	}

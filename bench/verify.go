@@ -22,7 +22,6 @@ const (
 	verifyRounds   = 3
 	verifyAtMost   = 30 // questions
 	answerTimeout  = time.Second
-	startTimeout   = 60 * time.Second
 	betweenTries   = 20 * time.Millisecond
 	largestMessage = 65535
 )
@@ -52,8 +51,8 @@ func verify(s *server, questions []load.Question, address string, tcp bool) (pad
 }
 
 // waitUntilRight waits until a server that has just been started answers.
-func waitUntilRight(ctx context.Context, p *process, s *server, questions []load.Question, address string, tcp bool) error {
-	deadline := time.Now().Add(startTimeout)
+func waitUntilRight(ctx context.Context, within time.Duration, p *process, s *server, questions []load.Question, address string, tcp bool) error {
+	deadline := time.Now().Add(within)
 	for {
 		_, err := verify(s, questions[:1], address, tcp)
 		if err == nil {
