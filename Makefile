@@ -1,7 +1,7 @@
 VERSION := $(shell git describe --always --dirty --tags 2>/dev/null)
 LDFLAGS := -X main.version=$(VERSION)
 
-.PHONY: help build demo test unit lint e2e geodata bench-build bench bench-growth bench-reload clean
+.PHONY: help build demo test unit lint e2e geodata bench-build bench bench-growth bench-reload fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -19,6 +19,20 @@ unit: ## unit tests and command-line scripts, with the race detector, in random 
 
 e2e: build ## the built program between real mirrors, sshd, unbound, dnsperf and curl
 	go test -tags e2e -count=1 -timeout 10m -run TestEndToEnd -v ./cmd/mirrorpool
+
+# How long each target is fuzzed, and which: make fuzz FUZZTIME=10m FUZZ=FuzzBothPaths
+FUZZTIME ?= 60s
+FUZZ ?= .
+
+fuzz: ## every fuzz target for FUZZTIME (60s); FUZZ=FuzzBothPaths picks by name
+	@listed="$$(go test -list '^Fuzz' ./...)" || { echo "$$listed"; exit 1; }; \
+	targets="$$(echo "$$listed" | awk '/^Fuzz/ { names[n++] = $$1 } /^ok/ { for (i = 0; i < n; i++) print $$2 ":" names[i]; n = 0 }' | grep -E ':.*$(FUZZ)')" || \
+		{ echo "no fuzz target matches '$(FUZZ)'"; exit 1; }; \
+	failed=; for target in $$targets; do \
+		echo "== $$target"; \
+		go test -run '^$$' -fuzz "^$${target#*:}\$$" -fuzztime '$(FUZZTIME)' "$${target%%:*}" || failed="$$failed $$target"; \
+	done; \
+	if [ -n "$$failed" ]; then echo "failed:$$failed; what was found is kept in testdata/fuzz of the package"; exit 1; fi
 
 geodata: ## build the embedded country data anew from Debian's tor-geoipdb
 	go run ./pool/geo/geodata
