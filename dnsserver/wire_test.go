@@ -3,15 +3,10 @@ package dnsserver
 import (
 	"math/rand/v2"
 	"net/netip"
-	"slices"
 	"testing"
-	"testing/fstest"
-	"time"
 
 	"github.com/miekg/dns"
 
-	"mirrorpool/pool"
-	"mirrorpool/pool/geo"
 	"mirrorpool/zones"
 )
 
@@ -57,29 +52,15 @@ const wirePools = `{"version": 1, "pools": [{
 
 func wireTable(t testing.TB) *zones.Table {
 	t.Helper()
-	definition, problems := pool.Parse(fstest.MapFS{
-		"pools.json":              {Data: []byte(wirePools)},
-		"zones/example.test.zone": {Data: []byte(wireZone)},
+	return wireArchive(t).table
+}
+
+func wireArchive(t testing.TB) *archived {
+	t.Helper()
+	return newArchived(t, "wire", map[string]string{
+		"pools.json": wirePools, "zones/example.test.zone": wireZone,
+		"geo": "127.1.0.0/16 DE\n127.2.0.0/16 US\nfd01::/32 JP\n",
 	})
-	if definition == nil {
-		t.Fatalf("parsing: %v", problems)
-	}
-	static, problems := zones.Parse(definition)
-	if static == nil {
-		t.Fatalf("parsing zones: %v", problems)
-	}
-	table, err := zones.Compile(zones.Input{
-		Definition: definition, Static: static, Now: time.Unix(1_700_000_000, 0),
-		Geo: geo.NewMap(map[netip.Prefix]geo.Place{
-			netip.MustParsePrefix("127.1.0.0/16"): {Country: "DE"},
-			netip.MustParsePrefix("127.2.0.0/16"): {Country: "US"},
-			netip.MustParsePrefix("fd01::/32"):    {Country: "JP"},
-		}),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return table
 }
 
 func wireResponder(table Answerer, seed uint64) *responder {
@@ -143,75 +124,117 @@ var rare = []query{
 	{name: "dl.example.test.", qtype: dns.TypeA, class: 3},
 }
 
-// bothPaths answers a packet on the wire path and on the other, with the same
-// draw; wire is nil where the wire path leaves it.
-func bothPaths(table Answerer, packet []byte, client netip.Addr, seed uint64, over transport) (wire, slow []byte) {
-	buffer := make([]byte, 4096)
-	copy(buffer, packet)
-	if answer, ok := wireResponder(table, seed).wire(buffer, len(packet), client, over); ok {
-		wire = slices.Clone(answer)
-	}
-	return wire, wireResponder(table, seed).respond(nil, packet, client, over)
-}
-
-// compare holds that two answers say the same.
-func compare(t *testing.T, wire, slow []byte) {
-	t.Helper()
-	a, b := parse(t, wire), parse(t, slow)
-	if a.MsgHdr != b.MsgHdr || a.Question[0] != b.Question[0] {
-		t.Fatalf("the wire path says\n%v\nthe other\n%v", a, b)
-	}
-	for _, section := range [][2][]dns.RR{{a.Answer, b.Answer}, {a.Ns, b.Ns}, {a.Extra, b.Extra}} {
-		text := func(rrs []dns.RR) (all []string) {
-			for _, rr := range rrs {
-				all = append(all, rr.String())
-			}
-			return all
-		}
-		if !slices.Equal(text(section[0]), text(section[1])) {
-			t.Fatalf("the wire path says\n%v\nthe other\n%v", a, b)
-		}
-	}
-}
-
 func TestWirePath(t *testing.T) {
-	table := wireTable(t)
-	for _, client := range []string{"127.1.0.1", "127.2.0.1", "127.0.0.1", "::1", "fd01::1"} {
+	p := newPair(wireArchive(t))
+	for _, client := range []string{"127.1.0.1", "127.2.0.1", "127.0.0.1", "::1", "fd01::1", "::ffff:127.1.0.1", "fe80::1%lo"} {
 		for _, over := range []transport{overUDP, overTCP} {
 			for seed := range uint64(5) {
+				q := asked{client: netip.MustParseAddr(client), over: over, seed: seed, udpSize: DefaultUDPSize, room: replyRoom}
 				for _, c := range common {
 					t.Run(c.name, func(t *testing.T) {
-						wire, slow := bothPaths(table, c.q.bytes(), netip.MustParseAddr(client), seed, over)
-						if wire == nil {
-							t.Fatalf("not answered; the other path says\n%v", parse(t, slow))
+						if q.packet = c.q.bytes(); !p.ask(t, q) {
+							t.Fatal("left to the other path")
 						}
-						compare(t, wire, slow)
 					})
 				}
-				for _, q := range rare {
-					if wire, slow := bothPaths(table, q.bytes(), netip.MustParseAddr(client), seed, over); wire != nil {
-						compare(t, wire, slow)
-					}
+				for _, c := range rare {
+					q.packet = c.bytes()
+					p.ask(t, q)
 				}
 			}
 		}
 	}
 }
 
+// TestWirePathAllocatesNothing holds that of all that the wire path answers, with
+// places of all countries, under every policy and rule, and from one batch to
+// the next.
 func TestWirePathAllocatesNothing(t *testing.T) {
-	r := wireResponder(wireTable(t), 1)
-	client := netip.MustParseAddr("127.2.0.1")
-	buffer := make([]byte, 4096)
-	for _, c := range common {
-		packet := c.q.bytes()
-		allocations := testing.AllocsPerRun(100, func() {
-			copy(buffer, packet)
-			if r.reply(buffer, len(packet), client, overUDP) == nil {
-				t.Fatal("silence")
+	clients := []netip.Addr{
+		netip.MustParseAddr("127.2.0.1"), netip.MustParseAddr("::1"), netip.MustParseAddr("::ffff:127.1.0.1"),
+		netip.AddrFrom4([4]byte{141, 1, 1, 1}), netip.AddrFrom4([4]byte{8, 1, 1, 1}), // what the country data tells apart
+	}
+	for _, a := range fuzzTables() {
+		if a == nil {
+			continue
+		}
+		t.Run(a.path, func(t *testing.T) {
+			var packets [][]byte
+			if a.path == "wire" {
+				for _, c := range common {
+					packets = append(packets, c.q.bytes())
+				}
+			}
+			for _, name := range a.names {
+				for _, kind := range []uint16{dns.TypeA, dns.TypeAAAA, dns.TypeMX} {
+					packets = append(packets,
+						query{name: name, qtype: kind}.bytes(),
+						query{name: name, qtype: kind, opts: [][]byte{opt(1232, 0x8000, option(10, "12345678"), option(8, "\x00\x01\x18\x00\x7f\x01\x02"))}}.bytes())
+				}
+			}
+			r := wireResponder(a.table, 1)
+			r.end()
+			buffer := make([]byte, replyRoom)
+			answered := 0
+			for i, packet := range packets {
+				client := clients[i%len(clients)]
+				fast := false
+				if n := testing.AllocsPerRun(3, func() {
+					copy(buffer, packet)
+					r.begin()
+					defer r.end()
+					_, fast = r.wire(buffer, len(packet), client, overUDP)
+				}); fast && n != 0 {
+					t.Errorf("%v allocations for %x of %v", n, packet, client)
+				}
+				if !fast {
+					continue
+				}
+				answered++
+				if n := testing.AllocsPerRun(3, func() {
+					copy(buffer, packet)
+					r.begin()
+					defer r.end()
+					r.reply(buffer, len(packet), client, overUDP)
+				}); n != 0 {
+					t.Errorf("%v allocations for %x of %v", n, packet, client)
+				}
+			}
+			if answered < len(packets)/2 {
+				t.Errorf("the wire path answered %d of %d", answered, len(packets))
 			}
 		})
-		if allocations != 0 {
-			t.Errorf("%s: %v allocations", c.name, allocations)
+	}
+}
+
+// The buffer of an answer over TCP may be smaller than the answer, which is then
+// not in it, and the question is still there for the other path.
+func TestWirePathOutgrowsItsBuffer(t *testing.T) {
+	for _, a := range fuzzTables() {
+		if a == nil || a.path != "many members" && a.path != "testdata/tables/zones.txtar" {
+			continue
+		}
+		p := newPair(a)
+		large := 0
+		for _, name := range a.names {
+			for _, kind := range []uint16{dns.TypeA, dns.TypeAAAA, dns.TypeTXT} {
+				q := asked{
+					packet: query{name: name, qtype: kind, opts: [][]byte{opt(512, 0)}}.bytes(),
+					client: netip.MustParseAddr("127.0.0.1"), over: overTCP, udpSize: DefaultUDPSize,
+				}
+				for _, room := range []int{len(q.packet), len(q.packet) + 40, replyRoom, maxMessage} {
+					q.room = room
+					p.ask(t, q)
+				}
+				r := wireResponder(a.table, 0)
+				buffer := make([]byte, replyRoom)
+				if answer, ok := r.wire(buffer, copy(buffer, q.packet), q.client, overTCP); ok && len(answer) > replyRoom {
+					large++
+				}
+			}
+		}
+		if large == 0 {
+			t.Errorf("%s: no answer was larger than %d bytes", a.path, replyRoom)
 		}
 	}
 }

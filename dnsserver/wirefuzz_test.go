@@ -28,11 +28,7 @@ var fuzzTables = sync.OnceValue(func() []*archived {
 	t := new(tableMaker)
 	all := readTables(t, "testdata/tables/*.txtar")
 	all = append(all, readTables(t, "../zones/testdata/answers-*.txtar")...)
-	all = append(all, newArchived(t, "wire", map[string]string{
-		"pools.json": wirePools, "zones/example.test.zone": wireZone,
-		"geo": "127.1.0.0/16 DE\n127.2.0.0/16 US\nfd01::/32 JP\n",
-	}))
-	all = append(all, manyMembers(t), manyNames(t))
+	all = append(all, wireArchive(t), manyMembers(t), manyNames(t))
 	return append(all, world(t, all), recompiled(t, all), nil)
 })
 
