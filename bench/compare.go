@@ -25,6 +25,7 @@ type comparison struct {
 	progress  io.Writer
 	record    *json.Encoder // nil: not wanted
 	broken    map[string]bool
+	rows      rowsByScenario
 }
 
 // sharedFlags are the flags that every command has.
@@ -122,7 +123,7 @@ func compareCommand(ctx context.Context, arguments []string, out, errorOut io.Wr
 		return err
 	}
 	defer func() { err = errors.Join(err, closeRecord()) }()
-	c := &comparison{options: shared.options, scenarios: chosen, out: out, progress: errorOut, record: record, broken: map[string]bool{}}
+	c := &comparison{options: shared.options, scenarios: chosen, out: out, progress: errorOut, record: record, broken: map[string]bool{}, rows: rowsByScenario{}}
 	members, err := listenAsMembers([]string{"127.0.0.11", "127.0.0.12", "127.0.0.13", "127.0.0.14", "127.0.0.15"})
 	if err != nil {
 		return err
@@ -269,7 +270,7 @@ func (c *comparison) run(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return writeTargets(c.out, c.rows)
 }
 
 func (c *comparison) runScenario(ctx context.Context, one *scenario) error {
@@ -321,6 +322,7 @@ func (c *comparison) runScenario(ctx context.Context, one *scenario) error {
 			rows = append(rows, newRow(s.name, results[s.name]))
 		}
 	}
+	c.rows[one.name] = rows
 	if err := writeTable(c.out, title, rows); err != nil {
 		return err
 	}

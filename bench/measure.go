@@ -190,7 +190,13 @@ func newMeasurement(result *load.Result, server, machine processorTimes) *measur
 
 // generator runs the generator as a process on its own processor. Between the
 // warm-up and the measurement it calls atStart.
-func (o *options) generator(ctx context.Context, plan load.Plan, atStart func() error) (*load.Result, error) {
+func (o *options) generator(ctx context.Context, plan load.Plan, atStart func() error) (result *load.Result, err error) {
+	// Interrupted, what fails then is no news.
+	defer func() {
+		if err != nil && ctx.Err() != nil {
+			err = ctx.Err()
+		}
+	}()
 	if err := plan.Validate(); err != nil {
 		return nil, err
 	}
@@ -224,7 +230,7 @@ func (o *options) generator(ctx context.Context, plan load.Plan, atStart func() 
 	}
 	line, err := out.ReadString('\n')
 	if err != nil || line != "ready\n" {
-		return nil, generatorError(ctx, p, line, err)
+		return nil, generatorError(p, line, err)
 	}
 	if err := atStart(); err != nil {
 		return nil, err
@@ -233,18 +239,15 @@ func (o *options) generator(ctx context.Context, plan load.Plan, atStart func() 
 		return nil, fmt.Errorf("starting the measurement: %w", err)
 	}
 	if line, err = out.ReadString('\n'); err != nil {
-		return nil, generatorError(ctx, p, line, err)
+		return nil, generatorError(p, line, err)
 	}
-	result := &load.Result{}
+	result = &load.Result{}
 	if err := json.Unmarshal([]byte(line), result); err != nil {
 		return nil, fmt.Errorf("reading the generator's result %q: %w", line, err)
 	}
 	return result, p.wait(ctx)
 }
 
-func generatorError(ctx context.Context, p *process, line string, err error) error {
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
+func generatorError(p *process, line string, err error) error {
 	return fmt.Errorf("the generator failed (%q, %v): %s", line, err, p.said.last())
 }

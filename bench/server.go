@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // server is something to measure.
@@ -121,10 +122,35 @@ func describePeer(ctx context.Context, name, script string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
+	if peer.version == "" {
+		peer.missing = whyMissing(ctx, path)
+	}
 	peer.command = func(o startOptions) (*exec.Cmd, error) {
 		return exec.Command(path, strconv.Itoa(o.port), o.directory, "1"), nil
 	}
 	return peer, nil
+}
+
+// whyMissing has a script whose server is not installed say what to install.
+func whyMissing(ctx context.Context, script string) string {
+	// It ends at once; a server that is there after all would not.
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	directory, err := os.MkdirTemp("", "mirrorpool-bench-")
+	if err != nil {
+		return "not installed"
+	}
+	defer os.RemoveAll(directory)
+	port, err := freePort()
+	if err != nil {
+		return "not installed"
+	}
+	_, err = exec.CommandContext(ctx, script, strconv.Itoa(port), directory, "1").Output()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.ExitCode() == statusMissing {
+		return strings.TrimSpace(string(exit.Stderr))
+	}
+	return "its version cannot be told"
 }
 
 func errorOutput(err error) string {
@@ -139,7 +165,6 @@ func errorOutput(err error) string {
 // a value on each line. Keys that it does not know are left out.
 func parseDescription(name, text string) (*server, error) {
 	peer := &server{name: name, poolAAAA: poolName}
-	var programPackage string
 	lines := bufio.NewScanner(strings.NewReader(text))
 	for lines.Scan() {
 		key, value, found := strings.Cut(lines.Text(), ":")
@@ -147,8 +172,6 @@ func parseDescription(name, text string) (*server, error) {
 			return nil, fmt.Errorf("describing the peer %s: found %q, expected a key and a colon", name, lines.Text())
 		}
 		switch value = strings.TrimSpace(value); key {
-		case "package":
-			programPackage = value
 		case "version":
 			peer.version = value
 		case "scenarios":
@@ -170,9 +193,6 @@ func parseDescription(name, text string) (*server, error) {
 	}
 	if len(peer.can) == 0 || peer.records == 0 {
 		return nil, fmt.Errorf("describing the peer %s: it says no scenarios or no records", name)
-	}
-	if peer.version == "" {
-		peer.missing = "not installed: package " + programPackage
 	}
 	return peer, nil
 }
