@@ -68,10 +68,10 @@ func newBatchPackets(raw syscall.RawConn, wildcard bool, t transfer) *batchPacke
 	if wildcard {
 		p.controls = make([][]byte, batchSize)
 	}
-	// Memory that no burst has reached is not resident.
-	room := make([]byte, batchSize*roomStride)
+	// A page each, of which those are resident that a burst has reached.
+	room := make([]byte, batchSize*roomSize)
 	for i := range p.datagrams {
-		p.datagrams[i].room = room[i*roomStride:][:roomSize:roomSize]
+		p.datagrams[i].room = room[i*roomSize:][:roomSize:roomSize]
 		p.vectors[i].Base = &p.datagrams[i].room[0]
 		if wildcard {
 			p.controls[i] = make([]byte, controlSize)
