@@ -105,8 +105,12 @@ func TestLargeAnswersBetweenSmallOnes(t *testing.T) {
 		kind    uint16
 		records int
 	}{
-		{"txt.example.test.", typeTXT, 2}, {"vast.example.test.", dns.TypeTXT, 0}, {"big.example.test.", dns.TypeTXT, 30},
-		{"big.example.test.", dns.TypeTXT, 30}, {"txt.example.test.", typeTXT, 2}, {"alias.example.test.", dns.TypeTXT, 31},
+		{"txt.example.test.", typeTXT, 2},
+		{"vast.example.test.", dns.TypeTXT, 0},
+		{"big.example.test.", dns.TypeTXT, 30},
+		{"big.example.test.", dns.TypeTXT, 30},
+		{"txt.example.test.", typeTXT, 2},
+		{"alias.example.test.", dns.TypeTXT, 31},
 	}
 	const n = 600
 	for i := range n {

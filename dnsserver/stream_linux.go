@@ -3,6 +3,7 @@ package dnsserver
 import (
 	"errors"
 	"io"
+	"net"
 	"os"
 	"syscall"
 	"unsafe"
@@ -14,18 +15,30 @@ import (
 // telling the scheduler, which pays for calls as short as these.
 type stream uintptr
 
-// run takes turns, each when there is something to read, until the connection
-// ends. A goroutine that waits here holds no buffer.
+// boundBuffers bounds what the system holds for each connection that the
+// listener will accept. By itself it would take megabytes of a client that asks
+// without reading.
+func boundBuffers(listener *net.TCPListener) {
+	raw, err := listener.SyscallConn()
+	if err != nil {
+		return // accepting tells
+	}
+	// Best effort: the server works with what it gets.
+	_ = setOption(raw, unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer)
+	_ = setOption(raw, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer)
+}
+
+// run serves whenever there is something to read, until the connection ends. A goroutine that waits here holds no buffer.
 func (c *connection) run() {
 	raw, err := c.socket.SyscallConn()
 	if err != nil {
 		c.tcp.failed("tcp_read", err)
 		return
 	}
-	err = raw.Read(func(socket uintptr) bool { return c.turn(stream(socket)) })
+	err = raw.Read(func(socket uintptr) bool { return c.serve(stream(socket)) })
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		// The server ends: what has come together with the deadline counts.
-		err = raw.Control(func(socket uintptr) { c.turn(stream(socket)) })
+		err = raw.Control(func(socket uintptr) { c.serve(stream(socket)) })
 	}
 	if err != nil {
 		c.tcp.failed("tcp_read", err)

@@ -7,18 +7,21 @@ import (
 )
 
 // stream reads and writes a connection's socket the portable way, which can
-// only wait. In each turn it gives the byte that was waited for, what the next
+// only wait. In each round it gives the byte that was waited for, what the next
 // read brings, and then nothing, so that the next wait is without a buffer.
 type stream = *waitingStream
 
 type waitingStream struct {
 	socket *net.TCPConn
 	first  [1]byte
-	reads  int // in this turn
+	reads  int // in this round
 }
 
-// run takes turns, each when there is something to read, until the connection
-// ends. A goroutine that waits here holds no buffer.
+// boundBuffers leaves the system's buffers as they are: what a listener has is
+// not what its connections get everywhere.
+func boundBuffers(*net.TCPListener) {}
+
+// run serves whenever there is something to read, until the connection ends. A goroutine that waits here holds no buffer.
 func (c *connection) run() {
 	s := &waitingStream{socket: c.socket}
 	for {
@@ -27,7 +30,7 @@ func (c *connection) run() {
 			return
 		}
 		s.reads = 0
-		if c.turn(s) {
+		if c.serve(s) {
 			return
 		}
 	}

@@ -21,7 +21,8 @@ type tcpServer struct {
 	// responders answer, one for each core: however many connections there are,
 	// the room to pack answers in is bounded.
 	responders chan *responder
-	rooms      sync.Pool // of *room
+	turns      chan *turn // as many
+	rooms      sync.Pool  // of *room
 	// next hands connections to goroutines that have ended one: theirs have the
 	// stack that answering takes, which is grown in steps otherwise, at a tenth
 	// of what a connection with one question costs. spare is how many wait.
@@ -29,6 +30,14 @@ type tcpServer struct {
 	spare atomic.Int32
 	ended sync.WaitGroup // the connections' goroutines
 }
+
+// What the system holds of a connection at most, in bytes; it counts twice as
+// many for its own needs. A client far away has so much under way: two of the
+// largest answers, and more questions than anybody asks at once.
+const (
+	sendBuffer    = 128 << 10
+	receiveBuffer = 64 << 10
+)
 
 // maxSpare is how many goroutines wait for their next connection.
 const maxSpare = 64
@@ -40,10 +49,12 @@ func newTCPServer(s *Server) *tcpServer {
 		open:       s.open,
 		responders: make(chan *responder, n),
 		rooms:      sync.Pool{New: func() any { return new(room) }},
+		turns:      make(chan *turn, n),
 		next:       make(chan *connection),
 	}
 	for range n {
 		t.responders <- s.newResponder(overTCP)
+		t.turns <- newTurn()
 	}
 	return t
 }
@@ -55,6 +66,7 @@ func (t *tcpServer) accept(ctx context.Context, listener *net.TCPListener) error
 		listener.SetDeadline(time.Now())
 	})
 	defer stop()
+	boundBuffers(listener)
 	var pause backoff
 	for {
 		socket, err := listener.AcceptTCP()
@@ -118,10 +130,24 @@ func (t *tcpServer) work(c *connection) {
 	}
 }
 
+// yield lets others have the core.
+func (t *tcpServer) yield() {
+	select {
+	case turn := <-t.turns:
+		turn.take()
+		t.turns <- turn
+	default: // as many as there are cores are yielding
+		runtime.Gosched()
+	}
+}
+
 // finish waits for the connections to end. None is accepted any more.
 func (t *tcpServer) finish() {
 	close(t.next)
 	t.ended.Wait()
+	for range cap(t.turns) {
+		(<-t.turns).close()
+	}
 }
 
 // failed counts errors that are not the ordinary end of a connection.

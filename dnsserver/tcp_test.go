@@ -88,6 +88,7 @@ func TestRoomGrowsWithWhatArrives(t *testing.T) {
 			server := newTCPServer(s)
 			conn := newConnection(server, there)
 			server.open.join(conn)
+			defer server.finish()
 			ended := make(chan struct{})
 			go func() { conn.run(); close(ended) }()
 			if _, err := here.Write(append([]byte{0xFF, 0xFF}, make([]byte, c.bytes)...)); err != nil {

@@ -244,7 +244,9 @@ func TestKeepaliveWhileTheServerEnds(t *testing.T) {
 	_, there := tcpPair(t)
 	s := &Server{config: Config{}.withDefaults(), metrics: newMetrics()}
 	s.open = newOpenConnections(s.config.TCP, s.metrics.connections)
-	c := newConnection(newTCPServer(s), there)
+	server := newTCPServer(s)
+	defer server.finish()
+	c := newConnection(server, there)
 	s.open.join(c)
 	if got := s.open.active(c, true); got != 100 {
 		t.Errorf("told %d, want 100", got)
