@@ -21,6 +21,7 @@
 //   - records in the answer or authority section of a question (but for the
 //     SOA of an IXFR), and bytes after the last record: FORMERR, as NSD and
 //     Knot do;
+//   - questions of more than 4,096 bytes over UDP: FORMERR, unread;
 //   - additional records other than OPT are passed over;
 //   - opcodes other than QUERY: NOTIMP; classes other than IN: REFUSED;
 //     AXFR and IXFR: REFUSED; MAILA, MAILB and TKEY: NOTIMP; a question for
