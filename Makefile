@@ -30,7 +30,7 @@ fuzz: ## every fuzz target for FUZZTIME (60s); FUZZ=FuzzBothPaths picks by name
 		{ echo "no fuzz target matches '$(FUZZ)'"; exit 1; }; \
 	failed=; for target in $$targets; do \
 		echo "== $$target"; \
-		go test -run '^$$' -fuzz "^$${target#*:}\$$" -fuzztime '$(FUZZTIME)' "$${target%%:*}" || failed="$$failed $$target"; \
+		go test -run '^$$' -fuzz "^$${target#*:}\$$" -fuzztime '$(FUZZTIME)' -fuzzminimizetime 2s "$${target%%:*}" || failed="$$failed $$target"; \
 	done; \
 	if [ -n "$$failed" ]; then echo "failed:$$failed; what was found is kept in testdata/fuzz of the package"; exit 1; fi
 

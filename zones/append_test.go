@@ -26,6 +26,7 @@ type pathPair struct {
 	counts map[string]int // what the tally has to hold
 	asked  Asked
 	buffer []byte
+	length int // of the last answer
 }
 
 func newPathPair(table *Table) *pathPair {
@@ -64,6 +65,7 @@ func (p *pathPair) ask(t testing.TB, name string, kind uint16, client netip.Addr
 		}
 		return false
 	}
+	p.length = len(got)
 	p.compare(t, name, kind, client, got, appended, random[1])
 	if random[0].Uint64() != random[1].Uint64() {
 		t.Fatalf("%s %s: not the same number of draws", name, dns.Type(kind))
@@ -164,7 +166,7 @@ func randomInput(t testing.TB, r *rand.Rand) Input {
 		definition := &pool.Definition{Pools: randomPools(r)}
 		for _, apex := range []string{"test", "a.test", "b.a.test", "other"} {
 			if apex == "test" || r.IntN(2) == 0 {
-				definition.Zones = append(definition.Zones, pool.ZoneFile{Path: "zones/" + apex + ".zone", Data: []byte(randomFile(r))})
+				definition.Zones = append(definition.Zones, pool.ZoneFile{Path: "zones/" + apex + ".zone", Data: []byte(randomFile(r, definition.Pools))})
 			}
 		}
 		static, _ := Parse(definition)
@@ -182,7 +184,7 @@ func randomInput(t testing.TB, r *rand.Rand) Input {
 	}
 }
 
-func randomFile(r *rand.Rand) string {
+func randomFile(r *rand.Rand, pools []*pool.Pool) string {
 	var file strings.Builder
 	fmt.Fprintf(&file, "$TTL %d\n@ IN SOA ns.%s h 1 2 3 4 %d\n@ IN NS ns.other.\n", 1+r.IntN(100), randomName(r), 1+r.IntN(100))
 	owner := func() string {
@@ -198,7 +200,9 @@ func randomFile(r *rand.Rand) string {
 		case 0, 1:
 			kind, data = "NS", randomName(r)
 		case 2, 3, 4:
-			kind, data = "CNAME", randomName(r)
+			if kind, data = "CNAME", randomName(r); len(pools) > 0 && r.IntN(2) == 0 {
+				data = pools[r.IntN(len(pools))].Name + "."
+			}
 		case 5:
 			kind, data = "DNAME", randomName(r)
 		case 6:
@@ -391,10 +395,19 @@ func TestAppend(t *testing.T) {
 			name = unescaped(name)
 			for _, kind := range appendTypes {
 				limit := []int{512, 1232, maxMessage, messageHeader + maxName + 4 + r.IntN(300)}[r.IntN(4)]
-				if p.ask(t, name, kind, randomClient(r), limit, seed+uint64(i)) {
-					ready++
-				} else {
+				client := randomClient(r)
+				if !p.ask(t, name, kind, client, limit, seed+uint64(i)) {
 					left++
+					continue
+				}
+				ready++
+				// With room for just that answer, and with a byte less.
+				length := p.length
+				if !p.ask(t, name, kind, client, length, seed+uint64(i)) {
+					t.Fatalf("%s %s does not fit the %d bytes that it has", name, dns.Type(kind), length)
+				}
+				if length > messageHeader+p.asked.Name.length+4 {
+					p.ask(t, name, kind, client, length-1, seed+uint64(i))
 				}
 			}
 		}
