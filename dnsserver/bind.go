@@ -89,7 +89,10 @@ func bindOnce(address netip.AddrPort) (_ *binding, err error) {
 	}
 	// Connections are not kept for as long as it takes to find out that the other
 	// side is gone, and asking for it costs four system calls for each.
-	tcp := net.ListenConfig{KeepAlive: -1}
+	tcp := net.ListenConfig{KeepAlive: -1, Control: func(_, _ string, raw syscall.RawConn) error {
+		boundBuffers(raw)
+		return nil
+	}}
 	tcp.SetMultipathTCP(false)
 	listener, err := tcp.Listen(context.Background(), "tcp"+family, b.address.String())
 	if err != nil {

@@ -3,7 +3,6 @@ package dnsserver
 import (
 	"errors"
 	"io"
-	"net"
 	"os"
 	"syscall"
 	"unsafe"
@@ -15,14 +14,10 @@ import (
 // telling the scheduler, which pays for calls as short as these.
 type stream uintptr
 
-// boundBuffers bounds what the system holds for each connection that the
-// listener will accept. By itself it would take megabytes of a client that asks
-// without reading.
-func boundBuffers(listener *net.TCPListener) {
-	raw, err := listener.SyscallConn()
-	if err != nil {
-		return // accepting tells
-	}
+// boundBuffers bounds what the system holds for each connection that a socket,
+// which does not listen yet, will accept. By itself it would take megabytes of a
+// client that asks without reading.
+func boundBuffers(raw syscall.RawConn) {
 	// Best effort: the server works with what it gets.
 	_ = setOption(raw, unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer)
 	_ = setOption(raw, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer)

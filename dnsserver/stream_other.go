@@ -4,6 +4,7 @@ package dnsserver
 
 import (
 	"net"
+	"syscall"
 )
 
 // stream reads and writes a connection's socket the portable way, which can
@@ -19,7 +20,7 @@ type waitingStream struct {
 
 // boundBuffers leaves the system's buffers as they are: what a listener has is
 // not what its connections get everywhere.
-func boundBuffers(*net.TCPListener) {}
+func boundBuffers(syscall.RawConn) {}
 
 // run serves whenever there is something to read, until the connection ends. A goroutine that waits here holds no buffer.
 func (c *connection) run() {

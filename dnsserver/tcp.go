@@ -66,7 +66,6 @@ func (t *tcpServer) accept(ctx context.Context, listener *net.TCPListener) error
 		listener.SetDeadline(time.Now())
 	})
 	defer stop()
-	boundBuffers(listener)
 	var pause backoff
 	for {
 		socket, err := listener.AcceptTCP()
