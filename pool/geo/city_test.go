@@ -82,10 +82,11 @@ func writeCities(t testing.TB, path string, networks int) {
 		for range r.IntN(60) {
 			length := []int{36, 40, 44, 48, 48, 48, 56, 64}[r.IntN(8)]
 			network := wide{high: allocation | r.Uint64N(1<<32)>>(64-length)<<(64-length)}
+			part := place + r.IntN(50)
 			if r.IntN(16) == 0 {
-				place = r.IntN(len(places))
+				part = r.IntN(len(places))
 			}
-			insert(netip.PrefixFrom(network.address(), length), place+r.IntN(50))
+			insert(netip.PrefixFrom(network.address(), length), part)
 			left--
 		}
 	}
@@ -105,7 +106,7 @@ func BenchmarkCities(b *testing.B) {
 		path = prepared
 	}
 	if _, err := os.Stat(path); err != nil {
-		writeCities(b, path, 3_300_000)
+		writeCities(b, path, 3_100_000)
 	}
 	info, err := os.Stat(path)
 	if err != nil {

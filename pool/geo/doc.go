@@ -8,8 +8,8 @@
 //
 // What it promises:
 //
-//   - A Map never changes and may be used by any number of goroutines. A
-//     look-up decodes nothing and allocates nothing.
+//   - A Map and Groups never change and may be used by any number of
+//     goroutines. A look-up reads a few places of memory and allocates nothing.
 //   - Files are read whole before they are looked at, so that a file that is
 //     overwritten or cut short later harms nobody. A file that does not hold
 //     what it should is refused, with an error that names it.
@@ -18,6 +18,11 @@
 //   - What is not known is the zero value. Coordinates that a database does
 //     not have, or gives as 0,0, are those of the country, and unknown where
 //     the country is unknown too; they are never made up as 0,0.
+//
+// A Map keeps ranges of addresses in few bytes each, since databases have
+// millions of them. Map.Group makes of it a table for the one question that a
+// name server has for every client: to which of a few groups an address
+// belongs, by what of its place matters, and in what prefix that holds.
 //
 // Three layers make a place: the network's own entry in the overrides; the
 // city or country database, or without one the country table; and the AS

@@ -12,8 +12,8 @@ import (
 type Grouping struct {
 	// Group gives the group, from 0 to MaxGroup, of the addresses that have this
 	// place and lie in the same of Networks as first does. It must depend on
-	// nothing else, and is called at least once for each such combination. ok
-	// false ends the grouping: there is no good one.
+	// nothing else, not on the family either, and is called at least once for
+	// each such combination. ok false ends the grouping: there is no good one.
 	Group func(first netip.Addr, place Place) (group uint16, ok bool)
 	// Networks are further boundaries, such as networks that rules name. Host
 	// bits are cut off, IPv4-mapped ones are IPv4, invalid ones left out.

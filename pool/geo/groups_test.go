@@ -264,6 +264,42 @@ func TestGroupingEnds(t *testing.T) {
 	}
 }
 
+// TestGroupsBesideTheMapped has one group before the mapped addresses and another
+// one behind them, so that no range of IPv6 begins or ends anywhere else.
+func TestGroupsBesideTheMapped(t *testing.T) {
+	g := Grouping{MaxRanges: 10, Networks: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}}
+	for length := 81; length <= 96; length++ {
+		first := wide{low: uint64(0xffff<<(97-length)&0xffff) << 32}
+		g.Networks = append(g.Networks, netip.PrefixFrom(first.address(), length))
+	}
+	for _, inIPv4 := range []uint16{0, 1, 2} {
+		g.Group = func(first netip.Addr, _ Place) (uint16, bool) {
+			switch holding(g, first) {
+			case "":
+				return 0, true
+			case "0.0.0.0/0":
+				return inIPv4, true
+			}
+			return 1, true
+		}
+		groups, ok := (*Map)(nil).Group(g)
+		if !ok {
+			t.Fatal("no groups")
+		}
+		for address, want := range map[string]struct {
+			group  uint16
+			length int
+		}{
+			"::": {1, 81}, "::fffe:ffff:ffff": {1, 96}, "::1:0:0:0": {0, 80}, "1::": {0, 16}, "ffff::": {0, 1},
+			"::ffff:1.2.3.4": {inIPv4, 1}, "1.2.3.4": {inIPv4, 1},
+		} {
+			if group, length := groups.Lookup(netip.MustParseAddr(address)); group != want.group || length != want.length {
+				t.Errorf("IPv4 in %d: %s: group %d, %d bits, want %+v", inIPv4, address, group, length, want)
+			}
+		}
+	}
+}
+
 // TestGroupsOfDenseRanges fills every kind of node: networks of all lengths, side
 // by side and within each other, down to single addresses.
 func TestGroupsOfDenseRanges(t *testing.T) {

@@ -17,7 +17,8 @@ import (
 type trie[E uint32 | uint64] struct {
 	root  uint8 // how many bits lead from the root
 	slots []uint32
-	// buckets hold the ranges; the first one of every bucket begins at 0.
+	// buckets hold the ranges; the first one of every bucket begins in it or
+	// before it.
 	buckets []E
 }
 
@@ -198,11 +199,8 @@ func (b *trieBuilder[E]) slot(key uint64, used uint, from, to int) uint32 {
 // bucket adds the steps to the buckets.
 func (b *trieBuilder[E]) bucket(used uint, from, to int) {
 	for i := from; i < to; i++ {
-		var start E
-		if i > from { // the first one begins before the bucket, or with it
-			start = b.keys[i] << used
-		}
-		b.buckets = append(b.buckets, start|E(b.groups[i]))
+		// Where the first one begins is not looked at.
+		b.buckets = append(b.buckets, b.keys[i]<<used|E(b.groups[i]))
 	}
 }
 

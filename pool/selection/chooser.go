@@ -9,6 +9,11 @@
 // distance. Share in proportion to the weights, no share above max_share. Draw
 // without replacement, each draw by the shares of those left.
 //
+// A Chooser applies it for the candidates that are up now. Classes sort all
+// addresses, ahead of any question, by what the rule can look at, whoever is
+// up: one look-up in a table takes the place of finding a client's place and
+// asking a Chooser, which need only be asked once for each class.
+//
 // It imports pool and pool/geo alone, and knows no clock, no network and no
 // source of randomness but the one that is handed to Draw. A Chooser and all
 // that it gives out may be used by many goroutines at once; a question whose
