@@ -114,16 +114,17 @@ func TestLikeClassesAreOne(t *testing.T) {
 		candidates []Candidate
 		want       int
 	}{
-		"each country, the other one of its continent, the world":  {near1, in("DE", "FR", "JP"), 5},
-		"two are needed: Europe, all":                              {atLeast(near1, 2), in("DE", "FR", "JP"), 2},
-		"two are needed, and are in one country: it, Europe, all":  {atLeast(near1, 2), in("DE", "DE", "FR", "JP"), 3},
-		"two are needed, four countries: two continents, all":      {atLeast(near1, 2), in("DE", "FR", "JP", "IN"), 3},
-		"three are needed, of which no continent has enough":       {atLeast(near1, 3), in("DE", "FR", "JP", "IN"), 1},
-		"those of a reserve have an order of their own":            {atLeast(near1, 2), append(in("DE", "FR", "US"), reserve...), 2},
-		"distance: the nearest of two, or all":                     {distance1, in("DE", "JP"), 3},
-		"distance: the nearest is no matter if two are needed":     {atLeast(distance1, 2), in("DE", "JP"), 1},
-		"the country does not matter if the continent has one":     {near1, in("JP", "DE"), 3},
-		"one of several that are excluded there, and nowhere else": {plain, append(in("DE", "JP"), candidate("x", 1, exclude(pool.Rules{Countries: []string{"DE", "JP"}}))), 2},
+		"each country, the other one of its continent, the world":   {near1, in("DE", "FR", "JP"), 5},
+		"two are needed: Europe, all":                               {atLeast(near1, 2), in("DE", "FR", "JP"), 2},
+		"two are needed, and are in one country: it, Europe, all":   {atLeast(near1, 2), in("DE", "DE", "FR", "JP"), 3},
+		"two are needed, four countries: two continents, all":       {atLeast(near1, 2), in("DE", "FR", "JP", "IN"), 3},
+		"three are needed, of which no continent has enough":        {atLeast(near1, 3), in("DE", "FR", "JP", "IN"), 1},
+		"those of a reserve have an order of their own":             {atLeast(near1, 2), append(in("DE", "FR", "US"), reserve...), 2},
+		"distance: the nearest of two, or all":                      {distance1, in("DE", "JP"), 3},
+		"distance: the nearest is no matter if two are needed":      {atLeast(distance1, 2), in("DE", "JP"), 1},
+		"distance: three are needed, the order of two is no matter": {atLeast(distance1, 3), in("DE", "FR", "JP", "US"), 10},
+		"the country does not matter if the continent has one":      {near1, in("JP", "DE"), 3},
+		"one of several that are excluded there, and nowhere else":  {plain, append(in("DE", "JP"), candidate("x", 1, exclude(pool.Rules{Countries: []string{"DE", "JP"}}))), 2},
 	} {
 		classes, ok := NewClasses(test.policy, test.candidates, embedded)
 		if !ok || classes.Len() != test.want {

@@ -415,4 +415,11 @@ func TestUnevenValuesAreRefused(t *testing.T) {
 	if got := below(source, 3); got != 2 || len(*source) != 0 {
 		t.Errorf("drew %d with %d values left, want the second value's 2", got, len(*source))
 	}
+	for _, weights := range [][]uint32{{1, 1, 1}, {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}} { // few and many
+		source := &scripted{0, math.MaxUint64}
+		drawn := chooseAmong(plain, weights...).Draw(source, 1, nil)
+		if drawn[0] != len(weights)-1 || len(*source) != 0 {
+			t.Errorf("drew %v of %d with %d values left, want the last one by the second value", drawn, len(weights), len(*source))
+		}
+	}
 }
