@@ -264,3 +264,40 @@ func portOf(t *testing.T, descriptor int) uint16 {
 	}
 	return uint16(name.(*unix.SockaddrInet4).Port)
 }
+
+// TestWhatWasDueLongAgoIsLeftOut holds that no burst follows when this process
+// had no processor for a while.
+func TestWhatWasDueLongAgoIsLeftOut(t *testing.T) {
+	sink, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sink.Close()
+	plan := goodPlan(t, sink.LocalAddr().String())
+	plan.Rate = 1000
+	made, err := newEngine(&plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer made.close()
+	d := made.(*datagrams)
+	start := d.clock()
+	s := newSchedule(plan.Rate, start)
+	for i, step := range []struct {
+		after         time.Duration
+		asked         int
+		skippedBefore uint64
+	}{
+		{0, 1, 0},
+		{500 * time.Microsecond, 0, 0},
+		{1100 * time.Microsecond, 1, 0},
+		{50_500 * time.Microsecond, 1, 48}, // those due at 2 to 49 ms are left out
+		{50_600 * time.Microsecond, 0, 48},
+		{51_000 * time.Microsecond, 1, 48},
+	} {
+		asked, err := d.askOnTime(s, start+int64(step.after))
+		if err != nil || asked != step.asked || d.tally.skipped != step.skippedBefore {
+			t.Errorf("step %d: %d asked and %d left out, expected %d and %d: %v", i, asked, d.tally.skipped, step.asked, step.skippedBefore, err)
+		}
+	}
+}
