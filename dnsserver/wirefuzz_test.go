@@ -544,7 +544,7 @@ func randomSubnet(random *rand.Rand) string {
 // TestBothPaths asks every table many questions, which takes the fuzz target
 // far longer to come to.
 func TestBothPaths(t *testing.T) {
-	questions := 3000
+	questions := 1500
 	if testing.Short() {
 		questions = 300
 	}

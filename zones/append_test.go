@@ -355,9 +355,9 @@ var appendTypes = []uint16{
 // TestAppend asks random tables for all of their names, and those near them, and
 // holds what Append writes against what Answer says.
 func TestAppend(t *testing.T) {
-	tables := uint64(80)
+	tables := uint64(40)
 	if testing.Short() {
-		tables = 25
+		tables = 10
 	}
 	ready, left := 0, 0
 	for seed := range tables {

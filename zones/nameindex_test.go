@@ -62,12 +62,14 @@ func TestNameIndexFindsAll(t *testing.T) {
 		if found, below := lookUpName(t, x, strings.ToUpper(name)); found != name || below != 0 {
 			t.Fatalf("%s was found as %q, %d labels below", name, found, below)
 		}
-		for beside, want := range map[string]int{
-			fmt.Sprintf("h%d.n%d.example.org.", i, (i+1)%1000):   1,
-			fmt.Sprintf("x.h%d.n%d.example.org.", i, (i+1)%1000): 2,
-		} {
-			if found, below := lookUpName(t, x, beside); found != parentOf(beside, want) || below != want {
-				t.Fatalf("%s was found as %q, %d labels below", beside, found, below)
+		if i%10 == 0 {
+			for beside, want := range map[string]int{
+				fmt.Sprintf("h%d.n%d.example.org.", i, (i+1)%1000):   1,
+				fmt.Sprintf("x.h%d.n%d.example.org.", i, (i+1)%1000): 2,
+			} {
+				if found, below := lookUpName(t, x, beside); found != parentOf(beside, want) || below != want {
+					t.Fatalf("%s was found as %q, %d labels below", beside, found, below)
+				}
 			}
 		}
 		if i%100 == 0 {
@@ -161,7 +163,7 @@ func TestNameIndexWrapsAround(t *testing.T) {
 
 // The index comes to the same node as the walk through the zones.
 func TestClosestEncloser(t *testing.T) {
-	for seed := range uint64(200) {
+	for seed := range uint64(60) {
 		r := rand.New(rand.NewPCG(seed, 4))
 		in := randomInput(t, r)
 		x := in.Static.index
