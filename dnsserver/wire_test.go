@@ -59,7 +59,7 @@ func wireArchive(t testing.TB) *archived {
 	t.Helper()
 	return newArchived(t, "wire", map[string]string{
 		"pools.json": wirePools, "zones/example.test.zone": wireZone,
-		"geo": "127.1.0.0/16 DE\n127.2.0.0/16 US\nfd01::/32 JP\n",
+		"geo": "0.0.0.0/8 FR\n127.1.0.0/16 DE\n127.2.0.0/16 US\nfd01::/32 JP\n", // what the zero address is in is not for the unlocated
 	})
 }
 

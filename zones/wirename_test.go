@@ -19,6 +19,9 @@ func FuzzWireName(f *testing.F) {
 	for length := 250; length < 258; length++ {
 		f.Add([]byte{}, longName(length))
 	}
+	for _, length := range []byte{63, 64, 128, 192} {
+		f.Add([]byte{}, append(append([]byte{length}, bytes.Repeat([]byte{'A'}, int(length))...), 0))
+	}
 	f.Add([]byte{}, bytes.Repeat([]byte("\x01A"), 128))
 	f.Add([]byte{}, append(bytes.Repeat([]byte("\x01A"), 127), 0))
 	var name, again WireName
