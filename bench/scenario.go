@@ -61,8 +61,12 @@ const (
 	staticNames = 50
 	pipelined   = 20 // questions on a TCP connection
 
-	sockets         = 8
-	window          = 160 // questions that wait at most; more than any server's batch, fewer than a default receive buffer holds
+	// window is how many questions wait at most: more than any server's batch,
+	// fewer than a default receive buffer holds. Over few sockets the generator
+	// sends more of them at once, which is cheaper for it.
+	window          = 160
+	sockets         = 4
+	connections     = window / pipelined
 	giveUp          = time.Second
 	rcodeNoSuchName = 3
 )
@@ -122,6 +126,9 @@ func (c *scenario) plan(s *server, o *options) (load.Plan, error) {
 	plan := load.Plan{
 		Questions: questions, TCP: c.tcp, Sockets: sockets, Window: window, PerConnection: c.perConnection,
 		WarmUp: o.warmUp, Duration: o.duration, GiveUp: giveUp,
+	}
+	if c.tcp {
+		plan.Sockets = connections
 	}
 	if c.rate {
 		plan.Rate = o.rate
