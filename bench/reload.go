@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
@@ -58,12 +57,13 @@ func reloadCommand(ctx context.Context, arguments []string, out, errorOut io.Wri
 	}
 	fmt.Fprintf(out, "%s\n%s; %s\nEvery second for %s: a push, a change of health, SIGHUP.\n",
 		machineDescription(), time.Now().UTC().Format(time.RFC3339), version, shared.duration)
-	fmt.Fprintf(out, "\n%-28s %9s %6s %6s %9s %9s %9s %6s %6s %7s %5s %5s\n",
+	fmt.Fprintf(out, "\n%-32s %9s %6s %6s %9s %9s %9s %6s %6s %7s %5s %5s\n",
 		"", "answered", "lost", "> 10ms", "p50 us", "p99 us", "max us", "pushes", "tables", "skipped", "other", "steal")
 	missed := false
 	for range shared.rounds {
-		for _, rate := range []float64{shared.rate, 0} {
-			r, err := reloadQuietly(ctx, &shared, rate)
+		// What the machine alone does to the latency is measured first.
+		for _, kind := range []reloaded{{Rate: shared.rate, Unchanged: true}, {Rate: shared.rate}, {}} {
+			r, err := reloadQuietly(ctx, &shared, kind)
 			if err != nil {
 				return err
 			}
@@ -88,13 +88,14 @@ func reloadCommand(ctx context.Context, arguments []string, out, errorOut io.Wri
 // reloaded is a measurement while changes come.
 type reloaded struct {
 	*measurement
-	Rate   float64 `json:"rate"`   // 0: flat out
-	Pushes int     `json:"pushes"` // that were served
-	Tables int     `json:"tables"` // that were made
+	Rate      float64 `json:"rate"`      // 0: flat out
+	Unchanged bool    `json:"unchanged"` // nothing changes: the figures to compare with
+	Pushes    int     `json:"pushes"`    // that were served
+	Tables    int     `json:"tables"`    // that were made
 }
 
 func (r *reloaded) missed() bool {
-	return r.Load.Lost > 0 || r.Load.WrongAnswers() > 0 || r.Rate > 0 && r.Load.Late > 0
+	return !r.Unchanged && (r.Load.Lost > 0 || r.Load.WrongAnswers() > 0 || r.Rate > 0 && r.Load.Late > 0)
 }
 
 func (r *reloaded) write(out io.Writer) error {
@@ -102,8 +103,11 @@ func (r *reloaded) write(out io.Writer) error {
 	if r.Rate > 0 {
 		name = fmt.Sprintf("at %.0f q/s", r.Rate)
 	}
+	if r.Unchanged {
+		name += ", nothing changes"
+	}
 	microseconds := func(d time.Duration) float64 { return d.Seconds() * 1e6 }
-	_, err := fmt.Fprintf(out, "%-28s %9d %6d %6d %9.0f %9.0f %9.0f %6d %6d %7d %5.2f %5.2f\n",
+	_, err := fmt.Fprintf(out, "%-32s %9d %6d %6d %9.0f %9.0f %9.0f %6d %6d %7d %5.2f %5.2f\n",
 		name, r.Load.Answered, r.Load.Lost, r.Load.Late, microseconds(r.Load.P50), microseconds(r.Load.P99), microseconds(r.Load.Max),
 		r.Pushes, r.Tables, r.Load.Skipped, r.Other, r.Steal)
 	for what, count := range r.Load.Wrong {
@@ -113,29 +117,29 @@ func (r *reloaded) write(out io.Writer) error {
 }
 
 // reloadQuietly measures again what missed while others disturbed it.
-func reloadQuietly(ctx context.Context, shared *sharedFlags, rate float64) (*reloaded, error) {
+func reloadQuietly(ctx context.Context, shared *sharedFlags, kind reloaded) (*reloaded, error) {
 	var last *reloaded
-	for try := range shared.tries {
-		r, err := reloadOnce(ctx, shared, rate, try)
+	for range shared.tries {
+		r, err := reloadOnce(ctx, shared, kind)
 		if err != nil {
 			return nil, err
 		}
-		if last = r; !r.missed() || r.Steal <= shared.noise {
+		if last = r; !r.missed() || r.quiet(shared.noise) {
 			break
 		}
 	}
 	return last, nil
 }
 
-// reloadOnce measures one server while changes come.
-func reloadOnce(ctx context.Context, shared *sharedFlags, rate float64, try int) (result *reloaded, err error) {
+// reloadOnce measures one server, while changes come unless it is told not to.
+func reloadOnce(ctx context.Context, shared *sharedFlags, kind reloaded) (result *reloaded, err error) {
 	members, err := listenAsMembers(memberAddresses(5))
 	if err != nil {
 		return nil, err
 	}
 	defer members.close()
-	directory := filepath.Join(shared.directory, fmt.Sprintf("site-%.0f-%d-%d", rate, try, time.Now().UnixNano()))
-	if err := os.Mkdir(directory, 0o700); err != nil {
+	directory, err := os.MkdirTemp(shared.directory, "site-")
+	if err != nil {
 		return nil, fmt.Errorf("making a directory: %w", err)
 	}
 	content, err := reloadContent(members, 0)
@@ -164,10 +168,12 @@ func reloadOnce(ctx context.Context, shared *sharedFlags, rate float64, try int)
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, r.end()) }()
-	changing := startChanging(ctx, r, site, members, shared.duration)
-	defer func() { err = errors.Join(err, changing.stop()) }()
+	if !kind.Unchanged {
+		changing := startChanging(ctx, r, site, members, shared.duration)
+		defer func() { err = errors.Join(err, changing.stop()) }()
+	}
 	plan := load.Plan{
-		Questions: questions, Sockets: sockets, Window: window, Rate: rate,
+		Questions: questions, Sockets: sockets, Window: window, Rate: kind.Rate,
 		WarmUp: shared.warmUp, Duration: shared.duration, GiveUp: giveUp, Late: lateAfter,
 	}
 	m, err := shared.load(ctx, r, plan)
@@ -177,10 +183,10 @@ func reloadOnce(ctx context.Context, shared *sharedFlags, rate float64, try int)
 	m.Scenario = "reload"
 	log := r.said.all()
 	result = &reloaded{
-		measurement: m, Rate: rate,
+		measurement: m, Rate: kind.Rate, Unchanged: kind.Unchanged,
 		Pushes: strings.Count(log, `"serving a commit"`) - 1, Tables: strings.Count(log, `"serving a new table"`),
 	}
-	if result.Pushes < 1 || result.Tables <= result.Pushes {
+	if !kind.Unchanged && (result.Pushes < 1 || result.Tables <= result.Pushes) {
 		return nil, fmt.Errorf("the server took over %d pushes and made %d tables: nothing was measured; it said: %s", result.Pushes, result.Tables, r.said.last())
 	}
 	return result, nil
