@@ -122,9 +122,9 @@ func TestGroups(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for round := range 60 {
+	for round := range 20 {
 		base := randomCountryTable(t, r)
-		if round%20 == 0 {
+		if round%10 == 0 {
 			base = embedded.base4
 		}
 		all, boundaries := mapsToGroup(t, r, base)
@@ -187,7 +187,7 @@ func checkGroup(t *testing.T, r *rand.Rand, name string, groups *Groups, groupOf
 // TestGroupsAreWide asks that every prefix is the widest that there is.
 func TestGroupsAreWide(t *testing.T) {
 	r := rand.New(rand.NewPCG(23, 24))
-	for range 60 {
+	for range 20 {
 		g := Grouping{Networks: randomPrefixes(r, 1+r.IntN(2000)), MaxRanges: 1 << 20}
 		g.Group = func(first netip.Addr, _ Place) (uint16, bool) {
 			return uint16(len(holding(g, first)) % 3), true
@@ -330,7 +330,7 @@ func TestGroupsOfDenseRanges(t *testing.T) {
 		t.Fatal("no groups")
 	}
 	boundaries := boundariesOf(networks)
-	for range 20_000 {
+	for range 5_000 {
 		address := randomAddress(r, boundaries, r.IntN(2) == 0).Unmap()
 		group, length := groups.Lookup(address)
 		if want, _ := g.Group(address, Place{}); group != want {
