@@ -37,7 +37,7 @@ long IN TXT "0123456789012345678901234567890123456789012345678901234567890123456
 
 const wirePools = `{"version": 1, "pools": [{
   "name": "dl.example.test", "ttl": 60, "answers": 4,
-  "geo": {"policy": "near", "min_candidates": 3, "max_share": 0.5},
+  "geo": {"policy": "near", "min_candidates": 2, "max_share": 0.5},
   "health": {"check": "none"},
   "members": [
     {"id": "de", "addresses": ["127.0.1.1", "fd00::1"], "weight": 10, "location": {"country": "DE"}},
@@ -59,7 +59,7 @@ func wireArchive(t testing.TB) *archived {
 	t.Helper()
 	return newArchived(t, "wire", map[string]string{
 		"pools.json": wirePools, "zones/example.test.zone": wireZone,
-		"geo": "0.0.0.0/8 FR\n127.1.0.0/16 DE\n127.2.0.0/16 US\nfd01::/32 JP\n", // what the zero address is in is not for the unlocated
+		"geo": "0.0.0.0/8 FR\n::/8 FR\n127.1.0.0/16 DE\n127.2.0.0/16 US\nfd01::/32 JP\n", // what the zero address is in is not for the unlocated
 	})
 }
 
