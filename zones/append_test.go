@@ -419,6 +419,30 @@ func TestAppend(t *testing.T) {
 	t.Logf("%d answers were ready, %d were not", ready, left)
 }
 
+// What is looked up for a client, with classes or without, is what the rule of
+// choice says for it, also for one of which nothing may be known.
+func TestChooseIsTheRule(t *testing.T) {
+	for seed := range uint64(60) {
+		r := rand.New(rand.NewPCG(seed, 5))
+		table, err := Compile(randomInput(t, r))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, one := range table.pools {
+			for _, f := range []*family{one.ipv4, one.ipv6} {
+				for range 50 {
+					client := randomClient(r)
+					got, bits := f.choose(table.geo, client)
+					want, _ := f.chooser.Choose(clientAt(table.geo, client))
+					if got.Mode != want.Mode || !slices.Equal(got.Shares, want.Shares) || !client.IsValid() && bits != 0 {
+						t.Fatalf("seed %d, %s: %v gets %v %v (scope %d), expected %v %v", seed, one.definition.Name, client, got.Mode, got.Shares, bits, want.Mode, want.Shares)
+					}
+				}
+			}
+		}
+	}
+}
+
 // Append allocates nothing for any question that it answers, also where the
 // chooser has to be asked each time, once it has seen such a client.
 func TestAppendAllocatesNothing(t *testing.T) {
