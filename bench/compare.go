@@ -251,11 +251,12 @@ func (c *comparison) writeHeader(all []*server) error {
 		if s.echo {
 			records = ""
 		}
-		fmt.Fprintf(&b, "  %s\n", strings.TrimRight(fmt.Sprintf("%-20s %-9s %-10s %s", s.name, s.kind, records, strings.Join(append([]string{s.version}, s.notes...), "; ")), " ;"))
+		words := strings.Join(append([]string{s.version}, s.notes...), "; ")
+		b.WriteString(wrapped(fmt.Sprintf("  %-20s %-9s %-10s", s.name, s.kind, records), strings.Trim(words, "; ")))
 	}
 	for _, s := range all {
 		if s.missing != "" {
-			fmt.Fprintf(&b, "  %-20s left out: %s\n", s.name, s.missing)
+			b.WriteString(wrapped(fmt.Sprintf("  %-20s left out:", s.name), s.missing))
 		}
 	}
 	b.WriteString(legend)

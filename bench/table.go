@@ -98,3 +98,23 @@ func ratio(a, b float64) string {
 	}
 	return fmt.Sprintf("%.2f", a/b)
 }
+
+// columns is how wide a page is.
+const columns = 120
+
+// wrapped puts words after a head, on lines no wider than a page if no word is.
+func wrapped(head, words string) string {
+	var b strings.Builder
+	b.WriteString(head)
+	width := len(head)
+	for _, word := range strings.Fields(words) {
+		if width+1+len(word) > columns {
+			indent := strings.Repeat(" ", 22)
+			b.WriteString("\n" + indent)
+			width = len(indent)
+		}
+		b.WriteString(" " + word)
+		width += 1 + len(word)
+	}
+	return strings.TrimRight(b.String(), " ") + "\n"
+}

@@ -84,3 +84,18 @@ func TestRowsAreMediansOfRounds(t *testing.T) {
 		t.Errorf("the row is %+v", r)
 	}
 }
+
+func TestLongLinesAreWrapped(t *testing.T) {
+	text := wrapped("  knot", strings.Repeat("invented networks, ", 20))
+	if strings.Count(text, "networks,") != 20 {
+		t.Errorf("words are lost: %s", text)
+	}
+	for line := range strings.Lines(text) {
+		if len(line) > 121 {
+			t.Errorf("%d columns: %s", len(line)-1, line)
+		}
+	}
+	if got := wrapped("  floor     ", ""); got != "  floor\n" {
+		t.Errorf("without words it is %q", got)
+	}
+}
