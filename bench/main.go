@@ -54,7 +54,7 @@ func run(arguments []string, in io.Reader, out, errorOut io.Writer) int {
 		err = generate(in, out) // signals end it at once
 	case known:
 		var stop context.CancelFunc
-		ctx, stop = signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+		ctx, stop = signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 		defer stop()
 		err = do(ctx, arguments, out, errorOut)
 	default:
