@@ -120,8 +120,8 @@ type counters struct {
 }
 
 // maxRetired is how many tallies of former commits wait for somebody to read.
-// Each is as large as there are members; past it the worker adds them up itself.
-const maxRetired = 64
+// Each holds its commit's definition; past it the worker adds them up itself.
+const maxRetired = 4
 
 // rcodes is how many response codes fit a header.
 const rcodes = 16

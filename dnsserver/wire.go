@@ -17,10 +17,12 @@ import (
 
 // wirePath is what a responder keeps for it.
 type wirePath struct {
-	table  *zones.Table // of the batch; nil: there is none that it knows
-	tally  *zones.Tally
-	asked  zones.Asked
-	subnet [4 + 16]byte // the client subnet option, while its place is written over
+	table *zones.Table // of the batch; nil: there is none that it knows
+	tally *zones.Tally
+	asked zones.Asked
+	// appended is what was answered to it.
+	appended zones.Appended
+	subnet   [4 + 16]byte // the client subnet option, while its place is written over
 }
 
 // wireEDNS is what the wire path reads of an OPT.
@@ -63,14 +65,15 @@ func (r *responder) wire(buffer []byte, length int, client netip.Addr, over tran
 		asked.Client = e.subnet.client
 	}
 	asked.Limit = r.wireLimit(&e, over)
-	message, a, ok := r.fast.table.Append(buffer[:end], asked, r.random, r.fast.tally)
+	a := &r.fast.appended
+	message, ok := r.fast.table.Append(buffer[:end], asked, r.random, r.fast.tally, a)
 	if !ok {
 		return nil, false
 	}
 	if !a.Pooled {
 		r.counts.plain[a.Rcode]++
 	}
-	return r.wireFinish(message, &a, &e), true
+	return r.wireFinish(message, a, &e), true
 }
 
 // isSpecial reports whether a type of question means something else than

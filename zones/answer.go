@@ -234,13 +234,13 @@ func (l *lookup) draw(served *servedPool, f *family) {
 		return
 	}
 	choice, scope := f.choose(l.table.geo, l.question.Client)
-	a.PlaceDependent, a.ScopeBits = f.chooser.PlaceDependent(), scope
+	a.PlaceDependent, a.ScopeBits = f.placeDependent, scope
 	before := len(a.Answer)
 	if choice.Mode == selection.Self {
 		l.append(owned(f.self, l.name))
 	} else {
 		var onStack [32]int
-		l.give(served, f, choice.Mode, choice.Draw(l.random, served.definition.Answers, onStack[:0]))
+		l.give(served, f, choice.Mode, f.order(choice, l.random, onStack[:0]))
 	}
 	if a.Drawn = len(a.Answer) - before; a.Drawn == 0 {
 		l.deny()

@@ -34,132 +34,178 @@ type Appended struct {
 
 // Append writes what Answer would say to the most common questions behind the
 // message, which ends in the question, and has room for Limit bytes. It is
-// allowed to write over anything behind the message. It allocates nothing. It is
-// not ok, and has written nothing that matters, where the answer has to be made
-// by Answer: it does not fit, or is a rare one.
-func (t *Table) Append(message []byte, q *Asked, random Random, tally *Tally) (_ []byte, a Appended, ok bool) {
+// allowed to write over anything behind the message, and tells in a what it
+// wrote. It allocates nothing. It is not ok, and has written nothing, where the
+// answer has to be made by Answer: it does not fit, or is a rare one.
+func (t *Table) Append(message []byte, q *Asked, random Random, tally *Tally, a *Appended) (_ []byte, ok bool) {
+	*a = Appended{}
 	index := t.static.index
 	node, below := index.closest(&q.Name)
 	switch {
 	case node == nil:
 		a.Rcode = dns.RcodeRefused
-		return message, a, true
+		return message, true
 	case node.is(isDelegation):
 		if below == 0 && q.Type == dns.TypeDS || node.below == 0 {
-			return message, a, false
+			return message, false
 		}
-		return t.fixed(message, q, &index.belowOf(node)[0].rendered, q.Name.length-int(node.length))
+		return a.fixed(message, q, &index.belowOf(node)[0].rendered, q.Name.length-int(node.length))
 	case below == 0:
 		if node.is(isApex) && (q.Type == dns.TypeDS || q.Type == dns.TypeSOA) {
-			return t.atApex(message, q, node)
+			return t.atApex(message, q, a, node)
 		}
-		return t.typed(message, q, random, tally, node, index.answersOf(node), 0, node.is(isPartial))
+		r := answer(index.answersOf(node), q.Type)
+		if r == nil && node.is(isPartial) {
+			return message, false
+		}
+		return t.typed(message, q, random, tally, a, node, r, 0)
 	case node.is(hasDNAME):
-		return message, a, false
+		return message, false
 	case node.is(hasWildcard):
-		shift := q.Name.length - int(node.length) - labelShift
-		return t.typed(message, q, random, tally, node, index.belowOf(node), shift, node.is(wildcardIsPartial))
+		r := answer(index.belowOf(node), q.Type)
+		if r == nil && node.is(wildcardIsPartial) {
+			return message, false
+		}
+		return t.typed(message, q, random, tally, a, node, r, q.Name.length-int(node.length)-labelShift)
 	}
-	return t.negative(message, q, node, dns.RcodeNameError)
+	return t.negative(message, q, a, node, dns.RcodeNameError)
 }
 
-// typed answers with what there is of a type.
-func (t *Table) typed(message []byte, q *Asked, random Random, tally *Tally, node *indexedNode, all []typed, shift int, partial bool) ([]byte, Appended, bool) {
-	r := answer(all, q.Type)
+// typed answers with what there is of a type; nil: nothing.
+func (t *Table) typed(message []byte, q *Asked, random Random, tally *Tally, a *Appended, node *indexedNode, r *rendered, shift int) ([]byte, bool) {
 	switch {
-	case r == nil && (partial || q.Type == dns.TypeANY):
-		return message, Appended{}, false
+	case r == nil && q.Type == dns.TypeANY:
+		return message, false
 	case r == nil:
-		return t.negative(message, q, node, dns.RcodeSuccess)
+		return t.negative(message, q, a, node, dns.RcodeSuccess)
 	case r.pool >= 0:
-		return t.drawn(message, q, random, tally, node, r, shift)
+		return t.drawn(message, q, random, tally, a, node, r, shift)
 	}
-	return t.fixed(message, q, r, shift)
+	return a.fixed(message, q, r, shift)
 }
 
 // atApex answers for types that have more to them at the top of a zone.
-func (t *Table) atApex(message []byte, q *Asked, node *indexedNode) ([]byte, Appended, bool) {
+func (t *Table) atApex(message []byte, q *Asked, a *Appended, node *indexedNode) ([]byte, bool) {
 	zone := t.served[node.zone]
 	if q.Type != dns.TypeSOA || zone.soaReady.body == nil {
-		return message, Appended{}, false
+		return message, false
 	}
-	return t.fixed(message, q, &zone.soaReady, 0)
+	return a.fixed(message, q, &zone.soaReady, 0)
 }
 
 // negative answers that there is no such type or name.
-func (t *Table) negative(message []byte, q *Asked, node *indexedNode, rcode int) ([]byte, Appended, bool) {
+func (t *Table) negative(message []byte, q *Asked, a *Appended, node *indexedNode, rcode int) ([]byte, bool) {
 	zone := t.served[node.zone]
 	if zone.negativeReady.body == nil {
-		return message, Appended{}, false
+		return message, false
 	}
-	message, a, ok := t.fixed(message, q, &zone.negativeReady, q.Name.length-zone.apexLength)
+	message, ok := a.fixed(message, q, &zone.negativeReady, q.Name.length-zone.apexLength)
 	a.Rcode = rcode
-	return message, a, ok
+	return message, ok
 }
 
 // fixed answers with what is ready.
-func (t *Table) fixed(message []byte, q *Asked, r *rendered, shift int) ([]byte, Appended, bool) {
+func (a *Appended) fixed(message []byte, q *Asked, r *rendered, shift int) ([]byte, bool) {
 	if len(message)+len(r.body) > q.Limit {
-		return message, Appended{}, false
+		return message, false
 	}
-	return r.appendTo(message, shift), Appended{
-		Rcode: int(r.rcode), Authoritative: r.authoritative,
-		Answers: r.answers, Authorities: r.authorities, Additionals: r.additionals,
-	}, true
+	a.Rcode, a.Authoritative = int(r.rcode), r.authoritative
+	a.Answers, a.Authorities, a.Additionals = r.answers, r.authorities, r.additionals
+	return r.appendTo(message, shift), true
 }
 
 // drawn answers from a pool, behind the aliases that lead to it.
-func (t *Table) drawn(message []byte, q *Asked, random Random, tally *Tally, node *indexedNode, r *rendered, shift int) ([]byte, Appended, bool) {
+func (t *Table) drawn(message []byte, q *Asked, random Random, tally *Tally, a *Appended, node *indexedNode, r *rendered, shift int) (_ []byte, ok bool) {
 	served := t.pools[r.pool]
 	f := served.of(q.Type)
+	counts := tally.counts[served.tally:][:1+2*len(f.members)]
 	if !f.served {
-		if len(r.body) > 0 {
-			return message, Appended{}, false
-		}
-		message, a, ok := t.negative(message, q, node, dns.RcodeSuccess)
-		if a.Pooled = ok; ok {
-			tally.counts[served.tally]++
-		}
-		return message, a, ok
+		return t.undrawn(message, q, a, node, r, &counts[0])
 	}
 	if len(message)+len(r.body)+f.wire.size > q.Limit {
-		return message, Appended{}, false
+		return message, false
 	}
 	choice, scope := f.choose(t.geo, q.Client)
-	if len(choice.Shares) == 0 && choice.Mode != selection.Self && len(r.body) > 0 {
-		return message, Appended{}, false // before anything is written over what the question came with
+	a.PlaceDependent, a.ScopeBits = f.placeDependent, scope
+	if len(choice.Shares) == 0 && choice.Mode != selection.Self {
+		return t.undrawn(message, q, a, node, r, &counts[0])
 	}
-	message, a, _ := t.fixed(message, q, r, shift)
-	a.PlaceDependent, a.ScopeBits, a.Pooled = f.chooser.PlaceDependent(), scope, true
+	if len(r.body) > 0 {
+		message = r.appendTo(message, shift)
+	}
 	first := len(message)
-	message = f.wire.draw(message, choice, q.Limit, random, tally.counts[served.tally+1:])
-	if len(message) == first {
-		message, negative, ok := t.negative(message, q, node, dns.RcodeSuccess)
-		negative.PlaceDependent, negative.ScopeBits, negative.Pooled = a.PlaceDependent, a.ScopeBits, ok
-		if ok {
-			tally.counts[served.tally]++
-		}
-		return message, negative, ok
-	}
+	message = f.draw(message, choice, q.Limit, random, counts[1:])
+	counts[0]++
+	a.Authoritative, a.Pooled = r.authoritative, true
 	a.Given = (len(message) - first) / f.wire.size
-	a.Answers += uint16(a.Given)
+	a.Answers = r.answers + uint16(a.Given)
 	if r.owner != questionPointer {
 		f.wire.own(message[first:], r, shift)
 	}
-	tally.counts[served.tally]++
-	return message, a, true
+	return message, true
+}
+
+// undrawn answers where a pool gives nothing: there is no such type. Behind
+// aliases that is said by Answer.
+func (t *Table) undrawn(message []byte, q *Asked, a *Appended, node *indexedNode, r *rendered, count *uint64) (_ []byte, ok bool) {
+	if len(r.body) > 0 {
+		return message, false
+	}
+	if message, ok = t.negative(message, q, a, node, dns.RcodeSuccess); ok {
+		a.Pooled = true
+		*count++
+	}
+	return message, ok
 }
 
 // draw appends the records of a draw, as many as fit, and counts the members:
-// counts are those of the pool in a Tally.
-func (w *wireFamily) draw(message []byte, choice *selection.Choice, limit int, random Random, counts []uint64) []byte {
-	room := (limit - len(message)) / w.size
+// counts are those of the pool's members in a Tally.
+func (f *family) draw(message []byte, choice *selection.Choice, limit int, random Random, counts []uint64) []byte {
+	w := &f.wire
 	if choice.Mode == selection.Self {
-		return w.give(message, w.self, 0, room)
+		return w.give(message, w.self, 0, (limit-len(message))/w.size)
+	}
+	spans, single := w.up, w.upSingle
+	if choice.Mode == selection.All {
+		spans, single = w.all, w.allSingle
+	}
+	if table := f.drawTable(choice); table != nil {
+		order := table.Draw(random)
+		if single && len(message)+table.Count()*w.size <= min(limit, cap(message)) {
+			return w.deal(message, order, table.Count(), spans, counts)
+		}
+		var onStack [selection.MaxOrder]int
+		return w.giveAll(message, order.Append(onStack[:0], table.Count()), spans, limit, random, counts)
 	}
 	var onStack [32]int
-	spans := w.of(choice.Mode)
-	for i, index := range choice.Draw(random, w.most, onStack[:0]) {
+	return w.giveAll(message, choice.Draw(random, w.most, onStack[:0]), spans, limit, random, counts)
+}
+
+// deal writes the one record that each of count members in an order has at the
+// end of the message, where there is room for them.
+func (w *wireFamily) deal(message []byte, order selection.Order, count int, spans []span, counts []uint64) []byte {
+	start := len(message)
+	message = message[:start+count*w.size]
+	first := 0 // 1 once the first, which is counted apart, is
+	for to := message[start:]; len(to) > 0; to = to[w.size:] {
+		index := order.At(0)
+		order >>= 8
+		from := w.records[int(spans[index].first)*w.size:]
+		if w.size == addressSize4 {
+			*(*[addressSize4]byte)(to) = *(*[addressSize4]byte)(from)
+		} else {
+			*(*[addressSize6]byte)(to) = *(*[addressSize6]byte)(from)
+		}
+		counts[2*index+first]++
+		first = 1
+	}
+	return message
+}
+
+// giveAll appends the records of members in the order drawn.
+func (w *wireFamily) giveAll(message []byte, drawn []int, spans []span, limit int, random Random, counts []uint64) []byte {
+	room := (limit - len(message)) / w.size
+	for i, index := range drawn {
 		s := spans[index]
 		turn := firstOf(random, int(s.count))
 		if room <= 0 || s.count == 0 {
@@ -176,10 +222,6 @@ func (w *wireFamily) draw(message []byte, choice *selection.Choice, limit int, r
 // give appends a span, from its record number turn on, or as much as there is
 // room for.
 func (w *wireFamily) give(message []byte, s span, turn, room int) []byte {
-	if s.count == 1 {
-		at := int(s.first) * w.size
-		return append(message, w.records[at:at+w.size]...)
-	}
 	for i := range min(int(s.count), room) {
 		at := (int(s.first) + (turn+i)%int(s.count)) * w.size
 		message = append(message, w.records[at:at+w.size]...)

@@ -52,7 +52,8 @@ func (p *pathPair) ask(t testing.TB, name string, kind uint16, client netip.Addr
 		t.Fatalf("%q is no name", name)
 	}
 	p.asked.Type, p.asked.Client, p.asked.Limit = kind, client, limit
-	got, appended, ok := p.table.Append(message, &p.asked, random[0], p.tally)
+	var appended Appended
+	got, ok := p.table.Append(message, &p.asked, random[0], p.tally, &appended)
 	if !bytes.Equal(p.buffer[messageHeader:messageHeader+len(question)], question) {
 		t.Fatalf("%s %s: the question was written over", name, dns.Type(kind))
 	}
@@ -482,7 +483,8 @@ func TestAppendAllocatesNothing(t *testing.T) {
 							t.Fatalf("%s %s was not answered", name, dns.Type(kind))
 						}
 						message := p.buffer[:messageHeader+p.asked.Name.length+4]
-						if n := testing.AllocsPerRun(10, func() { table.Append(message, &p.asked, random, p.tally) }); n != 0 {
+						var appended Appended
+						if n := testing.AllocsPerRun(10, func() { table.Append(message, &p.asked, random, p.tally, &appended) }); n != 0 {
 							t.Errorf("%s %s of %v, %s, classes %v: %v allocations", name, dns.Type(kind), client, policy, classes, n)
 						}
 					}

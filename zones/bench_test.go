@@ -165,11 +165,12 @@ func BenchmarkAppend(b *testing.B) {
 				packets = append(packets, wire[:length]...)
 			}
 			q := Asked{Type: dns.TypeA, Client: netip.MustParseAddr("127.100.0.1"), Limit: 1232}
+			var a Appended
 			random, tally, message := rand.NewChaCha8([32]byte{1}), table.NewTally(), make([]byte, 64, 4096)
 			b.ReportAllocs()
 			for at := 0; b.Loop(); at %= len(packets) {
 				at, _ = q.Name.Read(packets, at)
-				if _, _, ok := table.Append(message, &q, random, tally); !ok {
+				if _, ok := table.Append(message, &q, random, tally, &a); !ok {
 					b.Fatal("not answered")
 				}
 			}

@@ -3,6 +3,7 @@ package zones
 import (
 	"math/bits"
 	"net/netip"
+	"slices"
 
 	"github.com/miekg/dns"
 
@@ -21,7 +22,15 @@ type wireFamily struct {
 	up, all []span
 	self    span
 	most    int // members of one answer
+	// upSingle and allSingle tell that no member has more than one record.
+	upSingle, allSingle bool
 }
+
+// Sizes of an address record whose owner is a pointer, in bytes.
+const (
+	addressSize4 = 2 + recordFixed + 4
+	addressSize6 = 2 + recordFixed + 16
+)
 
 // span is a stretch of records: the number of the first, and how many.
 type span struct{ first, count int32 }
@@ -36,6 +45,8 @@ func (f *family) compileWire(most int) {
 		w.all[i] = w.put(f.members[i].all)
 	}
 	w.self = w.put(f.self)
+	several := func(s span) bool { return s.count > 1 }
+	w.upSingle, w.allSingle = !slices.ContainsFunc(w.up, several), !slices.ContainsFunc(w.all, several)
 }
 
 func (w *wireFamily) put(records []dns.RR) span {
@@ -50,14 +61,6 @@ func (w *wireFamily) put(records []dns.RR) span {
 		w.size = len(w.records) - before
 	}
 	return s
-}
-
-// of are the spans of the members in a mode.
-func (w *wireFamily) of(mode selection.Mode) []span {
-	if mode == selection.All {
-		return w.all
-	}
-	return w.up
 }
 
 // firstOf draws which of a member's addresses comes first: many clients take
@@ -82,6 +85,22 @@ func (f *family) choose(m *geo.Map, address netip.Addr) (*selection.Choice, int)
 	}
 	class, length := f.classes.Of(address)
 	return f.choices[class], length
+}
+
+// drawTable gives the table of a choice's draws; nil: there is none.
+func (f *family) drawTable(choice *selection.Choice) *selection.DrawTable {
+	if uint(choice.ID) < uint(len(f.draws)) { // -1 is none
+		return f.draws[choice.ID]
+	}
+	return nil
+}
+
+// order draws from a choice: it appends the members drawn to into.
+func (f *family) order(choice *selection.Choice, random Random, into []int) []int {
+	if table := f.drawTable(choice); table != nil {
+		return table.Draw(random).Append(into, table.Count())
+	}
+	return choice.Draw(random, f.wire.most, into)
 }
 
 // clientAt gives a client as the rule of choice knows it.

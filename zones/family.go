@@ -52,6 +52,11 @@ type family struct {
 	classKey  string
 	choices   []*selection.Choice
 	unlocated *selection.Choice
+	// draws are tables of the choices' draws, by Choice.ID; nil: there is none.
+	draws    []*selection.DrawTable
+	drawKeys []string
+	// placeDependent is the chooser's PlaceDependent.
+	placeDependent bool
 }
 
 // memberRecords are a member's records of one family.
@@ -74,7 +79,7 @@ func (s *servedPool) of(kind uint16) *family {
 }
 
 // compilePool prepares everything about a pool that does not depend on who asks.
-func compilePool(in *Input, definition *pool.Pool, tables *classTables) *compiledPool {
+func compilePool(in *Input, definition *pool.Pool, tables *sharedTables) *compiledPool {
 	c := &compiledPool{source: definition, owner: canonical(dns.Fqdn(definition.Name))}
 	for _, member := range definition.Members {
 		c.places = append(c.places, memberPlace(in.Geo, member))
@@ -110,7 +115,7 @@ func lookUp(m *geo.Map, address netip.Addr) (geo.Place, int) {
 }
 
 // compileFamily makes candidates and records of one family.
-func (s *compiledPool) compileFamily(in *Input, kind uint16, tables *classTables) *family {
+func (s *compiledPool) compileFamily(in *Input, kind uint16, tables *sharedTables) *family {
 	f := &family{members: make([]memberRecords, len(s.source.Members))}
 	candidates := make([]selection.Candidate, len(s.source.Members))
 	trustUnknown := !s.anyKnownUp(in.Health, kind)
@@ -151,10 +156,12 @@ func (s *compiledPool) compileFamily(in *Input, kind uint16, tables *classTables
 	f.chooser = selection.New(s.source.Policy, whenAllDown, candidates)
 	f.unlocated, _ = f.chooser.Choose(selection.Client{})
 	f.mode = f.unlocated.Mode
+	f.placeDependent = f.chooser.PlaceDependent()
 	f.compileWire(s.source.Answers)
-	if f.served && f.chooser.PlaceDependent() {
+	if f.served && f.placeDependent {
 		f.classify(tables, s.source.Policy, candidates)
 	}
+	f.tabulate(tables)
 	return f
 }
 

@@ -26,7 +26,6 @@ import (
 	"mirrorpool/pool"
 	"mirrorpool/pool/geo"
 	"mirrorpool/pool/health"
-	"mirrorpool/pool/selection"
 )
 
 // Input is everything that a table depends on. Compile reads it and nothing else.
@@ -107,7 +106,7 @@ type Table struct {
 	// selfAddresses are the node's own that the pools were compiled with.
 	selfAddresses []netip.Addr
 	tallies       int // numbers that a Tally counts
-	classes       map[string]*selection.Classes
+	tables        *sharedTables
 }
 
 // servedZone is a zone with the serial that this table gives it.
@@ -125,7 +124,9 @@ type servedZone struct {
 // Compile makes a table. It reads the input and nothing else, and keeps parts
 // of it: the caller must not write to them any more. It fails only if the
 // input does not belong together.
-func Compile(in Input) (*Table, error) {
+func Compile(in Input) (*Table, error) { return compile(in, defaultBounds) }
+
+func compile(in Input, bounds tableBounds) (*Table, error) {
 	if in.Definition == nil {
 		return nil, errors.New("compiling a table: there is no definition")
 	}
@@ -144,7 +145,7 @@ func Compile(in Input) (*Table, error) {
 		hosts:      make(map[string]*Host, len(in.Definition.Redirects)),
 	}
 	t.selfAddresses = slices.Clone(in.SelfAddresses)
-	t.compilePools(&in)
+	t.compilePools(&in, bounds)
 	for _, redirect := range in.Definition.Redirects {
 		t.hosts[hostKey(redirect.Host)] = t.compileHost(&in, redirect)
 	}

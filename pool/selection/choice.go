@@ -63,6 +63,10 @@ type Choice struct {
 	bounds []uint64
 }
 
+// Tickets is how many of all tickets candidate i of Shares holds: its share is
+// their part of all.
+func (c *Choice) Tickets(i int) uint64 { return c.bounds[i+1] - c.bounds[i] }
+
 // fewCandidates is up to how many Draw goes through all of them for each one
 // drawn, which is faster than a search.
 const fewCandidates = 8
