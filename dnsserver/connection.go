@@ -21,7 +21,7 @@ type connection struct {
 	places  [queuesPerConnection]place
 	network *queue
 	since   time.Duration // when the clock was set
-	open    bool          // it is in the queues
+	open    bool          // it is in the queues; or else it is about to end
 	quiet   bool          // nothing of a question has come
 }
 
@@ -88,8 +88,7 @@ func (c *connection) serve(s stream) (ends bool) {
 		if whole == 0 && begun {
 			continue // the clock runs from a question's first byte to its last
 		}
-		keepalive := c.tcp.open.active(c, whole == len(in))
-		if !c.answer(s, r, in[:whole], keepalive) {
+		if !c.answer(s, r, in[:whole], whole == len(in)) {
 			return true
 		}
 		if whole > 0 {
@@ -132,16 +131,24 @@ func growFull(in []byte) []byte {
 }
 
 // answer answers questions, with as few writes as their number allows, and
-// reports whether the connection goes on.
-func (c *connection) answer(s stream, r *room, questions []byte, keepalive uint16) bool {
-	for len(questions) > 0 {
+// reports whether the connection goes on. quiet: nothing has come of one more.
+func (c *connection) answer(s stream, r *room, questions []byte, quiet bool) bool {
+	for {
+		keepalive, goesOn := c.tcp.open.active(c, quiet)
+		if !goesOn {
+			return false
+		}
+		if len(questions) == 0 {
+			return true
+		}
 		answers, left, silence := c.tcp.answer(r.out[:0], questions, c.client, keepalive)
 		if !c.send(s, answers) || silence {
 			return false
 		}
-		questions = left
+		if questions = left; len(questions) == 0 {
+			return true
+		}
 	}
-	return true
 }
 
 // send sends answers, and reports whether the client has taken them in time.
@@ -151,7 +158,9 @@ func (c *connection) send(s stream, answers []byte) bool {
 	}
 	n, err := s.write(answers)
 	if err == nil && n < len(answers) {
-		c.tcp.open.active(c, false)
+		if _, goesOn := c.tcp.open.active(c, false); !goesOn {
+			return false
+		}
 		_, err = c.socket.Write(answers[n:])
 		c.tcp.open.active(c, true)
 	}

@@ -82,7 +82,7 @@ func (t *tcpServer) accept(ctx context.Context, listener *net.TCPListener) error
 			// Mostly "too many open files": one less helps.
 			t.server.metrics.sockets.WithLabelValues("accept").Inc()
 			t.server.config.Report(fmt.Errorf("accepting on %s: %w", listener.Addr(), reason(err)))
-			t.open.closeQuietest()
+			t.open.endQuietest()
 			pause.wait(ctx)
 		}
 	}

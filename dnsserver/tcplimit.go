@@ -51,6 +51,10 @@ type openConnections struct {
 	mu     sync.Mutex
 	limits TCPLimits // with their defaults
 	all    queue
+	// ending is how many have been told to end and have not yet; gone tells of
+	// each that has.
+	ending int
+	gone   sync.Cond
 	// networks are forgotten with their last connection.
 	networks map[netip.Prefix]*queue
 	timer    *time.Timer   // runs expire
@@ -64,6 +68,10 @@ const (
 	// timerSlack is how much too late a connection may end because setting the
 	// timer for less would not pay.
 	timerSlack = 10 * time.Millisecond
+	// endingShare is which part of the places those may take beside that are
+	// about to end: where none might, each new connection would wait for one
+	// that competes for the core with all the others.
+	endingShare = 8
 )
 
 func newOpenConnections(limits TCPLimits, m *tcpMetrics) *openConnections {
@@ -75,6 +83,7 @@ func newOpenConnections(limits TCPLimits, m *tcpMetrics) *openConnections {
 		networks: make(map[netip.Prefix]*queue),
 		fires:    never,
 	}
+	o.gone.L = &o.mu
 	o.timer = time.AfterFunc(time.Hour, o.expire)
 	o.timer.Stop()
 	return o
@@ -83,17 +92,21 @@ func newOpenConnections(limits TCPLimits, m *tcpMetrics) *openConnections {
 // join takes a connection in. Where its network has no place left, that one
 // of the network which was quiet the longest makes room, and where there is none
 // at all, that one of all.
+//
+// Those that make room end by themselves, within what one round of questions
+// takes. Where too many have not yet, join waits: who comes faster than others go
+// stays in the system's queue.
 func (o *openConnections) join(c *connection) {
 	network := networkOf(c.client)
-	var evicted []*connection // mostly one or none
 	o.mu.Lock()
-	for q := o.networks[network]; q != nil && q.length >= o.limits.PerNetwork; {
-		evicted = append(evicted, o.take(q.front))
-		o.metrics.evictedNetwork.Inc()
-	}
-	for o.all.length >= o.limits.Connections {
-		evicted = append(evicted, o.take(o.all.front))
-		o.metrics.evictedTotal.Inc()
+	defer o.mu.Unlock()
+	for {
+		o.makeRoom(network)
+		most := o.limits.Connections + o.limits.Connections/endingShare
+		if o.ending == 0 || o.all.length+o.ending < most {
+			break
+		}
+		o.gone.Wait()
 	}
 	c.network = o.networks[network]
 	if c.network == nil {
@@ -109,36 +122,44 @@ func (o *openConnections) join(c *connection) {
 	} else {
 		c.arm(o.drained)
 	}
-	o.mu.Unlock()
 	o.metrics.open.Inc()
-	for _, c := range evicted {
-		c.socket.Close()
+}
+
+// makeRoom ends as many connections as have a place that one more of the
+// network needs. The lock is held.
+func (o *openConnections) makeRoom(network netip.Prefix) {
+	for q := o.networks[network]; q != nil && q.length >= o.limits.PerNetwork; {
+		o.evict(q.front)
+		o.metrics.evictedNetwork.Inc()
+	}
+	for o.all.length >= o.limits.Connections {
+		o.evict(o.all.front)
+		o.metrics.evictedTotal.Inc()
 	}
 }
 
-// leave closes a connection and forgets it.
+// leave closes a connection and forgets it. It is for the connection's own
+// goroutine: Close waits until nobody reads.
 func (o *openConnections) leave(c *connection) {
+	c.socket.Close()
 	o.mu.Lock()
 	if c.open {
 		o.take(c)
+	} else {
+		o.ending--
 	}
+	o.gone.Broadcast()
 	o.mu.Unlock()
-	c.socket.Close()
 	o.metrics.open.Dec()
 }
 
-// closeQuietest closes the connection that was quiet the longest, if there is
-// one.
-func (o *openConnections) closeQuietest() {
+// endQuietest ends the connection that was quiet the longest, if there is one.
+func (o *openConnections) endQuietest() {
 	o.mu.Lock()
-	c := o.all.front
-	if c != nil {
-		o.take(c)
+	defer o.mu.Unlock()
+	if c := o.all.front; c != nil {
+		o.evict(c)
 		o.metrics.evictedTotal.Inc()
-	}
-	o.mu.Unlock()
-	if c != nil {
-		c.socket.Close()
 	}
 }
 
@@ -146,18 +167,15 @@ func (o *openConnections) closeQuietest() {
 // to them when its next connection comes.
 func (o *openConnections) setLimits(limits TCPLimits) {
 	o.mu.Lock()
+	defer o.mu.Unlock()
 	o.limits = limits
-	var evicted []*connection
 	for o.all.length > limits.Connections {
-		evicted = append(evicted, o.take(o.all.front))
+		o.evict(o.all.front)
 		o.metrics.evictedTotal.Inc()
 	}
+	o.gone.Broadcast() // there may be more places now
 	if o.drained.IsZero() {
 		o.setTimer(time.Since(o.began), 0)
-	}
-	o.mu.Unlock()
-	for _, c := range evicted {
-		c.socket.Close()
 	}
 }
 
@@ -166,24 +184,32 @@ func (o *openConnections) setLimits(limits TCPLimits) {
 // nothing of an answer waits. It gives the time-out that the client may be
 // told, in keepaliveUnit: 0 where it should go, for its place is wanted
 // (RFC 7828 section 3.4).
-func (o *openConnections) active(c *connection, quiet bool) (keepalive uint16) {
+//
+// It reports whether the connection goes on. A client that always has one more
+// question, and takes its answers, never lets its goroutine wait, where a deadline
+// would end it: so this is asked in each round.
+func (o *openConnections) active(c *connection, quiet bool) (keepalive uint16, goesOn bool) {
 	now := time.Since(o.began)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if !c.open {
-		return 0
+		return 0, false
 	}
 	c.since, c.quiet = now, quiet
 	o.all.toBack(c)
 	c.network.toBack(c)
 	switch {
 	case !o.drained.IsZero():
-		c.arm(o.drained)
-		return 0
+		if time.Now().Before(o.drained) {
+			c.arm(o.drained)
+		} else {
+			o.evict(c) // this round is the last
+		}
+		return 0, true
 	case o.all.length >= o.limits.Connections || c.network.length >= o.limits.PerNetwork:
-		return 0
+		return 0, true
 	}
-	return keepaliveUnits(o.timeout())
+	return keepaliveUnits(o.timeout()), true
 }
 
 // end makes all connections end once they have got their answers.
@@ -200,25 +226,20 @@ func (o *openConnections) end() {
 	}
 }
 
-// expire closes the connections whose time is over.
+// expire ends the connections whose time is over.
 func (o *openConnections) expire() {
-	var expired []*connection
 	o.mu.Lock()
+	defer o.mu.Unlock()
 	if !o.drained.IsZero() {
-		o.mu.Unlock()
 		return
 	}
 	now := time.Since(o.began)
 	for o.all.front != nil && o.all.front.since+o.timeout() <= now {
-		expired = append(expired, o.take(o.all.front))
+		o.evict(o.all.front)
+		o.metrics.expired.Inc()
 	}
-	o.metrics.expired.Add(float64(len(expired)))
 	o.fires = never
 	o.setTimer(now, 0)
-	o.mu.Unlock()
-	for _, c := range expired {
-		c.socket.Close()
-	}
 }
 
 // setTimer lets the timer fire when the first connection's time is over, unless
@@ -239,15 +260,23 @@ func (o *openConnections) timeout() time.Duration {
 	return idleTimeout(o.limits.Idle, o.all.length, o.limits.Connections)
 }
 
+// evict tells a connection to end: it gets no more answers, and its goroutine
+// closes it. The lock is held, so that no later deadline comes after this one.
+func (o *openConnections) evict(c *connection) {
+	o.take(c)
+	o.ending++
+	// One that cannot be set is one on a closed socket.
+	_ = c.socket.SetDeadline(time.Unix(1, 0))
+}
+
 // take takes a connection, which is in them, out of its queues. The lock is held.
-func (o *openConnections) take(c *connection) *connection {
+func (o *openConnections) take(c *connection) {
 	o.all.remove(c)
 	c.network.remove(c)
 	if c.network.length == 0 {
 		delete(o.networks, c.network.network)
 	}
 	c.open = false
-	return c
 }
 
 // Numbers of queues: which of a connection's places is that in a queue.

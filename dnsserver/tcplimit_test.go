@@ -248,16 +248,16 @@ func TestKeepaliveWhileTheServerEnds(t *testing.T) {
 	defer server.finish()
 	c := newConnection(server, there)
 	s.open.join(c)
-	if got := s.open.active(c, true); got != 100 {
-		t.Errorf("told %d, want 100", got)
+	if got, goesOn := s.open.active(c, true); got != 100 || !goesOn {
+		t.Errorf("told %d, %v, want 100, true", got, goesOn)
 	}
 	s.open.end()
-	if got := s.open.active(c, true); got != 0 {
-		t.Errorf("told %d at the end, want 0", got)
+	if got, goesOn := s.open.active(c, true); got != 0 || !goesOn {
+		t.Errorf("told %d, %v at the end, want 0, true", got, goesOn)
 	}
 	s.open.leave(c)
-	if got := s.open.active(c, true); got != 0 {
-		t.Errorf("told %d without a place, want 0", got)
+	if got, goesOn := s.open.active(c, true); got != 0 || goesOn {
+		t.Errorf("told %d, %v without a place, want 0, false", got, goesOn)
 	}
 }
 
