@@ -36,6 +36,24 @@ func (b *binding) workers() []*net.UDPConn {
 	return sockets
 }
 
+// takeSockets gives each worker its socket, which is its own where the system
+// allows that. Those that all workers have left are closed.
+func (b *binding) takeSockets() []workerSocket {
+	taken := make([]workerSocket, 0, len(b.sockets))
+	shared := make(map[*net.UDPConn]bool)
+	for _, socket := range b.workers() {
+		own, detached := detach(socket)
+		taken = append(taken, own)
+		shared[socket] = shared[socket] || !detached
+	}
+	for socket, needed := range shared {
+		if !needed {
+			socket.Close()
+		}
+	}
+	return taken
+}
+
 func (b *binding) close() {
 	for _, socket := range b.sockets {
 		socket.Close()

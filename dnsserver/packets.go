@@ -1,6 +1,12 @@
 package dnsserver
 
-import "net/netip"
+import (
+	"io"
+	"net"
+	"net/netip"
+	"syscall"
+	"time"
+)
 
 const (
 	// batchSize is how many datagrams a system call takes or gives at most.
@@ -22,6 +28,15 @@ type packets interface {
 	// the address that was asked, and gives the number of those that could not
 	// be sent. It waits while the socket takes no more, until its deadline.
 	send([]datagram) (failed int)
+}
+
+// workerSocket is what a worker needs of its socket; a *net.UDPConn is one.
+type workerSocket interface {
+	io.Closer
+	syscall.Conn
+	LocalAddr() net.Addr
+	SetReadDeadline(time.Time) error
+	SetWriteDeadline(time.Time) error
 }
 
 // datagram is a question and then its answer.

@@ -14,7 +14,7 @@ import (
 // batchPackets moves up to batchSize datagrams with each system call, through
 // recvmmsg and sendmmsg. They are called without telling the scheduler, which
 // is right because the socket is non-blocking: what there is to wait for is
-// waited for in the runtime's poller, where deadlines and Close reach it.
+// waited for in the runtime's poller, where deadlines reach it.
 //
 // All that the system reads and writes is made once. What is in headers, vectors,
 // names and controls under one index belongs to the datagram of that index.
@@ -47,10 +47,10 @@ type socketName [unix.SizeofSockaddrInet6]byte
 
 // newPackets gives what reads and writes the socket of a worker. A socket that
 // cannot be reached goes the portable way, where the first read tells why.
-func newPackets(socket *net.UDPConn, wildcard bool) packets {
+func newPackets(socket workerSocket, wildcard bool) packets {
 	raw, err := socket.SyscallConn()
-	if err != nil {
-		return newSinglePackets(socket, wildcard)
+	if shared, ok := socket.(*net.UDPConn); err != nil && ok {
+		return newSinglePackets(shared, wildcard)
 	}
 	return newBatchPackets(raw, wildcard, transfer{receive: recvmmsg, send: sendmmsg})
 }

@@ -66,7 +66,7 @@ func (s *Server) Run(ctx context.Context) error {
 	defer s.Close()
 	group, ctx := errgroup.WithContext(ctx)
 	for _, b := range s.bindings {
-		for _, socket := range b.workers() {
+		for _, socket := range b.takeSockets() {
 			w := newUDPWorker(s, socket, b.wildcard())
 			group.Go(func() error { return w.run(ctx) })
 		}

@@ -26,7 +26,7 @@ const turnEvery = 256
 
 // udpWorker reads packets, answers them, and reads the next.
 type udpWorker struct {
-	socket    *net.UDPConn
+	socket    workerSocket
 	packets   packets
 	metrics   *metrics
 	report    func(error)
@@ -35,7 +35,7 @@ type udpWorker struct {
 	served    int // packets since the last turn of others
 }
 
-func newUDPWorker(s *Server, socket *net.UDPConn, wildcard bool) *udpWorker {
+func newUDPWorker(s *Server, socket workerSocket, wildcard bool) *udpWorker {
 	return &udpWorker{
 		socket:    socket,
 		packets:   newPackets(socket, wildcard),
@@ -55,7 +55,7 @@ func (w *udpWorker) run(ctx context.Context) error {
 		close(told)
 	})
 	defer stop()
-	defer w.turn.close()
+	defer w.close()
 	var pause backoff
 	for {
 		_, err := w.serve()
@@ -73,6 +73,15 @@ func (w *udpWorker) run(ctx context.Context) error {
 			w.report(fmt.Errorf("reading from %s: %w", w.socket.LocalAddr(), reason(err)))
 			pause.wait(ctx)
 		}
+	}
+}
+
+// close lets go of what is the worker's own; a shared socket is not. What comes
+// from then on is refused by the system, and not left without an answer.
+func (w *udpWorker) close() {
+	w.turn.close()
+	if _, shared := w.socket.(*net.UDPConn); !shared {
+		_ = w.socket.Close() // nobody reads from it any more, whatever it says
 	}
 }
 

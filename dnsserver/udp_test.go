@@ -20,14 +20,41 @@ import (
 	"github.com/miekg/dns"
 )
 
-// packetMakers are the ways to move datagrams: that of this system and that of
-// every system.
-var packetMakers = []struct {
+// packetMaker is a way to move datagrams.
+type packetMaker struct {
 	name string
-	make func(*net.UDPConn, bool) packets
-}{
-	{"system", newPackets},
-	{"single", func(socket *net.UDPConn, wildcard bool) packets { return newSinglePackets(socket, wildcard) }},
+	make func(workerSocket, bool) packets
+	own  bool // over a socket that is the worker's own
+}
+
+// packetMakers are those of this system, with a socket that is the worker's own
+// and without, and that of every system.
+var packetMakers = []packetMaker{
+	{"system", newPackets, false},
+	{"own", newPackets, true},
+	{"single", func(socket workerSocket, wildcard bool) packets { return newSinglePackets(socket.(*net.UDPConn), wildcard) }, false},
+}
+
+// over gives the packets of a bound socket, and the socket to be used with them.
+func (m packetMaker) over(t testing.TB, bound *net.UDPConn, wildcard bool) (packets, workerSocket) {
+	t.Helper()
+	if !m.own {
+		return m.make(bound, wildcard), bound
+	}
+	own, detached := detach(bound)
+	if !detached {
+		t.Skip("this system has no sockets of a worker's own")
+	}
+	bound.Close()
+	t.Cleanup(func() { own.Close() })
+	return m.make(own, wildcard), own
+}
+
+// worker makes one that answers from the table over a bound socket.
+func (m packetMaker) worker(t testing.TB, table fakeTable, bound *net.UDPConn, wildcard bool) *udpWorker {
+	t.Helper()
+	p, socket := m.over(t, bound, wildcard)
+	return newTestWorker(table, socket, p)
 }
 
 // bindLoose binds one socket on any port.
@@ -49,7 +76,7 @@ func bindLoose(t testing.TB, address string) *net.UDPConn {
 func portOf(socket *net.UDPConn) uint16 { return socket.LocalAddr().(*net.UDPAddr).AddrPort().Port() }
 
 // newTestWorker makes a worker that answers from the table.
-func newTestWorker(table fakeTable, socket *net.UDPConn, p packets) *udpWorker {
+func newTestWorker(table fakeTable, socket workerSocket, p packets) *udpWorker {
 	config := Config{Table: func() Answerer { return table }}.withDefaults()
 	s := &Server{config: config, metrics: newMetrics()}
 	s.nsid.Store(&s.config.NSID)
@@ -125,7 +152,7 @@ func TestUDPSizes(t *testing.T) {
 			for _, maker := range packetMakers {
 				for bound, asked := range families() {
 					socket := bindLoose(t, bound)
-					w := newTestWorker(testTable(), socket, maker.make(socket, netip.MustParseAddr(bound).IsUnspecified()))
+					w := maker.worker(t, testTable(), socket, netip.MustParseAddr(bound).IsUnspecified())
 					runWorker(t, w)
 					for _, to := range asked {
 						client := dial(t, "udp", netip.AddrPortFrom(netip.MustParseAddr(to), portOf(socket)))
@@ -172,7 +199,7 @@ func TestUDPBursts(t *testing.T) {
 		for bound, asked := range families() {
 			t.Run(maker.name+" "+bound, func(t *testing.T) {
 				socket := bindLoose(t, bound)
-				w := newTestWorker(testTable(), socket, maker.make(socket, netip.MustParseAddr(bound).IsUnspecified()))
+				w := maker.worker(t, testTable(), socket, netip.MustParseAddr(bound).IsUnspecified())
 				var clients []net.Conn
 				for i := range 7 {
 					to := netip.MustParseAddr(asked[i%len(asked)])
@@ -220,7 +247,7 @@ func TestUDPStopUnderLoad(t *testing.T) {
 	for _, maker := range packetMakers {
 		t.Run(maker.name, func(t *testing.T) {
 			socket := bindLoose(t, "127.0.0.1")
-			w := newTestWorker(testTable(), socket, maker.make(socket, false))
+			w := maker.worker(t, testTable(), socket, false)
 			stop := runWorker(t, w)
 			to := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), portOf(socket))
 			q := query{name: "txt.example.test.", qtype: typeTXT}.bytes()
@@ -414,10 +441,10 @@ func TestUDPReadErrors(t *testing.T) {
 func TestUDPWriteErrors(t *testing.T) {
 	for _, maker := range packetMakers {
 		socket := bindLoose(t, "127.0.0.1")
-		w := newTestWorker(testTable(), socket, maker.make(socket, false))
+		w := maker.worker(t, testTable(), socket, false)
 		client := dial(t, "udp", netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), portOf(socket)))
 		send(t, client, query{name: "txt.example.test.", qtype: typeTXT}.bytes())
-		socket.SetWriteDeadline(time.Now().Add(-time.Second))
+		w.socket.SetWriteDeadline(time.Now().Add(-time.Second))
 		if _, err := w.serve(); err != nil {
 			t.Errorf("%s: %v", maker.name, err)
 		}
@@ -431,12 +458,12 @@ func TestUDPWriteErrors(t *testing.T) {
 func TestUDPReceiveEnds(t *testing.T) {
 	for _, maker := range packetMakers {
 		socket := bindLoose(t, "127.0.0.1")
-		p := maker.make(socket, false)
-		socket.SetReadDeadline(time.Now().Add(time.Millisecond))
+		p, used := maker.over(t, socket, false)
+		used.SetReadDeadline(time.Now().Add(time.Millisecond))
 		if _, err := p.receive(); !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("%s: %v, want a deadline", maker.name, err)
 		}
-		socket.Close()
+		used.Close()
 		if _, err := p.receive(); !isFatal(err) {
 			t.Errorf("%s: %v, want a closed socket", maker.name, err)
 		}
@@ -451,7 +478,7 @@ func TestUDPAllocatesNothing(t *testing.T) {
 	for _, maker := range packetMakers {
 		for bound, asked := range families() {
 			socket := bindLoose(t, bound)
-			p := maker.make(socket, netip.MustParseAddr(bound).IsUnspecified())
+			p, _ := maker.over(t, socket, netip.MustParseAddr(bound).IsUnspecified())
 			client := dial(t, "udp", netip.AddrPortFrom(netip.MustParseAddr(asked[0]), portOf(socket)))
 			question, answer := make([]byte, 40), make([]byte, 100)
 			allocated := testing.AllocsPerRun(200, func() { echo(t, p, client, question, answer) })
@@ -496,7 +523,7 @@ func BenchmarkUDP(b *testing.B) {
 		for _, size := range []int{1, batchSize} {
 			b.Run(fmt.Sprintf("%s/%d", maker.name, size), func(b *testing.B) {
 				socket := bindLoose(b, "127.0.0.1")
-				p := maker.make(socket, false)
+				p, _ := maker.over(b, socket, false)
 				client := dial(b, "udp", netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), portOf(socket)))
 				question, answer := make([]byte, 40), make([]byte, 100)
 				b.ReportAllocs()
