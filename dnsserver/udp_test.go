@@ -32,7 +32,9 @@ type packetMaker struct {
 var packetMakers = []packetMaker{
 	{"system", newPackets, false},
 	{"own", newPackets, true},
-	{"single", func(socket workerSocket, wildcard bool) packets { return newSinglePackets(socket.(*net.UDPConn), wildcard) }, false},
+	{"single", func(socket workerSocket, wildcard bool) packets {
+		return newSinglePackets(socket.(*net.UDPConn), wildcard)
+	}, false},
 }
 
 // over gives the packets of a bound socket, and the socket to be used with them.
