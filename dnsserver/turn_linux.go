@@ -27,6 +27,7 @@ type turn struct {
 	raw    syscall.RawConn
 	onTurn func(fd uintptr) bool // ring, made once
 	rung   bool
+	failed bool // it could not be rung, so that nobody has waited
 }
 
 func newTurn() *turn {
@@ -46,8 +47,8 @@ func newTurn() *turn {
 
 // take lets the others run.
 func (t *turn) take() {
-	t.rung = false
-	if t.event == nil || t.raw.Read(t.onTurn) != nil {
+	t.rung, t.failed = false, false
+	if t.event == nil || t.raw.Read(t.onTurn) != nil || t.failed {
 		runtime.Gosched()
 	}
 }
@@ -61,7 +62,8 @@ func (t *turn) ring(fd uintptr) bool {
 	t.rung = true
 	one := uint64(1) // is added to what the event counts, which nobody reads
 	_, _, err := unix.RawSyscall(unix.SYS_WRITE, fd, uintptr(unsafe.Pointer(&one)), unsafe.Sizeof(one))
-	return err != 0
+	t.failed = err != 0
+	return t.failed
 }
 
 func (t *turn) close() {

@@ -2,6 +2,7 @@ package dnsserver
 
 import (
 	"net/netip"
+	"os"
 	"runtime"
 	"slices"
 	"sync/atomic"
@@ -78,17 +79,30 @@ func TestTurns(t *testing.T) {
 	}
 }
 
-// Without an event there are turns all the same.
+// Without an event, and with one that does not happen, there are turns all the
+// same.
 func TestTurnsWithoutEvent(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	var ran atomic.Bool
-	go ran.Store(true)
-	turn := &turn{}
-	for range 100 {
-		turn.take()
+	unwritable, other, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
 	}
-	turn.close()
-	if !ran.Load() {
-		t.Error("nobody else ran")
+	defer other.Close()
+	raw, err := unwritable.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	failing := &turn{event: unwritable, raw: raw}
+	failing.onTurn = failing.ring
+	for name, turn := range map[string]*turn{"none": {}, "failing": failing} {
+		var ran atomic.Bool
+		go ran.Store(true)
+		for range 100 {
+			turn.take()
+		}
+		turn.close()
+		if !ran.Load() {
+			t.Errorf("%s: nobody else ran", name)
+		}
 	}
 }
