@@ -257,7 +257,11 @@ func TestIdleConnectionsHoldLittle(t *testing.T) {
 	}
 	check("after a question", 12<<10)
 	for _, c := range all {
-		c.Write([]byte{0xFF, 0xFF, 1})
+		c.Write([]byte{0xFF})
+	}
+	check("after a single byte", 12<<10)
+	for _, c := range all {
+		c.Write([]byte{0xFF, 1})
 	}
 	check("after the beginning of a large one", 16<<10) // not the 64 KiB that it claims to have
 }
