@@ -61,7 +61,7 @@ type TCPLimits struct {
 	// 0: DefaultTCPConnections.
 	Connections int
 	// PerNetwork is the same for the connections from one client network (/24,
-	// /56), so that none takes all places: the one of that network that was quiet
+	// /48), so that none takes all places: the one of that network that was quiet
 	// the longest goes. 0: a quarter of Connections. That is far more than the
 	// resolvers behind one address need, who keep one connection or a few each,
 	// and it leaves places where three networks want them all. A number not

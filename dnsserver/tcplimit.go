@@ -25,11 +25,12 @@ func idleTimeout(full time.Duration, used, most int) time.Duration {
 }
 
 // networkOf is what is taken for one client's: whoever has one address of it can
-// mostly have all.
+// mostly have all. Over IPv6 that is what a site gets at most as a rule (RFC 6177),
+// because 256 networks of a household's size are in one.
 func networkOf(client netip.Addr) netip.Prefix {
 	bits := 24
 	if client.Is6() {
-		bits = 56
+		bits = 48
 	}
 	network, err := client.Prefix(bits)
 	if err != nil {

@@ -53,8 +53,9 @@ func TestIdleTimeoutShrinksUnderPressure(t *testing.T) {
 func TestNetworkOf(t *testing.T) {
 	for client, want := range map[string]string{
 		"127.1.2.3":                "127.1.2.0/24",
-		"::1":                      "::/56",
-		"fd12:3456:789a:bcde:1::1": "fd12:3456:789a:bc00::/56",
+		"::1":                      "::/48",
+		"fd12:3456:789a:bcde:1::1": "fd12:3456:789a::/48",
+		"fd12:3456:789a:1::1":      "fd12:3456:789a::/48",
 	} {
 		if got := networkOf(netip.MustParseAddr(client)).String(); got != want {
 			t.Errorf("%s is of %s, want %s", client, got, want)
