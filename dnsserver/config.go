@@ -34,8 +34,9 @@ type Config struct {
 	// NSID is given to whoever asks for the name server's identifier; at most
 	// 128 bytes; empty: nobody gets one.
 	NSID string
-	// Table gives what is answered from; it is called once for each question.
-	// While it gives nil (an interface that is nil, see FromTable), questions
+	// Table gives what is answered from; it is called once for all questions that
+	// are answered in one go, which may be many, and not before the first of them
+	// is there. While it gives nil (an interface that is nil, see FromTable), questions
 	// get silence, so that resolvers ask another server.
 	Table func() Answerer
 	// UDPSize is the largest UDP answer in bytes, and what is announced in
@@ -68,8 +69,8 @@ type TCPLimits struct {
 	// below Connections is no limit.
 	PerNetwork int
 	// Idle is how long a connection may wait for the next question, take to
-	// send a whole one, or take to accept answers; 0: DefaultTCPIdle. It
-	// shrinks while more than half of Connections are open, down to half a
+	// send a whole one, or take to accept the answers that are sent in one go,
+	// which are 32 KiB or one answer; 0: DefaultTCPIdle. It shrinks while more than half of Connections are open, down to half a
 	// second (or to itself, if that is less) where all are.
 	Idle time.Duration
 }
