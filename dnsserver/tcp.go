@@ -140,8 +140,10 @@ func (t *tcpServer) yield() {
 	}
 }
 
-// finish waits for the connections to end. None is accepted any more.
+// finish makes the connections end, and waits until they have. None is accepted
+// any more.
 func (t *tcpServer) finish() {
+	t.open.end() // nobody has where a listener failed
 	close(t.next)
 	t.ended.Wait()
 	for range cap(t.turns) {
