@@ -54,10 +54,15 @@ func (b *binding) takeSockets() []workerSocket {
 	return taken
 }
 
-func (b *binding) close() {
+// closeUDP closes the sockets that are not a worker's own.
+func (b *binding) closeUDP() {
 	for _, socket := range b.sockets {
 		socket.Close()
 	}
+}
+
+func (b *binding) close() {
+	b.closeUDP()
 	if b.listener != nil {
 		b.listener.Close()
 	}

@@ -58,7 +58,8 @@ func Listen(config Config) (*Server, error) {
 // Run answers until ctx ends, and then what has arrived by then, which takes
 // at most a moment. It returns nil, or the error of a socket that nothing can
 // be read from any more. All that it has started has ended when it returns,
-// and the sockets are closed.
+// and the sockets are closed; the addresses are free before, while it goes on
+// with the connections that have begun a question.
 func (s *Server) Run(ctx context.Context) error {
 	if s.ran.Swap(true) {
 		return errors.New("running the name server: it has run before")
@@ -66,9 +67,19 @@ func (s *Server) Run(ctx context.Context) error {
 	defer s.Close()
 	group, ctx := errgroup.WithContext(ctx)
 	for _, b := range s.bindings {
-		for _, socket := range b.takeSockets() {
+		sockets := b.takeSockets()
+		var left atomic.Int32
+		left.Store(int32(len(sockets)))
+		for _, socket := range sockets {
 			w := newUDPWorker(s, socket, b.wildcard())
-			group.Go(func() error { return w.run(ctx) })
+			group.Go(func() error {
+				defer func() {
+					if left.Add(-1) == 0 {
+						b.closeUDP() // what nobody reads would get silence
+					}
+				}()
+				return w.run(ctx)
+			})
 		}
 	}
 	tcp := newTCPServer(s)

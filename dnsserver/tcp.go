@@ -60,12 +60,15 @@ func newTCPServer(s *Server) *tcpServer {
 }
 
 // accept serves connections until ctx ends and none is waiting to be accepted.
+// Then it closes the listener, so that another one can have the address while
+// the connections go on.
 func (t *tcpServer) accept(ctx context.Context, listener *net.TCPListener) error {
 	stop := context.AfterFunc(ctx, func() {
 		t.open.end()
 		listener.SetDeadline(time.Now())
 	})
 	defer stop()
+	defer listener.Close()
 	var pause backoff
 	for {
 		socket, err := listener.AcceptTCP()

@@ -65,6 +65,7 @@ func (w *udpWorker) run(ctx context.Context) error {
 		case ctx.Err() != nil:
 			<-told // or else the deadline that it sets ends the drain
 			w.drain()
+			w.drainLast()
 			return nil
 		case isFatal(err):
 			return fmt.Errorf("reading from %s: %w", w.socket.LocalAddr(), reason(err))
@@ -107,6 +108,20 @@ func (w *udpWorker) drain() {
 			return
 		}
 		served += n
+	}
+}
+
+// drainLast lets nothing more come, where the system can do that, and answers
+// what has come meanwhile, so that closing the socket loses none.
+func (w *udpWorker) drainLast() {
+	if !refuseMore(w.socket) || w.socket.SetReadDeadline(time.Now()) != nil {
+		return
+	}
+	for end := time.Now().Add(drainLongest); time.Now().Before(end); {
+		// An error that passes, such as an ICMP message, is about one packet.
+		if _, err := w.serve(); errors.Is(err, os.ErrDeadlineExceeded) || (err != nil && isFatal(err)) {
+			return
+		}
 	}
 }
 
