@@ -92,7 +92,7 @@ func (w *udpWorker) close() {
 func (w *udpWorker) end() {
 	now := time.Now()
 	_ = w.socket.SetReadDeadline(now)
-	_ = w.socket.SetWriteDeadline(now.Add(drainLongest))
+	_ = w.socket.SetWriteDeadline(now.Add(2 * drainLongest)) // also what drain takes last
 }
 
 // drain answers what is in the socket.
@@ -114,10 +114,12 @@ func (w *udpWorker) drain() {
 // drainLast lets nothing more come, where the system can do that, and answers
 // what has come meanwhile, so that closing the socket loses none.
 func (w *udpWorker) drainLast() {
-	if !refuseMore(w.socket) || w.socket.SetReadDeadline(time.Now()) != nil {
+	now := time.Now()
+	end := now.Add(drainLongest)
+	if !refuseMore(w.socket) || w.socket.SetReadDeadline(now) != nil || w.socket.SetWriteDeadline(end) != nil {
 		return
 	}
-	for end := time.Now().Add(drainLongest); time.Now().Before(end); {
+	for time.Now().Before(end) {
 		// An error that passes, such as an ICMP message, is about one packet.
 		if _, err := w.serve(); errors.Is(err, os.ErrDeadlineExceeded) || (err != nil && isFatal(err)) {
 			return
