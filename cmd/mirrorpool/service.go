@@ -114,7 +114,8 @@ func (s *service) replace(bind, old func() (listener, error), shared bool) error
 }
 
 // bindAfter binds as soon as a listener that is ending has let its sockets go,
-// which is before it has ended.
+// which may be before it has ended: both kinds go on with what clients have begun
+// after they have closed the sockets that others need.
 func bindAfter(ending *runningListener, bind func() (listener, error)) (listener, error) {
 	for {
 		next, err := bind()
