@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"runtime"
 	"syscall"
 )
 
@@ -17,20 +16,18 @@ const socketBuffer = 4 << 20
 // binding is one address with its sockets.
 type binding struct {
 	address  netip.AddrPort
+	count    int // workers
 	sockets  []*net.UDPConn
 	listener *net.TCPListener
 }
 
 func (b *binding) wildcard() bool { return b.address.Addr().IsUnspecified() }
 
-// workers gives a socket for each worker: one per core, its own where the
-// system spreads packets over sockets of one address. Every socket has a worker,
-// however many cores are left: what the system gives to one that nobody reads
-// is lost.
+// workers gives a socket for each worker: its own where the system spreads
+// packets over sockets of one address.
 func (b *binding) workers() []*net.UDPConn {
-	n := max(runtime.GOMAXPROCS(0), len(b.sockets))
-	sockets := make([]*net.UDPConn, 0, n)
-	for i := range n {
+	sockets := make([]*net.UDPConn, 0, b.count)
+	for i := range b.count {
 		sockets = append(sockets, b.sockets[i%len(b.sockets)])
 	}
 	return sockets
@@ -70,9 +67,9 @@ func (b *binding) close() {
 
 // bind binds UDP and TCP on the address, which is number i of the
 // configuration. Port 0 is tried until one is found that is free for both.
-func bind(i int, address netip.AddrPort) (*binding, error) {
+func bind(i int, address netip.AddrPort, workers int) (*binding, error) {
 	for attempt := 1; ; attempt++ {
-		b, err := bindOnce(address)
+		b, err := bindOnce(address, workers)
 		if err == nil {
 			return b, nil
 		}
@@ -83,8 +80,8 @@ func bind(i int, address netip.AddrPort) (*binding, error) {
 	}
 }
 
-func bindOnce(address netip.AddrPort) (_ *binding, err error) {
-	b := &binding{address: address}
+func bindOnce(address netip.AddrPort, workers int) (_ *binding, err error) {
+	b := &binding{address: address, count: workers}
 	defer func() {
 		if err != nil {
 			b.close()
@@ -94,7 +91,7 @@ func bindOnce(address netip.AddrPort) (_ *binding, err error) {
 	if address.Addr().Is6() {
 		family = "6" // sets IPV6_V6ONLY as well
 	}
-	sockets := runtime.GOMAXPROCS(0)
+	sockets := workers
 	if !spreadsPackets {
 		sockets = 1
 	}

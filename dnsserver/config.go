@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"runtime"
 	"time"
 
 	"mirrorpool/zones"
@@ -44,6 +45,9 @@ type Config struct {
 	UDPSize int
 	// TCP bounds what connections take.
 	TCP TCPLimits
+	// Workers is how many goroutines answer at each address, one for each core
+	// that is to answer; 0: runtime.GOMAXPROCS.
+	Workers int
 	// Random gives each worker its source of draws; nil: ChaCha8, seeded from
 	// the operating system.
 	Random func() zones.Random
@@ -95,6 +99,9 @@ func (c Config) Validate() error {
 		errs = append(errs, errors.New("dns: no table to answer from, expected one"))
 	}
 	errs = append(errs, checkNSID(c.NSID))
+	if c.Workers < 0 {
+		errs = append(errs, fmt.Errorf("dns: found %d workers, expected at least 1", c.Workers))
+	}
 	if c.UDPSize != 0 && (c.UDPSize < minUDPSize || c.UDPSize > 4096) {
 		errs = append(errs, fmt.Errorf("dns.udp_size: found %d, expected %d to 4096 bytes", c.UDPSize, minUDPSize))
 	}
@@ -171,6 +178,9 @@ func (c Config) withDefaults() Config {
 		c.UDPSize = DefaultUDPSize
 	}
 	c.TCP = c.TCP.withDefaults()
+	if c.Workers == 0 {
+		c.Workers = runtime.GOMAXPROCS(0)
+	}
 	if c.Random == nil {
 		c.Random = newRandom
 	}

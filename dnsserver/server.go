@@ -45,7 +45,7 @@ func Listen(config Config) (*Server, error) {
 	s.nsid.Store(&s.config.NSID)
 	s.open = newOpenConnections(s.config.TCP, s.metrics.connections)
 	for i, address := range addresses {
-		b, err := bind(i, address)
+		b, err := bind(i, address, s.config.Workers)
 		if err != nil {
 			s.Close()
 			return nil, err

@@ -43,7 +43,7 @@ const (
 const maxSpare = 64
 
 func newTCPServer(s *Server) *tcpServer {
-	n := runtime.GOMAXPROCS(0)
+	n := s.config.Workers
 	t := &tcpServer{
 		server:     s,
 		open:       s.open,

@@ -86,6 +86,7 @@ func runDemo(ctx context.Context, out, errorOut io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
+	shareCores()
 	node.whenReady = func() { demo.printGuide(out) }
 	fmt.Fprintln(out, "Starting: the first answer is given when every mirror has been checked once.")
 	if err := node.run(ctx, nil); err != nil {

@@ -39,6 +39,7 @@ func (n *node) follow(ctx context.Context) *follower {
 	source := n.source.Load()
 	go func() {
 		defer close(f.done)
+		stepBack()
 		if n.compiler.table.Load() == nil {
 			n.serveKept(ctx, source)
 		}

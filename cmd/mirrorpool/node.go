@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,6 +28,7 @@ type node struct {
 	logger     zerolog.Logger
 	logOutput  *logOutput
 	started    time.Time
+	workers    int    // that answer DNS questions at each address, fixed for good
 	whenReady  func() // called once, when the first table is served
 
 	registry *prometheus.Registry
@@ -57,7 +59,7 @@ func newNode(path string, config *config, out io.Writer) (*node, error) {
 		configPath: path, logger: logger, logOutput: output, started: time.Now(),
 		registry: prometheus.NewRegistry(), stages: newStages(time.Now), sweeper: newSweeper(),
 		failed: make(chan error, 8), reloads: make(chan chan error), stopping: make(chan struct{}),
-		whenReady: func() {},
+		whenReady: func() {}, workers: runtime.GOMAXPROCS(0),
 	}
 	n.config.Store(config)
 	n.await("the first commit")
@@ -174,9 +176,15 @@ func (n *node) run(ctx context.Context, hangups <-chan os.Signal) error {
 	work, stopWork := context.WithCancel(context.Background())
 	defer stopWork()
 	var workers sync.WaitGroup
-	workers.Go(func() { n.compiler.run(work) })
+	workers.Go(func() {
+		stepBack()
+		n.compiler.run(work)
+	})
 	workers.Go(func() { n.probe(work) })
-	workers.Go(func() { n.geoFollow(work) })
+	workers.Go(func() {
+		stepBack()
+		n.geoFollow(work)
+	})
 	workers.Go(func() { n.keepHealth(work) })
 	workers.Go(func() { n.sweeper.run(work) })
 	n.sweeper.soon() // newNode has read the databases

@@ -35,6 +35,7 @@ the repository at once; a configuration with a mistake changes nothing.`,
 		if err != nil {
 			return usageError{err}
 		}
+		shareCores()
 		return runNode(command.Context(), node, hangups)
 	}
 	return command

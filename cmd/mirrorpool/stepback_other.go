@@ -1,0 +1,6 @@
+//go:build !linux
+
+package main
+
+// stepBack does nothing: only Linux has a niceness for each thread.
+func stepBack() {}
