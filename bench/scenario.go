@@ -132,6 +132,11 @@ func (c *scenario) plan(s *server, o *options) (load.Plan, error) {
 	}
 	if c.rate {
 		plan.Rate = o.rate
+		plan.Duration = max(plan.Duration, steady)
 	}
 	return plan, nil
 }
+
+// steady is how long a fixed rate is held at least: what a server does once
+// after its start, such as collecting garbage, is not to be a hundredth of it.
+const steady = 10 * time.Second

@@ -258,3 +258,27 @@ func BenchmarkWire(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkReadOPT is the reading of an OPT on the wire path.
+func BenchmarkReadOPT(b *testing.B) {
+	for _, c := range []struct {
+		name   string
+		record []byte
+	}{
+		{"bare", opt(1232, 0x8000)},
+		{"cookie", opt(1232, 0, option(10, "12345678"))},
+		{"subnet", opt(1232, 0, option(8, "\x00\x01\x18\x00\x7f\x01\x02"))},
+		{"all", opt(1232, 0, option(10, "12345678"), option(8, "\x00\x02\x38\x00\xfd\x01\x00\x00\x00\x00\x00"), option(65001, "x"))},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			var room [20]byte
+			b.ReportAllocs()
+			for b.Loop() {
+				var e wireEDNS
+				if !e.read(c.record, &room, overUDP) {
+					b.Fatal("not read")
+				}
+			}
+		})
+	}
+}

@@ -117,3 +117,23 @@ func TestWireNameAgain(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkWireName is the reading of a question's name.
+func BenchmarkWireName(b *testing.B) {
+	for _, name := range []string{"dl.example.org.", "DL.eXample.ORG.", "a.very.much.longer.name.with.eleven.labels.below.example.org."} {
+		b.Run(name, func(b *testing.B) {
+			var wire [256]byte
+			length, err := dns.PackDomainName(name, wire[:], 0, nil, false)
+			if err != nil {
+				b.Fatal(err)
+			}
+			var n WireName
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, ok := n.Read(wire[:length], 0); !ok {
+					b.Fatal("not read")
+				}
+			}
+		})
+	}
+}
