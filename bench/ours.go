@@ -24,6 +24,7 @@ type site struct {
 	overrides string
 	city      string // a city database; empty: the embedded country data
 	logLevel  string
+	poll      string // how often the remote is looked at
 }
 
 // repository is what is committed: files by their paths.
@@ -38,6 +39,9 @@ func newSite(ctx context.Context, program, directory string, content repository)
 		state:     filepath.Join(directory, "state"),
 		overrides: filepath.Join(directory, "nets.json"),
 		logLevel:  "warn",
+		// As nodes do. Each look at a directory on this machine starts git, which
+		// would take its time from the same core.
+		poll: "60s",
 	}
 	if _, err := exec.LookPath("git"); err != nil {
 		return nil, fmt.Errorf("making the repository: %w; on Debian: apt-get install git", err)
@@ -98,7 +102,7 @@ func (s *site) git(ctx context.Context, directory string, arguments ...string) e
 const configuration = `git:
   url: %s
   branch: main
-  poll: 1s
+  poll: %s
 state_dir: %s
 dns:
   listen: ["127.0.0.1:%d"]
@@ -132,7 +136,7 @@ func (s *site) command(o startOptions) (*exec.Cmd, error) {
 		city = fmt.Sprintf("  city: %s\n", s.city)
 	}
 	file := filepath.Join(o.directory, "mirrorpool.yaml")
-	text := fmt.Sprintf(configuration, s.remote, s.state, o.port, httpPort, adminPort, s.overrides, city, s.logLevel)
+	text := fmt.Sprintf(configuration, s.remote, s.poll, s.state, o.port, httpPort, adminPort, s.overrides, city, s.logLevel)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, fmt.Errorf("writing the configuration: %w", err)
 	}

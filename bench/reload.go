@@ -150,6 +150,7 @@ func reloadOnce(ctx context.Context, shared *sharedFlags, kind reloaded) (result
 	if err != nil {
 		return nil, err
 	}
+	site.poll = "1s"
 	site.logLevel = "debug" // which tells of every table
 	server := oursAsServer(oursName, site)
 	// While members go, an answer has fewer of them.
