@@ -241,6 +241,7 @@ func TestGroupingEnds(t *testing.T) {
 	if calls > 5*101 {
 		t.Errorf("Group was called %d times", calls)
 	}
+	g.MaxRanges = 1000
 	for name, group := range map[string]func(netip.Addr, Place) (uint16, bool){
 		"refused":             func(_ netip.Addr, p Place) (uint16, bool) { return 0, p.Country == "" },
 		"too high":            func(_ netip.Addr, p Place) (uint16, bool) { return MaxGroup + 1, true },
