@@ -14,7 +14,7 @@ import (
 )
 
 func TestHeaderQuestionAndOPT(t *testing.T) {
-	s := start(t, Config{NSID: "ns1"})
+	s := start(t, Config{Settings: Settings{NSID: "ns1"}})
 	for _, way := range ways {
 		t.Run(way.name, func(t *testing.T) {
 			for i, c := range headerCases {

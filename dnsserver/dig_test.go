@@ -28,7 +28,7 @@ func dig(t *testing.T, s *running, v6 bool, args ...string) string {
 }
 
 func TestDig(t *testing.T) {
-	s := start(t, Config{NSID: "ns1"})
+	s := start(t, Config{Settings: Settings{NSID: "ns1"}})
 	for _, c := range []struct {
 		args string
 		want []string

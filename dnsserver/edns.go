@@ -2,7 +2,6 @@ package dnsserver
 
 import (
 	"encoding/binary"
-	"math"
 	"time"
 
 	"github.com/miekg/dns"
@@ -92,17 +91,11 @@ func (e *edns) readOptions() fault {
 	return faultNone
 }
 
-// keepaliveUnits is a time-out as edns-tcp-keepalive tells it, rounded down: the
-// client is to close first.
-func keepaliveUnits(timeout time.Duration) uint16 {
-	return uint16(min(max(timeout/keepaliveUnit, 0), math.MaxUint16))
-}
-
 // settle judges what means something over one transport only: over UDP,
 // edns-tcp-keepalive is ignored (RFC 7828 section 3.2.1).
 func (q *request) settle(over transport) {
 	switch {
-	case over != overTCP:
+	case !over.isStream():
 		q.edns.wantsKeepalive, q.edns.keepaliveValue = false, false
 	case q.edns.keepaliveValue:
 		q.blame(faultKeepalive)

@@ -15,9 +15,9 @@ import (
 func TestDeadListenerEndsRun(t *testing.T) {
 	table := testTable()
 	s, err := Listen(Config{
-		Listen: []string{"127.0.0.1:0"},
-		Table:  func() Answerer { return table },
-		TCP:    TCPLimits{Idle: time.Hour},
+		Listen:   []string{"127.0.0.1:0"},
+		Table:    func() Answerer { return table },
+		Settings: Settings{TCP: TCPLimits{Idle: time.Hour}},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -339,4 +340,19 @@ func lines(rrs []dns.RR) []string {
 
 func counted(vec *prometheus.CounterVec, labels ...string) float64 {
 	return testutil.ToFloat64(vec.WithLabelValues(labels...))
+}
+
+// responderOf makes a responder without a server, of a configuration with its
+// defaults.
+func responderOf(config *Config, over transport) *responder {
+	shared := new(atomic.Pointer[settings])
+	shared.Store(makeSettings(config.Settings, nil))
+	return newResponder(config, shared, newMetrics(), over)
+}
+
+// unbound makes a server without sockets, of a configuration with its defaults.
+func unbound(config Config) *Server {
+	s := &Server{config: config, metrics: newMetrics()}
+	s.settings.Store(makeSettings(config.Settings, nil))
+	return s
 }

@@ -87,7 +87,7 @@ func TestFloodDoesNotOutliveTheServer(t *testing.T) {
 // nor keeps the others from theirs.
 func TestFloodIsHeldToItsPlaces(t *testing.T) {
 	const places, most = 10, 40
-	s := start(t, Config{Listen: []string{"127.0.0.1:0"}, TCP: TCPLimits{Connections: most}})
+	s := start(t, Config{Listen: []string{"127.0.0.1:0"}, Settings: Settings{TCP: TCPLimits{Connections: most}}})
 	flood(t, s.Server, places+4)
 	eventually(t, "the network is held to its places", func() bool {
 		return counted(s.metrics.connections.evicted, "network") >= 4 &&
@@ -106,13 +106,13 @@ func TestFloodIsHeldToItsPlaces(t *testing.T) {
 
 // Lower limits hold at once, also for who never ceases to ask.
 func TestFloodIsHeldToLowerLimits(t *testing.T) {
-	s := start(t, Config{Listen: []string{"127.0.0.1:0"}, TCP: TCPLimits{Connections: 40}})
+	s := start(t, Config{Listen: []string{"127.0.0.1:0"}, Settings: Settings{TCP: TCPLimits{Connections: 40}}})
 	flood(t, s.Server, 6)
 	eventually(t, "the flood has begun", func() bool {
 		return testutil.ToFloat64(s.metrics.connections.open) == 6 && counted(s.metrics.queries, "", "NOERROR", "tcp") > 1000
 	})
 	within(t, patience, "setting the limits", func() {
-		if err := s.SetTCPLimits(TCPLimits{Connections: 2, PerNetwork: 2}); err != nil {
+		if err := s.Set(Settings{TCP: TCPLimits{Connections: 2, PerNetwork: 2}}); err != nil {
 			t.Error(err)
 		}
 	})

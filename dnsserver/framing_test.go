@@ -11,9 +11,8 @@ import (
 )
 
 func newFramingServer(t testing.TB, table Answerer) *tcpServer {
-	s := &Server{config: Config{Table: func() Answerer { return table }}.withDefaults(), metrics: newMetrics()}
-	s.nsid.Store(&s.config.NSID)
-	s.open = newOpenConnections(s.config.TCP, s.metrics.connections)
+	s := unbound(Config{Table: func() Answerer { return table }}.withDefaults())
+	s.open = newOpenConnections(s.config.Settings.TCP, s.metrics.connections)
 	server := newTCPServer(s)
 	t.Cleanup(server.finish)
 	return server

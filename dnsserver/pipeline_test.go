@@ -157,7 +157,7 @@ func TestClientThatReadsLate(t *testing.T) {
 // Whoever asks and never reads loses the connection, and no answer is made for
 // it meanwhile.
 func TestGreedyClientEnds(t *testing.T) {
-	s := start(t, Config{TCP: TCPLimits{Idle: 200 * time.Millisecond}})
+	s := start(t, Config{Settings: Settings{TCP: TCPLimits{Idle: 200 * time.Millisecond}}})
 	c := dial(t, "tcp", s.address(false))
 	c.(*net.TCPConn).SetReadBuffer(8 << 10)
 	all := questions(1000, "big.example.test.", dns.TypeTXT)
@@ -213,7 +213,7 @@ func TestIdleConnectionsHoldLittle(t *testing.T) {
 		t.Skip("opens 5,000 connections")
 	}
 	const n = 5000
-	s := start(t, Config{TCP: TCPLimits{Connections: n, PerNetwork: n, Idle: time.Hour}})
+	s := start(t, Config{Settings: Settings{TCP: TCPLimits{Connections: n, PerNetwork: n, Idle: time.Hour}}})
 	// Within this process is the other end of each as well.
 	ask(t, dial(t, "tcp", s.address(false)), txt)
 	before := memoryInUse()
@@ -223,7 +223,7 @@ func TestIdleConnectionsHoldLittle(t *testing.T) {
 			c.Close()
 		}
 	}()
-	if err := s.SetTCPLimits(TCPLimits{Connections: 3 * n, PerNetwork: 3 * n, Idle: time.Hour}); err != nil {
+	if err := s.Set(Settings{TCP: TCPLimits{Connections: 3 * n, PerNetwork: 3 * n, Idle: time.Hour}}); err != nil {
 		t.Fatal(err)
 	}
 	for range n {

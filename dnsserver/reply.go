@@ -11,6 +11,7 @@ import (
 // anything.
 func (r *responder) begin() {
 	r.counts.mu.Lock()
+	r.settings, r.now = r.shared.Load(), r.config.now()
 	if r.table = r.config.Table(); r.table == nil {
 		return
 	}

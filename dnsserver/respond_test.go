@@ -11,8 +11,8 @@ import (
 )
 
 func newTestResponder(table Answerer) *responder {
-	config := Config{NSID: "ns1", Table: func() Answerer { return table }}.withDefaults()
-	r := newResponder(&config, newMetrics(), overUDP)
+	config := Config{Settings: Settings{NSID: "ns1"}, Table: func() Answerer { return table }}.withDefaults()
+	r := responderOf(&config, overUDP)
 	r.begin()
 	return r
 }

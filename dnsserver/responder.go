@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/miekg/dns"
 
@@ -18,17 +19,24 @@ type transport string
 const (
 	overUDP transport = "udp"
 	overTCP transport = "tcp"
+	overTLS transport = "tls"
 )
+
+// isStream reports whether messages come over a connection.
+func (o transport) isStream() bool { return o != overUDP }
 
 // responder turns a packet into the packet that answers it. It belongs to one
 // goroutine at a time: all that it writes to is its own.
 type responder struct {
-	config  *Config                 // with its defaults; only read
-	shared  *atomic.Pointer[string] // the server's identifier; nil: that of config
-	nsid    string                  // the identifier for the packet at hand
-	random  zones.Random
-	counts  *counters
-	table   Answerer // of the batch; nil: there is none yet
+	config *Config // with its defaults; only read
+	shared *atomic.Pointer[settings]
+	random zones.Random
+	counts *counters
+	// Of the batch.
+	settings *settings
+	now      time.Time
+	table    Answerer // nil: there is none yet
+
 	fast    wirePath
 	message message
 	scratch []byte // holds answers that are not written over the question
@@ -37,10 +45,12 @@ type responder struct {
 	keepalive uint16
 }
 
-func newResponder(config *Config, m *metrics, over transport) *responder {
-	r := &responder{config: config, nsid: config.NSID, random: config.Random(), counts: newCounters(m, over)}
-	r.keepalive = keepaliveUnits(config.TCP.Idle)
-	return r
+func newResponder(config *Config, shared *atomic.Pointer[settings], m *metrics, over transport) *responder {
+	current := shared.Load()
+	return &responder{
+		config: config, shared: shared, random: config.Random(), counts: newCounters(m, over),
+		settings: current, now: config.now(), keepalive: current.keepalive,
+	}
 }
 
 // respond appends the answer to packet to buffer, which does not overlap it,
@@ -54,9 +64,6 @@ func (r *responder) respond(buffer, packet []byte, client netip.Addr, over trans
 	if packet[2]&(flagQR>>8) != 0 {
 		r.counts.drop(dropResponse)
 		return nil
-	}
-	if r.shared != nil {
-		r.nsid = *r.shared.Load()
 	}
 	var q request
 	defer func() {
@@ -110,7 +117,7 @@ func (r *responder) refuse(q *request, rcode int, over transport) []byte {
 	_ = r.message.Begin(q.question, "", maxMessage)
 	bare := rcode == dns.RcodeFormatError || rcode == dns.RcodeBadVers || rcode == dns.RcodeNotImplemented
 	r.counts.answered("", rcode, over)
-	return r.message.finish(q, rcode, r.config.UDPSize, false, reply{nsid: r.nsid, keepalive: r.keepalive, bare: bare})
+	return r.message.finish(q, rcode, r.config.UDPSize, false, reply{nsid: r.settings.NSID, keepalive: r.keepalive, bare: bare})
 }
 
 // answer asks the table and packs what it says.
@@ -126,7 +133,7 @@ func (r *responder) answer(q *request, table Answerer, client netip.Addr, over t
 	}
 	a := table.Answer(zones.Question{Name: name, Type: q.qtype, Client: client}, r.random)
 
-	limit := r.limit(q, over) - q.edns.replySize(r.nsid)
+	limit := r.limit(q, over) - q.edns.replySize(r.settings.NSID)
 	err = r.message.Begin(q.question, name, limit)
 	if err == nil {
 		err = r.message.Fill(&a)
@@ -142,13 +149,13 @@ func (r *responder) answer(q *request, table Answerer, client netip.Addr, over t
 		r.counts.truncated(over)
 	}
 	return r.message.finish(q, a.Rcode, r.config.UDPSize, a.Authoritative,
-		reply{nsid: r.nsid, keepalive: r.keepalive, scope: q.edns.subnet.scope(a.PlaceDependent, a.ScopeBits)})
+		reply{nsid: r.settings.NSID, keepalive: r.keepalive, scope: q.edns.subnet.scope(a.PlaceDependent, a.ScopeBits)})
 }
 
 // limit is the largest answer in bytes that the client takes and we give.
 func (r *responder) limit(q *request, over transport) int {
 	switch {
-	case over == overTCP:
+	case over.isStream():
 		return maxMessage
 	case !q.edns.present:
 		return minUDPSize

@@ -24,7 +24,7 @@ const (
 type Server struct {
 	config   Config
 	metrics  *metrics
-	nsid     atomic.Pointer[string]
+	settings atomic.Pointer[settings]
 	open     *openConnections
 	bindings []*binding
 	ran      atomic.Bool
@@ -42,8 +42,8 @@ func Listen(config Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{config: config.withDefaults(), metrics: newMetrics()}
-	s.nsid.Store(&s.config.NSID)
-	s.open = newOpenConnections(s.config.TCP, s.metrics.connections)
+	s.settings.Store(makeSettings(config.Settings, nil))
+	s.open = newOpenConnections(s.config.Settings.TCP, s.metrics.connections)
 	for i, address := range addresses {
 		b, err := bind(i, address, s.config.Workers)
 		if err != nil {
@@ -91,32 +91,23 @@ func (s *Server) Run(ctx context.Context) error {
 	return err
 }
 
-// SetNSID changes the identifier while the server runs: the next question gets
-// the new one. It has at most 128 bytes, and the error says so.
-func (s *Server) SetNSID(identifier string) error {
-	if err := checkNSID(identifier); err != nil {
+// Set changes the settings while the server runs: the next questions are
+// answered by the new ones. Connections that are too many for them end, those
+// that were quiet the longest first. The error says what is wrong with the
+// settings, and then nothing has changed. It is not for use by several goroutines
+// at once.
+func (s *Server) Set(next Settings) error {
+	if err := next.validate(); err != nil {
 		return err
 	}
-	s.nsid.Store(&identifier)
-	return nil
-}
-
-// SetTCPLimits changes the limits while the server runs. Connections that are
-// too many for the new ones end, those that were quiet the longest first. The
-// error says what is wrong with the limits, and then nothing has changed.
-func (s *Server) SetTCPLimits(limits TCPLimits) error {
-	if err := limits.validate(); err != nil {
-		return err
-	}
-	s.open.setLimits(limits.withDefaults())
+	s.settings.Store(makeSettings(next, s.settings.Load()))
+	s.open.setLimits(next.TCP.withDefaults())
 	return nil
 }
 
 // newResponder makes one for a worker of this server.
 func (s *Server) newResponder(over transport) *responder {
-	r := newResponder(&s.config, s.metrics, over)
-	r.shared = &s.nsid
-	return r
+	return newResponder(&s.config, &s.settings, s.metrics, over)
 }
 
 // Close closes the sockets of a server that is not run. It is for nothing

@@ -83,8 +83,8 @@ func TestRoomGrowsWithWhatArrives(t *testing.T) {
 	}{{0, 16}, {600, 1024}, {beyondTheRoom, 2 * beyondTheRoom}} {
 		t.Run(strconv.Itoa(c.bytes), func(t *testing.T) {
 			here, there := tcpPair(t)
-			s := &Server{config: Config{Table: func() Answerer { return nil }}.withDefaults(), metrics: newMetrics()}
-			s.open = newOpenConnections(s.config.TCP, s.metrics.connections)
+			s := unbound(Config{Table: func() Answerer { return nil }}.withDefaults())
+			s.open = newOpenConnections(s.config.Settings.TCP, s.metrics.connections)
 			server := newTCPServer(s)
 			conn := newConnection(server, there)
 			server.open.join(conn)
@@ -127,7 +127,7 @@ func tcpPair(t *testing.T) (here, there *net.TCPConn) {
 }
 
 func TestIdleConnectionsEnd(t *testing.T) {
-	s := start(t, Config{TCP: TCPLimits{Idle: 50 * time.Millisecond}})
+	s := start(t, Config{Settings: Settings{TCP: TCPLimits{Idle: 50 * time.Millisecond}}})
 	for _, begun := range []string{"", "\x00", "\x00\x40abc"} {
 		c := dial(t, "tcp", s.address(false))
 		if _, err := io.WriteString(c, begun); err != nil {
@@ -143,7 +143,7 @@ func TestIdleConnectionsEnd(t *testing.T) {
 // pieces in which it is read buy more time.
 func TestDrippingConnectionsEnd(t *testing.T) {
 	const idle = 200 * time.Millisecond
-	s := start(t, Config{TCP: TCPLimits{Idle: idle}})
+	s := start(t, Config{Settings: Settings{TCP: TCPLimits{Idle: idle}}})
 	small := query{id: 5, name: "txt.example.test.", qtype: typeTXT}
 	large := small
 	large.opts = [][]byte{opt(1232, 0, option(65001, string(make([]byte, 8192))))}
@@ -178,7 +178,7 @@ func isReset(err error) bool {
 }
 
 func TestTheQuietestMakesRoom(t *testing.T) {
-	s := start(t, Config{TCP: TCPLimits{Connections: 3, PerNetwork: 3}})
+	s := start(t, Config{Settings: Settings{TCP: TCPLimits{Connections: 3, PerNetwork: 3}}})
 	q := query{name: "txt.example.test.", qtype: typeTXT}.bytes()
 	var all []net.Conn
 	for range 3 {
@@ -227,7 +227,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 // A client that asks and does not read holds up nobody for longer than the
 // idle time.
 func TestClientThatDoesNotRead(t *testing.T) {
-	s := start(t, Config{TCP: TCPLimits{Idle: 100 * time.Millisecond}})
+	s := start(t, Config{Settings: Settings{TCP: TCPLimits{Idle: 100 * time.Millisecond}}})
 	c := dial(t, "tcp", s.address(false))
 	q := framed(query{name: "vast.example.test.", qtype: dns.TypeTXT}.bytes())
 	big := framed(query{name: "big.example.test.", qtype: dns.TypeTXT}.bytes())

@@ -100,7 +100,7 @@ func isOpen(t *testing.T, c net.Conn) bool {
 // A network that has all its places loses the connection that was quiet the
 // longest, and no other network does.
 func TestNetworksAreHeldToTheirPlaces(t *testing.T) {
-	s := start(t, Config{TCP: TCPLimits{Connections: 100, PerNetwork: 2}})
+	s := start(t, Config{Settings: Settings{TCP: TCPLimits{Connections: 100, PerNetwork: 2}}})
 	other := dialFrom(t, "127.0.2.1", s)
 	ask(t, other, txt)
 	first, second := dialFrom(t, "127.0.1.1", s), dialFrom(t, "127.0.1.2", s)
@@ -137,7 +137,7 @@ func TestNetworksAreHeldToTheirPlaces(t *testing.T) {
 // Where all places are taken, the connection that was quiet the longest goes,
 // whosoever it is.
 func TestTheTotalIsHeldOverNetworks(t *testing.T) {
-	s := start(t, Config{TCP: TCPLimits{Connections: 3, PerNetwork: 2}})
+	s := start(t, Config{Settings: Settings{TCP: TCPLimits{Connections: 3, PerNetwork: 2}}})
 	var all []net.Conn
 	for _, from := range []string{"127.0.1.1", "127.0.2.1", "127.0.2.2", "127.0.3.1"} {
 		c := dialFrom(t, from, s)
@@ -157,7 +157,7 @@ func TestTheTotalIsHeldOverNetworks(t *testing.T) {
 // A connection that begins a question and does not end it is as quiet as one
 // that says nothing, however often it sends a byte.
 func TestDrippingIsQuiet(t *testing.T) {
-	s := start(t, Config{TCP: TCPLimits{Connections: 2, PerNetwork: 2}})
+	s := start(t, Config{Settings: Settings{TCP: TCPLimits{Connections: 2, PerNetwork: 2}}})
 	dripping, asking := dial(t, "tcp", s.address(false)), dial(t, "tcp", s.address(false))
 	ask(t, dripping, txt)
 	send := func(b string) {
@@ -183,7 +183,7 @@ func TestDrippingIsQuiet(t *testing.T) {
 // With all places taken, quiet connections end soon; once there are places
 // again, the others have their time.
 func TestQuietConnectionsEndSoonUnderPressure(t *testing.T) {
-	s := start(t, Config{TCP: TCPLimits{Connections: 4, PerNetwork: 4, Idle: time.Minute}})
+	s := start(t, Config{Settings: Settings{TCP: TCPLimits{Connections: 4, PerNetwork: 4, Idle: time.Minute}}})
 	began := time.Now()
 	var all []net.Conn
 	for range 4 {
@@ -211,7 +211,7 @@ func TestQuietConnectionsEndSoonUnderPressure(t *testing.T) {
 // What edns-tcp-keepalive says follows the pressure: nothing is promised where
 // the next connection takes a place away.
 func TestKeepaliveTellsTheTimeoutInForce(t *testing.T) {
-	s := start(t, Config{TCP: TCPLimits{Connections: 4, PerNetwork: 3, Idle: 10 * time.Second}})
+	s := start(t, Config{Settings: Settings{TCP: TCPLimits{Connections: 4, PerNetwork: 3, Idle: 10 * time.Second}}})
 	question := query{name: "txt.example.test.", qtype: typeTXT, opts: [][]byte{opt(1232, 0, option(optionKeepalive, ""))}}.bytes()
 	for i, c := range []struct {
 		from string
@@ -223,7 +223,7 @@ func TestKeepaliveTellsTheTimeoutInForce(t *testing.T) {
 		}
 	}
 	limits := TCPLimits{Connections: 100, PerNetwork: 1, Idle: 100 * time.Hour}
-	if err := s.SetTCPLimits(limits); err != nil {
+	if err := s.Set(Settings{TCP: limits}); err != nil {
 		t.Fatal(err)
 	}
 	answer := ask(t, dialFrom(t, "127.0.1.1", s), question)
@@ -231,7 +231,7 @@ func TestKeepaliveTellsTheTimeoutInForce(t *testing.T) {
 		t.Errorf("where the network has no more place: %x", answer[len(answer)-6:])
 	}
 	limits.PerNetwork = 100
-	if err := s.SetTCPLimits(limits); err != nil {
+	if err := s.Set(Settings{TCP: limits}); err != nil {
 		t.Fatal(err)
 	}
 	// No more than fits: 6553.5 s.
@@ -243,8 +243,8 @@ func TestKeepaliveTellsTheTimeoutInForce(t *testing.T) {
 // A server that ends promises nothing.
 func TestKeepaliveWhileTheServerEnds(t *testing.T) {
 	_, there := tcpPair(t)
-	s := &Server{config: Config{}.withDefaults(), metrics: newMetrics()}
-	s.open = newOpenConnections(s.config.TCP, s.metrics.connections)
+	s := unbound(Config{}.withDefaults())
+	s.open = newOpenConnections(s.config.Settings.TCP, s.metrics.connections)
 	server := newTCPServer(s)
 	defer server.finish()
 	c := newConnection(server, there)
@@ -270,10 +270,10 @@ func TestLimitsChangeWhileTheServerRuns(t *testing.T) {
 		ask(t, c, txt)
 		all = append(all, c)
 	}
-	if err := s.SetTCPLimits(TCPLimits{Connections: -1}); err == nil {
+	if err := s.Set(Settings{TCP: TCPLimits{Connections: -1}}); err == nil {
 		t.Error("wrong limits were taken")
 	}
-	if err := s.SetTCPLimits(TCPLimits{Connections: 2, PerNetwork: 2, Idle: time.Minute}); err != nil {
+	if err := s.Set(Settings{TCP: TCPLimits{Connections: 2, PerNetwork: 2, Idle: time.Minute}}); err != nil {
 		t.Fatal(err)
 	}
 	for i, want := range []bool{false, false, true, true} {
@@ -281,7 +281,7 @@ func TestLimitsChangeWhileTheServerRuns(t *testing.T) {
 			t.Errorf("connection %d is open: %v, want %v", i, got, want)
 		}
 	}
-	if err := s.SetTCPLimits(TCPLimits{Idle: 10 * time.Millisecond}); err != nil {
+	if err := s.Set(Settings{TCP: TCPLimits{Idle: 10 * time.Millisecond}}); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range all[2:] {

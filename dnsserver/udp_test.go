@@ -80,8 +80,7 @@ func portOf(socket *net.UDPConn) uint16 { return socket.LocalAddr().(*net.UDPAdd
 // newTestWorker makes a worker that answers from the table.
 func newTestWorker(table fakeTable, socket workerSocket, p packets) *udpWorker {
 	config := Config{Table: func() Answerer { return table }}.withDefaults()
-	s := &Server{config: config, metrics: newMetrics()}
-	s.nsid.Store(&s.config.NSID)
+	s := unbound(config)
 	w := newUDPWorker(s, socket, false)
 	w.packets = p
 	return w

@@ -104,7 +104,7 @@ func (e *wireEDNS) read(record []byte, room *[20]byte, over transport) bool {
 		case optionNSID:
 			return false
 		case optionKeepalive:
-			if over == overTCP {
+			if over.isStream() {
 				return false
 			}
 		case optionSubnet:
@@ -125,7 +125,7 @@ func (e *wireEDNS) read(record []byte, room *[20]byte, over transport) bool {
 func (r *responder) wireLimit(e *wireEDNS, over transport) int {
 	limit := maxMessage
 	switch {
-	case over == overTCP:
+	case over.isStream():
 	case !e.present:
 		limit = minUDPSize
 	default:

@@ -65,10 +65,10 @@ func wireArchive(t testing.TB) *archived {
 
 func wireResponder(table Answerer, seed uint64) *responder {
 	config := Config{
-		NSID: "ns1", Table: func() Answerer { return table },
+		Settings: Settings{NSID: "ns1"}, Table: func() Answerer { return table },
 		Random: func() zones.Random { return rand.NewPCG(seed, 1) },
 	}.withDefaults()
-	r := newResponder(&config, newMetrics(), overUDP)
+	r := responderOf(&config, overUDP)
 	r.begin()
 	return r
 }

@@ -137,12 +137,12 @@ func newPair(a *archived) *pair {
 	for i, r := range []**responder{&p.alone, &p.both} {
 		p.random[i] = rand.NewPCG(0, 0)
 		p.config[i] = Config{
-			NSID:   "ns1",
-			Table:  func() Answerer { return table },
-			Random: func() zones.Random { return p.random[i] },
-			Report: func(err error) { p.reported = append(p.reported, err) },
+			Settings: Settings{NSID: "ns1"},
+			Table:    func() Answerer { return table },
+			Random:   func() zones.Random { return p.random[i] },
+			Report:   func(err error) { p.reported = append(p.reported, err) },
 		}.withDefaults()
-		*r = newResponder(&p.config[i], newMetrics(), overUDP)
+		*r = responderOf(&p.config[i], overUDP)
 	}
 	return p
 }

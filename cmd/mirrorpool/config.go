@@ -63,10 +63,14 @@ func (d duration) value() time.Duration {
 type dnsConfig struct {
 	Listen           []string        `yaml:"listen"`
 	NSID             string          `yaml:"nsid"`
+	Version          string          `yaml:"version"`
+	Identity         string          `yaml:"identity"`
 	TCPConnections   int             `yaml:"tcp_connections"`
 	TCPPerNetwork    int             `yaml:"tcp_connections_per_network"` // 0: a quarter
 	TCPIdle          duration        `yaml:"tcp_idle"`
 	Transfer         *transferConfig `yaml:"transfer"`
+	ClientSubnetFrom *[]string       `yaml:"client_subnet_from"` // nil: everyone's
+	ProxyFrom        []string        `yaml:"proxy_protocol_from"`
 	DNSSECKeys       string          `yaml:"dnssec_keys"`
 	RRL              *rrlConfig      `yaml:"rrl"`
 	CookieSecretFile string          `yaml:"cookie_secret_file"`
@@ -316,9 +320,19 @@ func (g *gitConfig) validate(v *validation) {
 	v.notUsed("git.allowed_signers", g.AllowedSigners != "")
 }
 
-// tcpLimits are as package dnsserver takes them.
-func (d *dnsConfig) tcpLimits() dnsserver.TCPLimits {
-	return dnsserver.TCPLimits{Connections: d.TCPConnections, PerNetwork: d.TCPPerNetwork, Idle: d.TCPIdle.value()}
+// settings are as package dnsserver takes them.
+func (d *dnsConfig) settings() dnsserver.Settings {
+	s := dnsserver.Settings{
+		NSID:      d.NSID,
+		Version:   d.Version,
+		Identity:  d.Identity,
+		TCP:       dnsserver.TCPLimits{Connections: d.TCPConnections, PerNetwork: d.TCPPerNetwork, Idle: d.TCPIdle.value()},
+		ProxyFrom: mustPrefixes(d.ProxyFrom),
+	}
+	if d.ClientSubnetFrom != nil {
+		s.SubnetFrom = mustPrefixes(*d.ClientSubnetFrom)
+	}
+	return s
 }
 
 // validateSource adds what package gitsource has to say of its settings.
@@ -346,8 +360,12 @@ func (d *dnsConfig) validate(v *validation) {
 		v.wrong("dns.listen", "[]", "at least one address and port")
 	}
 	v.listen("dns.listen", d.Listen)
-	if len(d.NSID) > 128 {
-		v.wrong("dns.nsid", d.NSID, "at most 128 bytes")
+	for _, one := range []struct{ key, text string }{
+		{"dns.nsid", d.NSID}, {"dns.version", d.Version}, {"dns.identity", d.Identity},
+	} {
+		if len(one.text) > 128 {
+			v.wrong(one.key, one.text, "at most 128 bytes")
+		}
 	}
 	if d.TCPConnections < 1 {
 		v.wrong("dns.tcp_connections", d.TCPConnections, "a whole number, at least 1")
@@ -356,6 +374,10 @@ func (d *dnsConfig) validate(v *validation) {
 		v.wrong("dns.tcp_connections_per_network", d.TCPPerNetwork, "a whole number, 0 for a quarter of dns.tcp_connections")
 	}
 	v.between("dns.tcp_idle", d.TCPIdle, 100*time.Millisecond, time.Hour)
+	if d.ClientSubnetFrom != nil {
+		v.prefixes("dns.client_subnet_from", *d.ClientSubnetFrom)
+	}
+	v.prefixes("dns.proxy_protocol_from", d.ProxyFrom)
 	if d.Transfer != nil {
 		v.prefixes("dns.transfer.allow", d.Transfer.Allow)
 		v.listen("dns.transfer.notify", d.Transfer.Notify)

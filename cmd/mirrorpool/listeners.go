@@ -43,12 +43,11 @@ func (n *node) stopListeners() {
 func (n *node) bindDNS(config *config) func() (listener, error) {
 	return func() (listener, error) {
 		server, err := dnsserver.Listen(dnsserver.Config{
-			Listen:  config.DNS.Listen,
-			NSID:    config.DNS.NSID,
-			Table:   dnsserver.FromTable(n.compiler.table.Load),
-			TCP:     config.DNS.tcpLimits(),
-			Workers: n.workers,
-			Report:  n.reporter("dns"),
+			Listen:   config.DNS.Listen,
+			Table:    dnsserver.FromTable(n.compiler.table.Load),
+			Workers:  n.workers,
+			Report:   n.reporter("dns"),
+			Settings: config.DNS.settings(),
 		})
 		if err != nil {
 			return nil, fmt.Errorf("dns: %w", err)

@@ -135,10 +135,7 @@ func share(one, other []string) bool {
 // configuration's validation has seen it all.
 func (n *node) adjustListeners(next *config) error {
 	if server, runs := n.dns.listener().(*dnsserver.Server); runs {
-		if err := server.SetNSID(next.DNS.NSID); err != nil {
-			return err
-		}
-		if err := server.SetTCPLimits(next.DNS.tcpLimits()); err != nil {
+		if err := server.Set(next.DNS.settings()); err != nil {
 			return err
 		}
 	}
