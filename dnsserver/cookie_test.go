@@ -195,6 +195,34 @@ func TestCookieReserved(t *testing.T) {
 	}
 }
 
+// TestCookieOfOtherForm holds that what is not of our making is bad, whatever
+// its hash, and that where there is one secret no other one makes good cookies.
+func TestCookieOfOtherForm(t *testing.T) {
+	now := time.Unix(1700000000, 0)
+	client := netip.MustParseAddr("127.0.0.7")
+	secrets := mustSecrets(t, secretOne)
+	good := cookieAt(t, secrets, "127.0.0.7", now)
+
+	var version [wholeCookieSize]byte
+	copy(version[:], good)
+	version[clientCookieSize]++
+	binary.LittleEndian.PutUint64(version[cookieHashAt:], secrets.current.hash(&version, client))
+
+	zero := CookieSecrets{count: 1}
+	for what, cookie := range map[string][]byte{
+		"of another version":   version[:],
+		"and a byte more":      append(good[:wholeCookieSize:wholeCookieSize], 0),
+		"and 16 bytes more":    append(good[:wholeCookieSize:wholeCookieSize], good[:16]...),
+		"less a byte":          good[:wholeCookieSize-1],
+		"by a secret of zeros": cookieAt(t, zero, "127.0.0.7", now),
+	} {
+		var got [wholeCookieSize]byte
+		if state, ok := secrets.answer(&got, cookie, client, now); !ok || state != cookieBad || string(got[:]) != string(good) {
+			t.Errorf("a good cookie %s: %v %v %x, want a bad one and %x back", what, ok, state, got, good)
+		}
+	}
+}
+
 // TestCookieLengths holds RFC 7873 section 5.2.2.
 func TestCookieLengths(t *testing.T) {
 	secrets := mustSecrets(t, secretOne)
