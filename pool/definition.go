@@ -124,6 +124,10 @@ type Policy struct {
 	Nearness      Nearness
 	MinCandidates int     // at least 1
 	MaxShare      float64 // over 0, at most 1; 1: no cap
+	// IgnoreClientSubnet: clients are located by the address of the resolver
+	// that asks for them, and not by the subnet that it passes on (RFC 7871). DNS
+	// pools only; the rule of choice itself does not look at it.
+	IgnoreClientSubnet bool
 }
 
 // WhenAllDown is what to answer when no member, not even a reserve, is up.

@@ -6,24 +6,33 @@ import (
 	"net/netip"
 )
 
+// clientSubnet is a key of "geo" that pools alone have: redirect hosts see their
+// clients themselves.
+const clientSubnet = "client_subnet"
+
 // policyPlaces are where a policy's settings stand, for what can only be said
 // once the candidates are known; nil for those that are not given.
 type policyPlaces struct {
 	minCandidates, maxShare *value
 }
 
-// readPolicy reads the "geo" of a pool or redirect host.
-func readPolicy(owner object) (Policy, policyPlaces) {
+// readPolicy reads the "geo" of a pool or redirect host. Those of pools have
+// more keys.
+func readPolicy(owner object, more ...string) (Policy, policyPlaces) {
 	policy := Policy{Nearness: None, MinCandidates: DefaultMinCandidates, MaxShare: DefaultMaxShare}
 	field, ok := owner.optional("geo")
 	if !ok {
 		return policy, policyPlaces{}
 	}
-	o, ok := field.object("the rule of choice, which is an object", "policy", "min_candidates", "max_share")
+	o, ok := field.object("the rule of choice, which is an object", append(more, "policy", "min_candidates", "max_share")...)
 	if !ok {
 		return policy, policyPlaces{}
 	}
 	var places policyPlaces
+	if field, ok := o.optional(clientSubnet); ok {
+		used, ok := field.bool("true or false")
+		policy.IgnoreClientSubnet = ok && !used
+	}
 	if field, ok := o.required("policy", `one of "near", "distance", "none"`); ok {
 		policy.Nearness = Nearness(readWord(field, string(None), "near", "distance", "none"))
 	}

@@ -80,7 +80,7 @@ func readPool(v value, first map[string]Position) *Pool {
 		pool.Members = readMembers(field)
 		checkWeights(field, pool)
 	}
-	policy, places := readPolicy(o)
+	policy, places := readPolicy(o, clientSubnet)
 	pool.Policy = policy
 	checkPoolPolicy(pool, places)
 	return pool

@@ -87,6 +87,12 @@ func poolsCases() []schemaCase {
 		{bad, poolFile(`, "geo": {"policy": "near", "max_share": 0}`), ""},
 		{bad, poolFile(`, "geo": {"policy": "near", "max_share": 1.01}`), ""},
 		{bad, poolFile(`, "geo": {"policy": "near", "max_share": "50 %"}`), ""},
+		{good, poolFile(`, "geo": {"policy": "near", "client_subnet": false}`), ""},
+		{good, poolFile(`, "geo": {"client_subnet": true, "policy": "none"}`), ""},
+		{bad, poolFile(`, "geo": {"policy": "near", "client_subnet": "no"}`), ""},
+		{bad, poolFile(`, "geo": {"policy": "near", "client_subnet": null}`), ""},
+		{bad, poolFile(`, "geo": {"client_subnet": false}`), ""},
+		{bad, poolFile(`, "client_subnet": false`), ""},
 
 		{good, `{"pools": [{"name": "` + long + `.A_b-1.Example.", "members": [{"id": "a", "addresses": ["8.8.8.1"], "weight": 1}]}]}`, ""},
 		{bad, redirectFile(`, "host2": 1`), ""},
@@ -269,6 +275,7 @@ func redirectCases() []schemaCase {
 	return []schemaCase{
 		{good, redirectFile(``), ""},
 		{good, redirectFile(`, "geo": {"policy": "near"}, "strip_prefix": "/a/b/", "mirrors": "mirrors.json", "when_all_down": "empty", "fallbacks": []`), ""},
+		{bad, redirectFile(`, "geo": {"policy": "near", "client_subnet": false}`), ""},
 		{bad, redirectFile(`, "when_all_down": "self"`), ""},
 		{bad, redirectFile(`, "ttl": 60`), ""},
 		{good, redirectFile(`, "strip_prefix": "/"`), ""},

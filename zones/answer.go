@@ -233,8 +233,8 @@ func (l *lookup) draw(served *servedPool, f *family) {
 		l.deny()
 		return
 	}
-	choice, scope := f.choose(l.table.geo, l.question.Client)
-	a.PlaceDependent, a.ScopeBits = f.placeDependent, scope
+	var choice *selection.Choice
+	choice, a.PlaceDependent, a.ScopeBits = f.locate(l.table.geo, l.question.Client, l.question.Resolver)
 	before := len(a.Answer)
 	if choice.Mode == selection.Self {
 		l.append(owned(f.self, l.name))

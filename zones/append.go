@@ -14,6 +14,8 @@ type Asked struct {
 	Name   WireName
 	Type   uint16
 	Client netip.Addr // the zero Addr: a client that wants to stay unlocated
+	// Resolver is as in Question.
+	Resolver netip.Addr
 	// Limit is how long the message may become, in bytes, without OPT.
 	Limit int
 }
@@ -125,8 +127,8 @@ func (t *Table) drawn(message []byte, q *Asked, random Random, tally *Tally, a *
 	if len(message)+len(r.body)+f.wire.size > q.Limit {
 		return message, false
 	}
-	choice, scope := f.choose(t.geo, q.Client)
-	a.PlaceDependent, a.ScopeBits = f.placeDependent, scope
+	var choice *selection.Choice
+	choice, a.PlaceDependent, a.ScopeBits = f.locate(t.geo, q.Client, q.Resolver)
 	if len(choice.Shares) == 0 && choice.Mode != selection.Self {
 		return t.undrawn(message, q, a, node, r, &counts[0])
 	}

@@ -52,6 +52,7 @@ func (p *pathPair) ask(t testing.TB, name string, kind uint16, client netip.Addr
 		t.Fatalf("%q is no name", name)
 	}
 	p.asked.Type, p.asked.Client, p.asked.Limit = kind, client, limit
+	p.asked.Resolver = netip.AddrFrom4([4]byte{127, byte(seed % 4), byte(seed % 3), 1})
 	var appended Appended
 	got, ok := p.table.Append(message, &p.asked, random[0], p.tally, &appended)
 	if !bytes.Equal(p.buffer[messageHeader:messageHeader+len(question)], question) {
@@ -77,7 +78,7 @@ func (p *pathPair) ask(t testing.TB, name string, kind uint16, client netip.Addr
 func (p *pathPair) compare(t testing.TB, name string, kind uint16, client netip.Addr, got []byte, appended Appended, random Random) {
 	t.Helper()
 	end := messageHeader + p.asked.Name.length + 4
-	a := p.table.Answer(Question{Name: name, Type: kind, Client: client}, random)
+	a := p.table.Answer(Question{Name: name, Type: kind, Client: client, Resolver: p.asked.Resolver}, random)
 	if err := p.packer.Begin(got[messageHeader:end], name, p.asked.Limit); err != nil {
 		t.Fatal(err)
 	}
@@ -255,6 +256,7 @@ func randomPools(r *rand.Rand) (all []*pool.Pool) {
 			Policy: pool.Policy{
 				Nearness:      []pool.Nearness{pool.None, pool.Near, pool.Distance}[r.IntN(3)],
 				MinCandidates: 1 + r.IntN(4), MaxShare: []float64{1, 0.5, 0.3}[r.IntN(3)],
+				IgnoreClientSubnet: r.IntN(4) == 0,
 			},
 			Health: pool.Check{Probe: pool.Probe{Kind: pool.CheckTCP, Port: 80}},
 		}

@@ -301,7 +301,7 @@ func TestDescriptions(t *testing.T) {
 		t.Errorf("zone: %+v", zones[0])
 	}
 	pools := table.Pools(nil)
-	if !slices.IsSortedFunc(pools, func(a, b PoolDescription) int { return strings.Compare(a.Name, b.Name) }) || len(pools) != 11 {
+	if !slices.IsSortedFunc(pools, func(a, b PoolDescription) int { return strings.Compare(a.Name, b.Name) }) || len(pools) != 12 {
 		t.Errorf("%d pools, or not sorted", len(pools))
 	}
 	byName := map[string]PoolDescription{}

@@ -224,6 +224,7 @@ func (t *Table) ExplainPool(name string, client netip.Addr, family int, live *he
 		explanation := f.chooser.ExplainNow(clientAt(t.geo, client), func(i int) string {
 			return served.healthWords(report, kind, i, trustUnknown)
 		})
+		explanation.SubnetIgnored = f.byResolver
 		if f.choices != nil && explanation.PlaceDependent && client.IsValid() {
 			// What is told to resolvers may be a wider network than that of the place.
 			_, explanation.ScopeBits = f.choose(t.geo, client)

@@ -73,6 +73,17 @@ func firstOf(random Random, count int) int {
 	return int(high)
 }
 
+// locate gives what the client of a resolver gets, whether another client of the
+// same resolver might get something else, and as Answer.ScopeBits for whom it is.
+func (f *family) locate(m *geo.Map, client, resolver netip.Addr) (choice *selection.Choice, placeDependent bool, scope int) {
+	if f.byResolver {
+		choice, _ = f.choose(m, resolver)
+		return choice, false, 0
+	}
+	choice, scope = f.choose(m, client)
+	return choice, f.placeDependent, scope
+}
+
 // choose gives what a client gets; the zero Addr is a client of which nothing
 // may be known. The number is the length of the prefix around the address in
 // which every client gets the same; 0 if it does not depend on who asks.

@@ -57,6 +57,8 @@ type family struct {
 	drawKeys []string
 	// placeDependent is the chooser's PlaceDependent.
 	placeDependent bool
+	// byResolver: the client subnet is not used.
+	byResolver bool
 }
 
 // memberRecords are a member's records of one family.
@@ -157,6 +159,7 @@ func (s *compiledPool) compileFamily(in *Input, kind uint16, tables *sharedTable
 	f.unlocated, _ = f.chooser.Choose(selection.Client{})
 	f.mode = f.unlocated.Mode
 	f.placeDependent = f.chooser.PlaceDependent()
+	f.byResolver = s.source.Policy.IgnoreClientSubnet
 	f.compileWire(s.source.Answers)
 	if f.served && f.placeDependent {
 		f.classify(tables, s.source.Policy, candidates)

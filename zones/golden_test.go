@@ -116,6 +116,9 @@ func parseQuestion(t *testing.T, fields []string) Question {
 	if len(fields) > 2 {
 		q.Client = netip.MustParseAddr(fields[2])
 	}
+	if len(fields) > 3 {
+		q.Resolver = netip.MustParseAddr(fields[3])
+	}
 	return q
 }
 

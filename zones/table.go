@@ -59,6 +59,9 @@ type Question struct {
 	Name   string // presentation form as asked, with the final dot; any case
 	Type   uint16
 	Client netip.Addr // the zero Addr: a client that wants to stay unlocated
+	// Resolver is who sent the question. Pools that do not use the client subnet
+	// are answered for it; in all others it does not count.
+	Resolver netip.Addr
 }
 
 // Answer is what a table says to a Question. The records are shared with the
@@ -72,7 +75,7 @@ type Answer struct {
 	// Drawn are the last records of Answer that were drawn from a pool; an
 	// answer that is too large may lose them from the end, down to one.
 	Drawn int
-	// PlaceDependent tells that another client might have got another answer;
+	// PlaceDependent tells that another Client might have got another answer;
 	// ScopeBits is then the length of the prefix around Client in which all
 	// get the same shares. Otherwise ScopeBits is 0.
 	PlaceDependent bool

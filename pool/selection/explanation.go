@@ -16,6 +16,10 @@ import (
 type Explanation struct {
 	Client netip.Addr `json:"client"` // an empty string: a client that wants to stay unlocated
 	Place  PlaceKnown `json:"place"`
+	// SubnetIgnored: the pool does not use the client subnet, so that Client is
+	// located like this where it asks itself, as a resolver does. It is no part of
+	// the rule: who ignores the subnet sets it.
+	SubnetIgnored bool `json:"client_subnet_ignored,omitempty"`
 	// Network is the prefix around Client in which all get the same shares;
 	// the zero Prefix (an empty string) if the choice does not depend on who
 	// asks or the client is not located.

@@ -49,15 +49,18 @@ func (e *Explanation) writeHead(b *strings.Builder) {
 	if e.Client.IsValid() {
 		client = e.Client.String()
 	}
-	rows := []row{
-		{"client", client},
+	rows := []row{{"client", client}}
+	if e.SubnetIgnored {
+		rows = append(rows, row{"located", "as a resolver that asks: client_subnet is false, so that its clients get the same, with scope 0"})
+	}
+	rows = append(rows, []row{
 		{"place", e.Place.String()},
 		{"same shares", e.scope()},
 		{"mode", e.modeText()},
 		{"policy", fmt.Sprintf("%s, min_candidates %d, max_share %v, when_all_down %s",
 			e.Policy.Nearness, e.Policy.MinCandidates, e.Policy.MaxShare, e.Policy.WhenAllDown)},
 		{"needed", fmt.Sprintf("%s, by %s", count(e.Needed.Number, "candidate"), e.Needed.From)},
-	}
+	}...)
 	for _, note := range e.Notes {
 		rows = append(rows, row{"note", note})
 	}
