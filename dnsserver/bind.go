@@ -107,19 +107,39 @@ func bindOnce(address netip.AddrPort, workers int) (_ *binding, err error) {
 		bound := socket.LocalAddr().(*net.UDPAddr).AddrPort()
 		b.address = netip.AddrPortFrom(address.Addr(), bound.Port())
 	}
-	// Connections are not kept for as long as it takes to find out that the other
-	// side is gone, and asking for it costs four system calls for each.
+	if b.listener, err = listenTCP("tcp"+family, b.address); err != nil {
+		return nil, fmt.Errorf("tcp: %w", reason(err))
+	}
+	return b, nil
+}
+
+// bindTLS binds the address, which is number i of those for TLS.
+func bindTLS(i int, address netip.AddrPort) (*binding, error) {
+	family := "tcp4"
+	if address.Addr().Is6() {
+		family = "tcp6"
+	}
+	listener, err := listenTCP(family, address)
+	if err != nil {
+		return nil, fmt.Errorf("dns.tls.listen[%d]: binding %s: %w", i, address, reason(err))
+	}
+	bound := listener.Addr().(*net.TCPAddr).AddrPort()
+	return &binding{address: netip.AddrPortFrom(address.Addr(), bound.Port()), listener: listener}, nil
+}
+
+// listenTCP listens. Connections are not kept for as long as it takes to find out
+// that the other side is gone, and asking for it costs four system calls for each.
+func listenTCP(network string, address netip.AddrPort) (*net.TCPListener, error) {
 	tcp := net.ListenConfig{KeepAlive: -1, Control: func(_, _ string, raw syscall.RawConn) error {
 		boundBuffers(raw)
 		return nil
 	}}
 	tcp.SetMultipathTCP(false)
-	listener, err := tcp.Listen(context.Background(), "tcp"+family, b.address.String())
+	listener, err := tcp.Listen(context.Background(), network, address.String())
 	if err != nil {
-		return nil, fmt.Errorf("tcp: %w", reason(err))
+		return nil, err
 	}
-	b.listener = listener.(*net.TCPListener)
-	return b, nil
+	return listener.(*net.TCPListener), nil
 }
 
 // bindUDP binds one socket. The first of an address is bound alone, so that it

@@ -25,6 +25,8 @@ type Config struct {
 	// "0.0.0.0:53" or "[::]:53". An IPv6 address is for IPv6 alone. Port 0 is
 	// one that is free for both.
 	Listen []string
+	// TLS is for DNS over TLS.
+	TLS TLSConfig
 	// Table gives what is answered from; it is called once for all questions that
 	// are answered in one go, which may be many, and not before the first of them
 	// is there. While it gives nil (an interface that is nil, see FromTable), questions
@@ -65,7 +67,7 @@ func FromTable(load func() *zones.Table) func() Answerer {
 // naming its key.
 func (c Config) Validate() error {
 	_, err := c.addresses()
-	errs := []error{err}
+	errs := []error{err, c.TLS.validate()}
 	if c.Table == nil {
 		errs = append(errs, errors.New("dns: no table to answer from, expected one"))
 	}
@@ -84,21 +86,27 @@ func (c Config) addresses() ([]netip.AddrPort, error) {
 	if len(c.Listen) == 0 {
 		return nil, errors.New(`dns.listen: found no address, expected at least one, such as "0.0.0.0:53"`)
 	}
+	return readAddresses("dns.listen", 53, c.Listen)
+}
+
+// readAddresses reads what is to be listened at under a key; port is the usual one.
+func readAddresses(key string, port int, listen []string) ([]netip.AddrPort, error) {
 	var errs []error
-	addresses := make([]netip.AddrPort, 0, len(c.Listen))
+	addresses := make([]netip.AddrPort, 0, len(listen))
 	seen := make(map[netip.AddrPort]bool)
-	for i, text := range c.Listen {
+	for i, text := range listen {
 		a, err := netip.ParseAddrPort(text)
 		switch {
 		case err != nil:
-			errs = append(errs, fmt.Errorf(`dns.listen[%d]: found %q, expected an IP address and a port, such as "0.0.0.0:53" or "[::]:53"`, i, text))
+			errs = append(errs, fmt.Errorf(`%s[%d]: found %q, expected an IP address and a port, such as "0.0.0.0:%d" or "[::]:%d"`,
+				key, i, text, port, port))
 			continue
 		case a.Addr().Is4In6():
-			errs = append(errs, fmt.Errorf("dns.listen[%d]: found %q, expected the IPv4 address itself, %q",
-				i, text, netip.AddrPortFrom(a.Addr().Unmap(), a.Port())))
+			errs = append(errs, fmt.Errorf("%s[%d]: found %q, expected the IPv4 address itself, %q",
+				key, i, text, netip.AddrPortFrom(a.Addr().Unmap(), a.Port())))
 			continue
 		case seen[a] && a.Port() != 0:
-			errs = append(errs, fmt.Errorf("dns.listen[%d]: found %q a second time, expected each address once", i, text))
+			errs = append(errs, fmt.Errorf("%s[%d]: found %q a second time, expected each address once", key, i, text))
 			continue
 		}
 		seen[a] = true

@@ -12,10 +12,13 @@ import (
 // but for what has come of one that is not whole.
 type connection struct {
 	// Its goroutine's.
-	socket *net.TCPConn
-	tcp    *tcpServer
-	client netip.Addr
-	rest   []byte // of a question that is not whole, with its length before it
+	socket  *net.TCPConn
+	tcp     *tcpServer
+	over    transport
+	client  netip.Addr        // who asks: the other side, or whom the proxy there names
+	proxied bool              // a header of the PROXY protocol comes first
+	secure  *secureConnection // over TLS; nil before the handshake
+	rest    []byte            // of a question that is not whole, with its length before it
 
 	// Those of openConnections, under its lock.
 	places  [queuesPerConnection]place
@@ -29,12 +32,32 @@ type connection struct {
 // is answered before others have their turn: some 200 questions.
 const yieldEvery = 8 << 10
 
-// errNothing: for now there is nothing to read.
-var errNothing = errors.New("nothing to read")
+// errEnding: the connection has lost its place.
+var errEnding = errors.New("the connection is about to end")
 
-func newConnection(t *tcpServer, socket *net.TCPConn) *connection {
-	client := socket.RemoteAddr().(*net.TCPAddr).AddrPort().Addr()
-	return &connection{socket: socket, tcp: t, client: client.Unmap().WithZone("")}
+func newConnection(t *tcpServer, socket *net.TCPConn, over transport) *connection {
+	client := socket.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap().WithZone("")
+	return &connection{
+		socket: socket, tcp: t, over: over, client: client,
+		proxied: isProxy(t.server.settings.Load().ProxyFrom, client),
+	}
+}
+
+// wire is what the questions come over.
+func (c *connection) wire() net.Conn {
+	if c.secure != nil {
+		return c.secure.tls
+	}
+	return c.socket
+}
+
+// greet waits for what comes before the first question, and reports whether there
+// may be one. The time for it is that of a question.
+func (c *connection) greet() bool {
+	if c.proxied && !c.introduce() {
+		return false
+	}
+	return c.over != overTLS || c.handshake()
 }
 
 // arm sets the deadlines of a connection to a server that ends at drained. A
@@ -78,7 +101,7 @@ func (c *connection) serve(s stream) (ends bool) {
 			return false
 		}
 		if err != nil {
-			c.tcp.failed("tcp_read", err)
+			c.tcp.failed(c.over, "read", err)
 			return true
 		}
 		taken += n
@@ -141,7 +164,7 @@ func (c *connection) answer(s stream, r *room, questions []byte, quiet bool) boo
 		if len(questions) == 0 {
 			return true
 		}
-		answers, left, silence := c.tcp.answer(r.out[:0], questions, c.client, keepalive)
+		answers, left, silence := c.tcp.answer(r.out[:0], questions, c.client, c.over, keepalive)
 		if !c.send(s, answers) || silence {
 			return false
 		}
@@ -156,16 +179,18 @@ func (c *connection) send(s stream, answers []byte) bool {
 	if len(answers) == 0 {
 		return true
 	}
-	n, err := s.write(answers)
-	if err == nil && n < len(answers) {
-		if _, goesOn := c.tcp.open.active(c, false); !goesOn {
-			return false
-		}
-		_, err = c.socket.Write(answers[n:])
-		c.tcp.open.active(c, true)
-	}
+	err := s.write(answers)
 	if err != nil {
-		c.tcp.failed("tcp_write", err)
+		c.tcp.failed(c.over, "write", err)
 	}
 	return err == nil
+}
+
+// close ends the connection. Over TLS the client is told that this is the end,
+// where it takes that at once.
+func (c *connection) close() {
+	if c.secure != nil {
+		c.secure.sayEnd()
+	}
+	c.socket.Close()
 }

@@ -126,9 +126,10 @@ func TestFloodIsHeldToLowerLimits(t *testing.T) {
 func TestJoinWaitsForThoseThatEnd(t *testing.T) {
 	o := newOpenConnections(TCPLimits{Connections: 8, PerNetwork: 8, Idle: time.Hour}, newTCPMetrics())
 	defer o.end()
+	server := &tcpServer{server: unbound(Config{}), open: o}
 	next := func() *connection {
 		_, there := tcpPair(t)
-		return newConnection(&tcpServer{open: o}, there)
+		return newConnection(server, there, overTCP)
 	}
 	var all []*connection
 	for range 8 + 8/endingShare {
@@ -164,7 +165,7 @@ func TestEvictedWriterEnds(t *testing.T) {
 	here, there := tcpPair(t)
 	here.SetReadBuffer(8 << 10)
 	server := newFramingServer(t, testTable())
-	c := newConnection(server, there)
+	c := newConnection(server, there, overTCP)
 	server.open.join(c)
 	ended := make(chan struct{})
 	go func() {

@@ -40,9 +40,13 @@ func wholeQuestions(data []byte) int {
 //
 // The answers are made between two system calls and without waiting for
 // anything, so that responders, of which there are few, are not held.
-func (t *tcpServer) answer(out, questions []byte, client netip.Addr, keepalive uint16) (answers, left []byte, silence bool) {
-	r := <-t.responders
-	defer func() { t.responders <- r }()
+func (t *tcpServer) answer(out, questions []byte, client netip.Addr, over transport, keepalive uint16) (answers, left []byte, silence bool) {
+	responders := t.responders
+	if over == overTLS {
+		responders = t.secure
+	}
+	r := <-responders
+	defer func() { responders <- r }()
 	r.keepalive = keepalive
 	r.begin()
 	defer r.end()
@@ -59,7 +63,7 @@ func (t *tcpServer) answer(out, questions []byte, client netip.Addr, keepalive u
 		buffer := out[start+prefixSize : min(cap(out), start+prefixSize+maxMessage)]
 		copy(buffer, questions[prefixSize:prefixSize+length])
 		questions = questions[prefixSize+length:]
-		answer := r.reply(buffer, length, client, overTCP)
+		answer := r.reply(buffer, length, client, over)
 		if answer == nil {
 			return out, nil, true
 		}

@@ -66,7 +66,7 @@ func FuzzFraming(f *testing.F) {
 		for left, silence := asked, false; len(left) > 0 && !silence; {
 			before := len(left)
 			var answers []byte
-			answers, left, silence = server.answer(r.out[:0], left, netip.MustParseAddr("127.0.0.1"), 0)
+			answers, left, silence = server.answer(r.out[:0], left, netip.MustParseAddr("127.0.0.1"), overTCP, 0)
 			if len(left) >= before {
 				t.Fatal("nothing was answered")
 			}
@@ -99,7 +99,7 @@ func TestFramingAllocatesNothing(t *testing.T) {
 	all := questions(20, "dl.example.test.", dns.TypeA)
 	r := new(room)
 	allocations := testing.AllocsPerRun(100, func() {
-		answers, left, silence := server.answer(r.out[:0], all, client, 0)
+		answers, left, silence := server.answer(r.out[:0], all, client, overTCP, 0)
 		if len(answers) == 0 || len(left) > 0 || silence {
 			t.Fatal("not answered")
 		}
@@ -116,7 +116,7 @@ func BenchmarkFraming(b *testing.B) {
 	r := new(room)
 	b.ReportAllocs()
 	for b.Loop() {
-		server.answer(r.out[:0], all, client, 0)
+		server.answer(r.out[:0], all, client, overTCP, 0)
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*20), "ns/question")
 }

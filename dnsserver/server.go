@@ -2,6 +2,7 @@ package dnsserver
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net/netip"
 	"slices"
@@ -27,10 +28,13 @@ type Server struct {
 	settings atomic.Pointer[settings]
 	open     *openConnections
 	bindings []*binding
+	secure   []*binding  // for TLS
+	tls      *tls.Config // nil: there is no TLS
 	ran      atomic.Bool
 }
 
-// Listen binds UDP and TCP on every address of the configuration. It fails
+// Listen binds UDP and TCP, and TCP for TLS, on every address of the
+// configuration that is for them. It fails
 // whole: on an error nothing stays bound. The error names the address and the
 // way out.
 func Listen(config Config) (*Server, error) {
@@ -38,6 +42,10 @@ func Listen(config Config) (*Server, error) {
 		return nil, err
 	}
 	addresses, err := config.addresses()
+	if err != nil {
+		return nil, err
+	}
+	secure, err := config.TLS.addresses()
 	if err != nil {
 		return nil, err
 	}
@@ -51,6 +59,17 @@ func Listen(config Config) (*Server, error) {
 			return nil, err
 		}
 		s.bindings = append(s.bindings, b)
+	}
+	if len(secure) > 0 {
+		s.tls = makeTLS(config.TLS.Certificate)
+	}
+	for i, address := range secure {
+		b, err := bindTLS(i, address)
+		if err != nil {
+			s.Close()
+			return nil, err
+		}
+		s.secure = append(s.secure, b)
 	}
 	return s, nil
 }
@@ -84,7 +103,10 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	tcp := newTCPServer(s)
 	for _, b := range s.bindings {
-		group.Go(func() error { return tcp.accept(ctx, b.listener) })
+		group.Go(func() error { return tcp.accept(ctx, b.listener, overTCP) })
+	}
+	for _, b := range s.secure {
+		group.Go(func() error { return tcp.accept(ctx, b.listener, overTLS) })
 	}
 	err := group.Wait()
 	tcp.finish()
@@ -113,19 +135,24 @@ func (s *Server) newResponder(over transport) *responder {
 // Close closes the sockets of a server that is not run. It is for nothing
 // after Run.
 func (s *Server) Close() {
-	for _, b := range s.bindings {
+	for _, b := range slices.Concat(s.bindings, s.secure) {
 		b.close()
 	}
 }
 
 // Addresses are those that are served, in the order of the configuration, with
 // the ports that were found where it said 0.
-func (s *Server) Addresses() []netip.AddrPort {
-	addresses := make([]netip.AddrPort, 0, len(s.bindings))
-	for _, b := range s.bindings {
+func (s *Server) Addresses() []netip.AddrPort { return addressesOf(s.bindings) }
+
+// TLSAddresses are the same for DNS over TLS.
+func (s *Server) TLSAddresses() []netip.AddrPort { return addressesOf(s.secure) }
+
+func addressesOf(bindings []*binding) []netip.AddrPort {
+	addresses := make([]netip.AddrPort, 0, len(bindings))
+	for _, b := range bindings {
 		addresses = append(addresses, b.address)
 	}
-	return slices.Clip(addresses)
+	return addresses
 }
 
 // Collectors are the server's metrics, for one registry.

@@ -10,9 +10,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// stream reads and writes a connection's socket without waiting, and without
-// telling the scheduler, which pays for calls as short as these.
-type stream uintptr
+// directStream reads and writes a connection's socket without waiting, and
+// without telling the scheduler, which pays for calls as short as these.
+type directStream struct {
+	connection *connection
+	socket     uintptr
+}
 
 // boundBuffers bounds what the system holds for each connection that a socket,
 // which does not listen yet, will accept. By itself it would take megabytes of a
@@ -23,27 +26,40 @@ func boundBuffers(raw syscall.RawConn) {
 	_ = setOption(raw, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer)
 }
 
-// run serves whenever there is something to read, until the connection ends. A goroutine that waits here holds no buffer.
+// run serves whenever there is something to read, until the connection ends. A
+// goroutine that waits here holds no buffer.
 func (c *connection) run() {
-	raw, err := c.socket.SyscallConn()
-	if err != nil {
-		c.tcp.failed("tcp_read", err)
+	if !c.greet() {
 		return
 	}
-	err = raw.Read(func(socket uintptr) bool { return c.serve(stream(socket)) })
+	raw, err := c.socket.SyscallConn()
+	if err != nil {
+		c.tcp.failed(c.over, "read", err)
+		return
+	}
+	direct := &directStream{connection: c}
+	var s stream = direct
+	if c.secure != nil {
+		s = c.secure.serveFrom(direct)
+	}
+	serve := func(socket uintptr) bool {
+		direct.socket = socket
+		return c.serve(s)
+	}
+	err = raw.Read(serve) // which serves what TLS has read already before it waits
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		// The server ends: what has come together with the deadline counts.
-		err = raw.Control(func(socket uintptr) { c.serve(stream(socket)) })
+		err = raw.Control(func(socket uintptr) { serve(socket) })
 	}
 	if err != nil {
-		c.tcp.failed("tcp_read", err)
+		c.tcp.failed(c.over, "read", err)
 	}
 }
 
 // read gives what is there, at least a byte, or errNothing, or io.EOF.
-func (s stream) read(into []byte) (int, error) {
+func (s *directStream) read(into []byte) (int, error) {
 	for {
-		n, _, err := unix.RawSyscall(unix.SYS_READ, uintptr(s), uintptr(unsafe.Pointer(&into[0])), uintptr(len(into)))
+		n, _, err := unix.RawSyscall(unix.SYS_READ, s.socket, uintptr(unsafe.Pointer(&into[0])), uintptr(len(into)))
 		switch {
 		case err == unix.EINTR:
 		case err == unix.EAGAIN:
@@ -58,10 +74,26 @@ func (s stream) read(into []byte) (int, error) {
 	}
 }
 
-// write gives the number of bytes that were taken at once.
-func (s stream) write(from []byte) (int, error) {
+// write sends at once what it can. Where it has to wait for the rest, the
+// connection's clock is set anew.
+func (s *directStream) write(from []byte) error {
+	n, err := s.writeNow(from)
+	if err != nil || n == len(from) {
+		return err
+	}
+	c := s.connection
+	if _, goesOn := c.tcp.open.active(c, false); !goesOn {
+		return errEnding
+	}
+	_, err = c.socket.Write(from[n:])
+	c.tcp.open.active(c, true)
+	return err
+}
+
+// writeNow gives the number of bytes that were taken at once.
+func (s *directStream) writeNow(from []byte) (int, error) {
 	for {
-		n, _, err := unix.RawSyscall(unix.SYS_WRITE, uintptr(s), uintptr(unsafe.Pointer(&from[0])), uintptr(len(from)))
+		n, _, err := unix.RawSyscall(unix.SYS_WRITE, s.socket, uintptr(unsafe.Pointer(&from[0])), uintptr(len(from)))
 		switch err {
 		case 0:
 			return int(n), nil

@@ -13,7 +13,7 @@ import (
 func TestQuestionThatCameBeforeTheDeadlineIsAnswered(t *testing.T) {
 	here, there := tcpPair(t)
 	server := newFramingServer(t, testTable())
-	c := newConnection(server, there)
+	c := newConnection(server, there, overTCP)
 	server.open.join(c)
 	if _, err := here.Write(framed(txt)); err != nil {
 		t.Fatal(err)

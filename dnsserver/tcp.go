@@ -21,6 +21,9 @@ type tcpServer struct {
 	// responders answer, one for each core: however many connections there are,
 	// the room to pack answers in is bounded.
 	responders chan *responder
+	secure     chan *responder // as many, for what comes over TLS
+	// handshakes has room for those that compute at once.
+	handshakes chan struct{}
 	turns      chan *turn // as many
 	rooms      sync.Pool  // of *room
 	// next hands connections to goroutines that have ended one: theirs have the
@@ -48,12 +51,17 @@ func newTCPServer(s *Server) *tcpServer {
 		server:     s,
 		open:       s.open,
 		responders: make(chan *responder, n),
+		secure:     make(chan *responder, n),
+		handshakes: make(chan struct{}, max(n/2, 1)),
 		rooms:      sync.Pool{New: func() any { return new(room) }},
 		turns:      make(chan *turn, n),
 		next:       make(chan *connection),
 	}
 	for range n {
 		t.responders <- s.newResponder(overTCP)
+		if s.tls != nil {
+			t.secure <- s.newResponder(overTLS)
+		}
 		t.turns <- newTurn()
 	}
 	return t
@@ -62,7 +70,7 @@ func newTCPServer(s *Server) *tcpServer {
 // accept serves connections until ctx ends and none is waiting to be accepted.
 // Then it closes the listener, so that another one can have the address while
 // the connections go on.
-func (t *tcpServer) accept(ctx context.Context, listener *net.TCPListener) error {
+func (t *tcpServer) accept(ctx context.Context, listener *net.TCPListener, over transport) error {
 	stop := context.AfterFunc(ctx, func() {
 		t.open.end()
 		listener.SetDeadline(time.Now())
@@ -75,9 +83,9 @@ func (t *tcpServer) accept(ctx context.Context, listener *net.TCPListener) error
 		switch {
 		case err == nil:
 			pause.reset()
-			t.serve(socket)
+			t.serve(socket, over)
 		case ctx.Err() != nil:
-			t.drain(listener)
+			t.drain(listener, over)
 			return nil
 		case isFatal(err):
 			return fmt.Errorf("accepting on %s: %w", listener.Addr(), reason(err))
@@ -92,7 +100,7 @@ func (t *tcpServer) accept(ctx context.Context, listener *net.TCPListener) error
 }
 
 // drain serves the connections that are waiting to be accepted.
-func (t *tcpServer) drain(listener *net.TCPListener) {
+func (t *tcpServer) drain(listener *net.TCPListener, over transport) {
 	end := time.Now().Add(drainWhole)
 	for now := time.Now(); now.Before(end); now = time.Now() {
 		if listener.SetDeadline(now.Add(drainQuiet)) != nil {
@@ -102,14 +110,14 @@ func (t *tcpServer) drain(listener *net.TCPListener) {
 		if err != nil {
 			return
 		}
-		t.serve(socket)
+		t.serve(socket, over)
 	}
 }
 
 // serve takes a connection in, at the cost of another one where there are too
 // many, and answers it in a goroutine.
-func (t *tcpServer) serve(socket *net.TCPConn) {
-	c := newConnection(t, socket)
+func (t *tcpServer) serve(socket *net.TCPConn, over transport) {
+	c := newConnection(t, socket, over)
 	t.open.join(c)
 	select {
 	case t.next <- c:
@@ -155,13 +163,16 @@ func (t *tcpServer) finish() {
 }
 
 // failed counts errors that are not the ordinary end of a connection.
-func (t *tcpServer) failed(operation string, err error) {
+func (t *tcpServer) failed(over transport, operation string, err error) {
 	for _, ordinary := range []error{
-		io.EOF, net.ErrClosed, os.ErrDeadlineExceeded, syscall.ECONNRESET, syscall.EPIPE,
+		io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, os.ErrDeadlineExceeded, syscall.ECONNRESET, syscall.EPIPE, errEnding,
 	} {
 		if errors.Is(err, ordinary) {
 			return
 		}
 	}
-	t.server.metrics.sockets.WithLabelValues(operation).Inc()
+	if op := (*net.OpError)(nil); errors.As(err, &op) && op.Op == alertOfClient {
+		return
+	}
+	t.server.metrics.sockets.WithLabelValues(string(over) + "_" + operation).Inc()
 }

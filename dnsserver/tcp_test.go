@@ -86,7 +86,7 @@ func TestRoomGrowsWithWhatArrives(t *testing.T) {
 			s := unbound(Config{Table: func() Answerer { return nil }}.withDefaults())
 			s.open = newOpenConnections(s.config.Settings.TCP, s.metrics.connections)
 			server := newTCPServer(s)
-			conn := newConnection(server, there)
+			conn := newConnection(server, there, overTCP)
 			server.open.join(conn)
 			defer server.finish()
 			ended := make(chan struct{})

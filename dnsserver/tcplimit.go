@@ -58,8 +58,11 @@ type openConnections struct {
 	gone   sync.Cond
 	// networks are forgotten with their last connection.
 	networks map[netip.Prefix]*queue
-	timer    *time.Timer   // runs expire
-	fires    time.Duration // when timer does; never: it is not set
+	// proxied are the connections of which a proxy has not said whose they are,
+	// and those that are its own. They are bound by the total alone.
+	proxied queue
+	timer   *time.Timer   // runs expire
+	fires   time.Duration // when timer does; never: it is not set
 	// drained is when the last question is taken, once the server ends.
 	drained time.Time
 }
@@ -81,6 +84,7 @@ func newOpenConnections(limits TCPLimits, m *tcpMetrics) *openConnections {
 		metrics:  m,
 		began:    time.Now(),
 		all:      queue{number: queueOfAll},
+		proxied:  queue{number: queueOfNetwork},
 		networks: make(map[netip.Prefix]*queue),
 		fires:    never,
 	}
@@ -102,17 +106,18 @@ func (o *openConnections) join(c *connection) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for {
-		o.makeRoom(network)
+		if !c.proxied {
+			o.makeRoomIn(network)
+		}
+		o.makeRoom()
 		most := o.limits.Connections + o.limits.Connections/endingShare
 		if o.ending == 0 || o.all.length+o.ending < most {
 			break
 		}
 		o.gone.Wait()
 	}
-	c.network = o.networks[network]
-	if c.network == nil {
-		c.network = &queue{number: queueOfNetwork, network: network}
-		o.networks[network] = c.network
+	if c.network = &o.proxied; !c.proxied {
+		c.network = o.queueOf(network)
 	}
 	c.since = time.Since(o.began)
 	c.open, c.quiet = true, true
@@ -126,23 +131,60 @@ func (o *openConnections) join(c *connection) {
 	o.metrics.open.Inc()
 }
 
-// makeRoom ends as many connections as have a place that one more of the
-// network needs. The lock is held.
-func (o *openConnections) makeRoom(network netip.Prefix) {
+// makeRoomIn ends as many connections of a network as have a place that one more of
+// it needs. The lock is held.
+func (o *openConnections) makeRoomIn(network netip.Prefix) {
 	for q := o.networks[network]; q != nil && q.length >= o.limits.PerNetwork; {
 		o.evict(q.front)
 		o.metrics.evictedNetwork.Inc()
 	}
+}
+
+// makeRoom does the same whatever their network. The lock is held.
+func (o *openConnections) makeRoom() {
 	for o.all.length >= o.limits.Connections {
 		o.evict(o.all.front)
 		o.metrics.evictedTotal.Inc()
 	}
 }
 
+// queueOf gives the queue of a network. The lock is held.
+func (o *openConnections) queueOf(network netip.Prefix) *queue {
+	q := o.networks[network]
+	if q == nil {
+		q = &queue{number: queueOfNetwork, network: network}
+		o.networks[network] = q
+	}
+	return q
+}
+
+// adopt counts a proxy's connection for its client's network, once the client is
+// known, and reports whether the connection still has its place. Its clock goes on.
+func (o *openConnections) adopt(c *connection) bool {
+	network := networkOf(c.client)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !c.open {
+		return false
+	}
+	o.makeRoomIn(network)
+	c.network.remove(c)
+	c.network = o.queueOf(network)
+	c.network.push(c)
+	return true
+}
+
+// has reports whether a connection has its place.
+func (o *openConnections) has(c *connection) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return c.open
+}
+
 // leave closes a connection and forgets it. It is for the connection's own
 // goroutine: Close waits until nobody reads.
 func (o *openConnections) leave(c *connection) {
-	c.socket.Close()
+	c.close()
 	o.mu.Lock()
 	if c.open {
 		o.take(c)
@@ -207,7 +249,7 @@ func (o *openConnections) active(c *connection, quiet bool) (keepalive uint16, g
 			o.evict(c) // this round is the last
 		}
 		return 0, true
-	case o.all.length >= o.limits.Connections || c.network.length >= o.limits.PerNetwork:
+	case o.all.length >= o.limits.Connections || c.network != &o.proxied && c.network.length >= o.limits.PerNetwork:
 		return 0, true
 	}
 	return keepaliveUnits(o.timeout()), true
@@ -274,7 +316,7 @@ func (o *openConnections) evict(c *connection) {
 func (o *openConnections) take(c *connection) {
 	o.all.remove(c)
 	c.network.remove(c)
-	if c.network.length == 0 {
+	if c.network.length == 0 && c.network != &o.proxied {
 		delete(o.networks, c.network.network)
 	}
 	c.open = false

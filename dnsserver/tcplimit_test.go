@@ -247,7 +247,7 @@ func TestKeepaliveWhileTheServerEnds(t *testing.T) {
 	s.open = newOpenConnections(s.config.Settings.TCP, s.metrics.connections)
 	server := newTCPServer(s)
 	defer server.finish()
-	c := newConnection(server, there)
+	c := newConnection(server, there, overTCP)
 	s.open.join(c)
 	if got, goesOn := s.open.active(c, true); got != 100 || !goesOn {
 		t.Errorf("told %d, %v, want 100, true", got, goesOn)

@@ -4,6 +4,7 @@ import "github.com/prometheus/client_golang/prometheus"
 
 // tcpMetrics are what is counted of connections. Networks are no label.
 type tcpMetrics struct {
+	tlsMetrics
 	open           prometheus.Gauge
 	evicted        *prometheus.CounterVec
 	evictedTotal   prometheus.Counter // of evicted
@@ -17,8 +18,9 @@ func newTCPMetrics() *tcpMetrics {
 		Help: "TCP connections closed to make room for new ones, by the cap that was reached (total, network).",
 	}, []string{"cap"})
 	return &tcpMetrics{
+		tlsMetrics: newTLSMetrics(),
 		open: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "mirrorpool_dns_tcp_connections", Help: "Open TCP connections.",
+			Name: "mirrorpool_dns_tcp_connections", Help: "Open TCP connections, those over TLS among them.",
 		}),
 		evicted:        evicted,
 		evictedTotal:   evicted.WithLabelValues("total"),
@@ -31,5 +33,5 @@ func newTCPMetrics() *tcpMetrics {
 }
 
 func (m *tcpMetrics) collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.open, m.evicted, m.expired}
+	return []prometheus.Collector{m.open, m.evicted, m.expired, m.handshakes, m.failures}
 }

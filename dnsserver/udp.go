@@ -151,16 +151,25 @@ func (w *udpWorker) serve() (int, error) {
 func (w *udpWorker) answer(batch []datagram) {
 	w.responder.begin()
 	defer w.responder.end()
+	proxies := w.responder.settings.ProxyFrom
 	for i := range batch {
 		d := &batch[i]
 		if d.client.Port() == 0 {
 			w.responder.counts.drop(dropSource)
 			continue
 		}
+		client, ok := d.client.Addr(), true
+		if len(proxies) > 0 && isProxy(proxies, client) {
+			client, ok = d.unwrap()
+		}
+		if !ok {
+			w.responder.counts.drop(dropProxy)
+			continue
+		}
 		if d.cut {
 			d.spoil()
 		}
-		response := w.responder.reply(d.room, d.length, d.client.Addr(), overUDP)
+		response := w.responder.reply(d.room, d.length, client, overUDP)
 		if len(response) > 0 && &response[0] != &d.room[0] {
 			copy(d.room, response)
 		}

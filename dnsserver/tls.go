@@ -1,0 +1,232 @@
+package dnsserver
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"syscall"
+	"time"
+)
+
+// TLSConfig is for DNS over TLS (RFC 7858): versions 1.2 and 1.3 with what RFC
+// 9325 recommends.
+type TLSConfig struct {
+	// Listen are the addresses that are served, such as "0.0.0.0:853" or
+	// "[::]:853"; none: there is no DNS over TLS. Their connections count among
+	// those that TCPLimits bound.
+	Listen []string
+	// Certificate gives the one that is shown to the next client, with its chain
+	// and its key. It is called by many goroutines at once. It is needed where
+	// Listen has an address; where it gives nil, the client is turned away.
+	Certificate func() *tls.Certificate
+}
+
+func (c TLSConfig) validate() error {
+	_, err := c.addresses()
+	if len(c.Listen) > 0 && c.Certificate == nil {
+		err = errors.Join(err, errors.New("dns.tls: no certificate to show, expected one"))
+	}
+	return err
+}
+
+// addresses reads Listen, in its order.
+func (c TLSConfig) addresses() ([]netip.AddrPort, error) {
+	return readAddresses("dns.tls.listen", 853, c.Listen)
+}
+
+// protocolDoT is what DNS over TLS is called in ALPN (RFC 7858 as RFC 8310 and
+// the registry of IANA have it).
+const protocolDoT = "dot"
+
+// endWithin is how long the end of a connection may wait to be said to a client
+// that does not take its answers.
+const endWithin = time.Millisecond
+
+// Why a handshake failed, as values of a label.
+const (
+	handshakeALPN        = "alpn"        // the client wants another protocol than DNS
+	handshakeVersion     = "version"     // it knows nothing from TLS 1.2 on
+	handshakeCertificate = "certificate" // there is none to show
+	handshakeNotTLS      = "not_tls"     // it says something else than TLS
+	handshakeRefused     = "refused"     // it sent an alert: mostly, it does not take the certificate
+	handshakeTimeout     = "timeout"     // it was too slow, or lost its place
+	handshakeClosed      = "closed"      // it went away
+	handshakeOther       = "other"
+)
+
+// makeTLS gives what all connections share: so a client may come back with a
+// ticket to any of them. The keys of tickets change every day by themselves.
+func makeTLS(certificate func() *tls.Certificate) *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12,
+		// Those for TLS 1.2 that RFC 9325 section 4.2 recommends; TLS 1.3 has no others.
+		CipherSuites: []uint16{
+			tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+			tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+			tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+		},
+		NextProtos: []string{protocolDoT},
+		// Answers are whole messages: a record that has come in part helps nobody.
+		DynamicRecordSizingDisabled: true,
+		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+			hello.Conn.(*tlsSocket).look(hello)
+			return nil, nil // that is, this one
+		},
+		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			if shown := certificate(); shown != nil {
+				return shown, nil
+			}
+			hello.Conn.(*tlsSocket).lacks = handshakeCertificate
+			return nil, errors.New("there is no certificate")
+		},
+	}
+}
+
+// secureConnection is what a connection has over TLS. What was agreed upon with
+// the client is in tls.ConnectionState.
+type secureConnection struct {
+	tls    *tls.Conn
+	socket *tlsSocket
+}
+
+// serveFrom lets TLS read without waiting from now on, and gives what is in the
+// records.
+func (s *secureConnection) serveFrom(direct stream) stream {
+	s.socket.direct = direct
+	return s
+}
+
+// read is stream's.
+func (s *secureConnection) read(into []byte) (int, error) { return s.tls.Read(into) }
+
+// write is stream's.
+func (s *secureConnection) write(from []byte) error {
+	_, err := s.tls.Write(from)
+	return err
+}
+
+// sayEnd sends close_notify, if the client takes it at once.
+func (s *secureConnection) sayEnd() {
+	s.socket.direct = nil
+	_ = s.socket.TCPConn.SetWriteDeadline(time.Now().Add(endWithin))
+	_ = s.tls.CloseWrite() // who has gone does not hear it
+}
+
+// tlsSocket is what TLS reads its records from and writes them to.
+type tlsSocket struct {
+	*net.TCPConn
+	connection *connection
+	direct     stream // nil: reading waits
+	shaking    bool   // hands are being shaken
+	works      bool   // it holds one of the places for that
+	lacks      string // why the handshake will fail, where its beginning tells
+}
+
+// Read is net.Conn's. What is computed between two reads of a handshake takes long:
+// a signature as much as hundreds of answers. So only a few do that at once, and
+// however many clients come, questions find a core.
+func (s *tlsSocket) Read(into []byte) (int, error) {
+	switch {
+	case s.direct != nil:
+		return s.direct.read(into)
+	case !s.shaking:
+		return s.TCPConn.Read(into)
+	}
+	s.rest()
+	n, err := s.TCPConn.Read(into)
+	if err == nil {
+		err = s.work()
+	}
+	return n, err
+}
+
+// work waits for a place to compute at. Who has lost the connection's place
+// meanwhile gets none.
+func (s *tlsSocket) work() error {
+	t := s.connection.tcp
+	t.handshakes <- struct{}{}
+	s.works = true
+	if !t.open.has(s.connection) {
+		return os.ErrDeadlineExceeded
+	}
+	return nil
+}
+
+// rest gives the place up.
+func (s *tlsSocket) rest() {
+	if s.works {
+		s.works = false
+		<-s.connection.tcp.handshakes
+	}
+}
+
+// Write is net.Conn's.
+func (s *tlsSocket) Write(from []byte) (int, error) {
+	if s.direct == nil {
+		return s.TCPConn.Write(from)
+	}
+	if err := s.direct.write(from); err != nil {
+		return 0, err
+	}
+	return len(from), nil
+}
+
+// Deadlines are those of openConnections and nobody else's.
+func (s *tlsSocket) SetDeadline(time.Time) error      { return nil }
+func (s *tlsSocket) SetReadDeadline(time.Time) error  { return nil }
+func (s *tlsSocket) SetWriteDeadline(time.Time) error { return nil }
+
+// look notes why nothing will come of a handshake.
+func (s *tlsSocket) look(hello *tls.ClientHelloInfo) {
+	switch {
+	case !slices.Contains(hello.SupportedVersions, tls.VersionTLS12) && !slices.Contains(hello.SupportedVersions, tls.VersionTLS13):
+		s.lacks = handshakeVersion
+	case len(hello.SupportedProtos) > 0 && !slices.Contains(hello.SupportedProtos, protocolDoT):
+		s.lacks = handshakeALPN
+	}
+}
+
+// handshake begins TLS, and reports whether it could. The clock is then set anew.
+func (c *connection) handshake() bool {
+	socket := &tlsSocket{TCPConn: c.socket, connection: c, shaking: true}
+	secure := tls.Server(socket, c.tcp.server.tls)
+	err := secure.Handshake()
+	socket.rest()
+	socket.shaking = false
+	m := c.tcp.server.metrics.connections
+	if err != nil {
+		m.handshakeFailed(socket.reason(err))
+		return false
+	}
+	m.shookHands(secure.ConnectionState())
+	c.secure = &secureConnection{tls: secure, socket: socket}
+	_, goesOn := c.tcp.open.active(c, true)
+	return goesOn
+}
+
+// reason is why a handshake failed.
+func (s *tlsSocket) reason(err error) string {
+	var record tls.RecordHeaderError
+	var op *net.OpError
+	switch {
+	case s.lacks != "":
+		return s.lacks
+	case errors.As(err, &record):
+		return handshakeNotTLS
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return handshakeTimeout
+	case errors.As(err, &op) && op.Op == alertOfClient:
+		return handshakeRefused
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed),
+		errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return handshakeClosed
+	}
+	return handshakeOther
+}
+
+// alertOfClient is what crypto/tls calls an alert that it was sent.
+const alertOfClient = "remote error"
