@@ -13,9 +13,6 @@ import (
 	"github.com/dchest/siphash"
 )
 
-// optionCookie is the number of the COOKIE option (RFC 7873 section 4).
-const optionCookie = 10
-
 // Lengths in bytes (RFC 7873 section 4). A server cookie of ours has 16 bytes
 // (RFC 9018 section 4): version, reserved, timestamp, hash.
 const (
@@ -58,7 +55,7 @@ const (
 // made and known again: a current one, and possibly another one by which they
 // are only known. Name servers that share an address, or between which clients
 // move, share the secrets. The value is immutable and comparable; the zero value
-// has no secret, and cannot be served with.
+// has none.
 type CookieSecrets struct {
 	current, other cookieSecret
 	count          uint8

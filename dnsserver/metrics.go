@@ -1,8 +1,10 @@
 package dnsserver
 
 import (
+	"math/bits"
 	"sync"
 
+	"github.com/miekg/dns"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"mirrorpool/zones"
@@ -24,6 +26,11 @@ const (
 type metrics struct {
 	queries     *prometheus.CounterVec
 	choices     *prometheus.CounterVec
+	types       *prometheus.CounterVec
+	edns        *prometheus.CounterVec
+	cookies     *prometheus.CounterVec
+	unusual     *prometheus.CounterVec
+	limited     *prometheus.CounterVec
 	truncated   *prometheus.CounterVec
 	malformed   *prometheus.CounterVec
 	dropped     *prometheus.CounterVec
@@ -45,6 +52,14 @@ func newMetrics() *metrics {
 			"pool", "rcode", "transport"),
 		choices: vec("choices_total",
 			"Members given, by pool and by whether they came first.", "pool", "member", "position"),
+		types: vec("questions_total", "Questions of class IN that could be read, by type.", "type"),
+		edns: vec("edns_total",
+			"Requests with EDNS (opt), and what was in it: flags, versions and options.", "feature"),
+		cookies: vec("cookies_total",
+			"Requests with a cookie, by the server's part of it (new: none yet; good; bad).", "state"),
+		unusual: vec("unusual_total", "Requests that are no questions of class IN, by what they were.", "kind"),
+		limited: vec("rate_limited_total",
+			"Answers over the rate limit, by kind and by what became of them (dropped, truncated, badcookie; slipped: an error sent as it is).", "kind", "action"),
 		truncated:   vec("truncated_total", "Answers with TC set.", "transport"),
 		malformed:   vec("malformed_total", "Questions answered with FORMERR, by what was wrong.", "reason"),
 		dropped:     vec("dropped_total", "Packets that got silence.", "reason"),
@@ -56,7 +71,7 @@ func newMetrics() *metrics {
 
 func (m *metrics) collectors() []prometheus.Collector {
 	return append(m.connections.collectors(),
-		summed{m}, m.truncated, m.malformed, m.dropped, m.failures, m.sockets)
+		summed{m}, m.unusual, m.limited, m.truncated, m.malformed, m.dropped, m.failures, m.sockets)
 }
 
 // summed are the metrics to which workers' own numbers are added when they are
@@ -65,15 +80,21 @@ type summed struct{ *metrics }
 
 // Describe is prometheus.Collector's.
 func (s summed) Describe(to chan<- *prometheus.Desc) {
-	s.queries.Describe(to)
-	s.choices.Describe(to)
+	for _, one := range s.all() {
+		one.Describe(to)
+	}
 }
 
 // Collect is prometheus.Collector's.
 func (s summed) Collect(to chan<- prometheus.Metric) {
 	s.sum()
-	s.queries.Collect(to)
-	s.choices.Collect(to)
+	for _, one := range s.all() {
+		one.Collect(to)
+	}
+}
+
+func (s summed) all() []*prometheus.CounterVec {
+	return []*prometheus.CounterVec{s.queries, s.choices, s.types, s.edns, s.cookies}
 }
 
 // sum adds up what workers have counted.
@@ -81,14 +102,34 @@ func (m *metrics) sum() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, c := range m.workers {
-		plain, tallies := c.take()
-		for rcode, n := range plain {
-			if n > 0 {
-				m.queries.WithLabelValues("", rcodeName(rcode), string(c.over)).Add(float64(n))
-			}
-		}
+		counted, tallies := c.take()
+		m.addNumbers(&counted, c.over)
 		for _, tally := range tallies {
 			m.add(tally, c.over)
+		}
+	}
+}
+
+// addNumbers adds what a worker has counted in plain numbers.
+func (m *metrics) addNumbers(n *numbers, over transport) {
+	for rcode, count := range n.plain {
+		if count > 0 {
+			m.queries.WithLabelValues("", rcodeName(rcode), string(over)).Add(float64(count))
+		}
+	}
+	for slot, count := range n.types {
+		if count > 0 {
+			m.types.WithLabelValues(typeName(slot)).Add(float64(count))
+		}
+	}
+	for bit, count := range n.features {
+		if count > 0 {
+			m.edns.WithLabelValues(featureNames[bit]).Add(float64(count))
+		}
+	}
+	for state, name := range cookieNames {
+		if count := n.cookies[state]; name != "" && count > 0 {
+			m.cookies.WithLabelValues(name).Add(float64(count))
 		}
 	}
 }
@@ -112,12 +153,23 @@ type counters struct {
 	choices map[choiceKey]prometheus.Counter
 
 	// mu is held while a batch is answered, and by who reads.
-	mu    sync.Mutex
-	plain [rcodes]uint64 // questions for no pool, by response code
-	tally *zones.Tally   // those for pools; nil: there are none yet
+	mu sync.Mutex
+	numbers
+	tally *zones.Tally // questions for pools; nil: there are none yet
 	// retired are the tallies of commits that are served no more.
 	retired []*zones.Tally
 }
+
+// numbers are counted without looking anything up.
+type numbers struct {
+	plain    [rcodes]uint64 // questions for no pool, by response code
+	types    [typeSlots + 1]uint64
+	features [len(featureNames)]uint64
+	cookies  [len(cookieNames)]uint64
+}
+
+// cookieNames are the values of a label.
+var cookieNames = [...]string{cookieNew: "new", cookieGood: "good", cookieBad: "bad"}
 
 // maxRetired is how many tallies of former commits wait for somebody to read.
 // Each holds its commit's definition; past it the worker adds them up itself.
@@ -170,15 +222,59 @@ func (c *counters) tallyFor(table *zones.Table) *zones.Tally {
 }
 
 // take gives what was counted, and starts anew.
-func (c *counters) take() (plain [rcodes]uint64, tallies []*zones.Tally) {
+func (c *counters) take() (counted numbers, tallies []*zones.Tally) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	plain, tallies = c.plain, c.retired
+	counted, tallies = c.numbers, c.retired
 	if c.tally != nil {
 		tallies = append(tallies, c.tally)
 	}
-	c.plain, c.retired, c.tally = [rcodes]uint64{}, nil, nil
-	return plain, tallies
+	c.numbers, c.retired, c.tally = numbers{}, nil, nil
+	return counted, tallies
+}
+
+// noticed counts what a request is, with mu held.
+func (c *counters) noticed(q *request) {
+	c.saw(q.edns.seen)
+	c.cookies[q.cookie]++
+	kind, named := unusualOpcodes[q.opcode()]
+	switch {
+	case named:
+	case q.opcode() != dns.OpcodeQuery:
+		kind = unusualOpcode
+	case q.fault != faultNone:
+		return
+	case q.asksNothing:
+		kind = unusualCookie
+	case q.class == dns.ClassINET:
+		c.types[typeSlot(q.qtype)]++
+		return
+	case q.class == dns.ClassCHAOS:
+		kind = unusualChaos
+	default:
+		kind = unusualClass
+	}
+	c.metrics.unusual.WithLabelValues(string(kind)).Inc()
+}
+
+// noticedOnWire is noticed for a question that the wire path answers.
+func (c *counters) noticedOnWire(kind uint16, e *wireEDNS) {
+	c.types[typeSlot(kind)]++
+	if e.present {
+		c.saw(e.seen)
+		c.cookies[e.cookie]++
+	}
+}
+
+func (c *counters) saw(seen features) {
+	for ; seen != 0; seen &= seen - 1 {
+		c.features[bits.TrailingZeros16(uint16(seen))]++
+	}
+}
+
+// limited counts an answer over the rate limit.
+func (c *counters) limited(kind responseKind, action string) {
+	c.metrics.limited.WithLabelValues(kind.String(), action).Inc()
 }
 
 func (c *counters) answered(pool string, rcode int, over transport) {
@@ -248,6 +344,8 @@ func rcodeName(rcode int) string {
 		return "YXDOMAIN"
 	case 16:
 		return "BADVERS"
+	case 23:
+		return "BADCOOKIE"
 	}
 	return "other"
 }

@@ -1,7 +1,10 @@
 package dnsserver
 
 import (
+	"encoding/binary"
 	"net/netip"
+
+	"github.com/miekg/dns"
 
 	"mirrorpool/zones"
 )
@@ -12,6 +15,7 @@ import (
 func (r *responder) begin() {
 	r.counts.mu.Lock()
 	r.settings, r.now = r.shared.Load(), r.config.now()
+	r.tick = r.settings.limiter.at(r.now)
 	if r.table = r.config.Table(); r.table == nil {
 		return
 	}
@@ -39,9 +43,88 @@ func (r *responder) reply(buffer []byte, length int, client netip.Addr, over tra
 			answer = r.panicked(value, buffer, over)
 		}
 	}()
-	if answer, ok := r.wire(buffer, length, client, over); ok {
+	answer, ok := r.wire(buffer, length, client, over)
+	if !ok {
+		r.scratch = r.respond(r.scratch[:0], buffer[:length], client, over)
+		answer = r.scratch
+	}
+	if r.settings.limiter == nil || over != overUDP || len(answer) == 0 || r.cookie == cookieGood {
 		return answer
 	}
-	r.scratch = r.respond(r.scratch[:0], buffer[:length], client, over)
-	return r.scratch
+	return r.limit(answer, client)
+}
+
+// What becomes of answers over the rate limit; values of a label.
+const (
+	actionDropped   = "dropped"
+	actionTruncated = "truncated"
+	actionBadCookie = "badcookie"
+	actionSlipped   = "slipped" // an error, which is as small as what would replace it
+)
+
+// limit gives the answer back while its client's network is within the rate
+// limit. Over it, what slips through has no records, and sends the client to
+// TCP, or back with the cookie that it now has; for the rest there is silence.
+func (r *responder) limit(answer []byte, client netip.Addr) []byte {
+	kind := kindOf(answer)
+	switch {
+	case r.settings.limiter.passes(client, kind, r.tick):
+	case !r.settings.limiter.slips(r.random.Uint64()):
+		r.counts.limited(kind, actionDropped)
+		return nil
+	case r.cookie != cookieAbsent:
+		r.counts.limited(kind, actionBadCookie)
+		answer = r.withoutRecords(answer)
+		answer[3] |= dns.RcodeBadCookie & 15
+		answer[r.optAt+optRcode] = dns.RcodeBadCookie >> 4
+	case kind == kindError:
+		r.counts.limited(kind, actionSlipped)
+	default:
+		r.counts.limited(kind, actionTruncated)
+		answer = r.withoutRecords(answer)
+		answer[2] |= flagTC >> 8
+	}
+	return answer
+}
+
+// kindOf tells what kind of answer a message is, by its header.
+func kindOf(answer []byte) responseKind {
+	authoritative := answer[2]&(flagAA>>8) != 0
+	switch rcode := answer[3] & 15; {
+	case rcode == dns.RcodeNameError:
+		return kindNXDOMAIN
+	case rcode == dns.RcodeSuccess && authoritative:
+		return kindAnswer
+	case rcode == dns.RcodeSuccess && binary.BigEndian.Uint16(answer[8:]) > 0:
+		return kindReferral
+	}
+	return kindError
+}
+
+// withoutRecords leaves of an answer its question and an OPT with at most the
+// cookie, and no response code.
+func (r *responder) withoutRecords(answer []byte) []byte {
+	questions := binary.BigEndian.Uint16(answer[4:])
+	end := headerSize
+	if questions > 0 {
+		end, _ = plainName(answer, headerSize) // it was read in the question
+		end += 4
+	}
+	answer[3] &^= 15
+	binary.BigEndian.PutUint64(answer[4:], uint64(questions)<<48)
+	if r.optAt == 0 {
+		return answer[:end]
+	}
+	answer[11] = 1
+	fixed := answer[r.optAt:][:optFixed]
+	r.optAt = end
+	answer = append(answer[:end], fixed...)
+	answer[end+optRcode] = 0
+	length := answer[end+optLength:][:2]
+	if r.cookie == cookieAbsent {
+		binary.BigEndian.PutUint16(length, 0)
+		return answer
+	}
+	binary.BigEndian.PutUint16(length, optionFixed+wholeCookieSize)
+	return append(appendOption(answer, optionCookie, wholeCookieSize), r.cookieAnswer[:]...)
 }

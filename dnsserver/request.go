@@ -29,7 +29,7 @@ type fault string
 
 const (
 	faultNone          fault = ""
-	faultQuestionCount fault = "question_count"   // not exactly one question
+	faultQuestionCount fault = "question_count"   // not one question, nor none with a cookie
 	faultQuestion      fault = "question"         // the question cannot be read
 	faultType          fault = "type"             // a type that cannot be asked for
 	faultRecord        fault = "record"           // a record cannot be read
@@ -40,6 +40,7 @@ const (
 	faultOption        fault = "option"           // options that do not fill OPT exactly
 	faultSubnet        fault = "subnet_malformed" // see parseSubnet
 	faultSubnetTwice   fault = "subnet_twice"     // more than one client subnet
+	faultCookie        fault = "cookie"           // a length that no cookie has
 )
 
 // request is what was read of one packet. Its slices are parts of the packet.
@@ -51,6 +52,10 @@ type request struct {
 	class    uint16
 	edns     edns
 	fault    fault // the first one found
+	// asksNothing: there is no question, which is good for getting a cookie
+	// (RFC 7873 section 5.4).
+	asksNothing bool
+	cookie      cookieState // what the server cookie in the request is
 }
 
 func (q *request) opcode() int { return int(q.flags&opcodeMask) >> 11 }
@@ -85,13 +90,19 @@ func parseRequest(packet []byte) request {
 	if q.fault == faultNone && q.edns.present && q.edns.version == 0 {
 		q.fault = q.edns.readOptions()
 	}
+	if q.asksNothing && q.edns.version == 0 && q.edns.cookie == nil {
+		q.blame(faultQuestionCount)
+	}
 	return q
 }
 
 // readQuestions reads the question section and gives the offset after it.
 func (q *request) readQuestions(packet []byte) (int, bool) {
 	count := int(binary.BigEndian.Uint16(packet[4:]))
-	if count != 1 {
+	switch {
+	case count == 0:
+		q.asksNothing = true
+	case count > 1:
 		q.blame(faultQuestionCount)
 	}
 	offset := headerSize

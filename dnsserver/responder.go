@@ -35,7 +35,13 @@ type responder struct {
 	// Of the batch.
 	settings *settings
 	now      time.Time
+	tick     int64    // the same as the limiter takes it
 	table    Answerer // nil: there is none yet
+	// Of the question answered last: what its cookie is, the one that the answer
+	// carries, and where in the answer its OPT starts; 0: it has none.
+	cookie       cookieState
+	cookieAnswer [wholeCookieSize]byte
+	optAt        int
 
 	fast    wirePath
 	message message
@@ -57,6 +63,7 @@ func newResponder(config *Config, shared *atomic.Pointer[settings], m *metrics, 
 // and gives the longer buffer; nil: silence. It keeps neither slice. The client
 // is who sent the packet.
 func (r *responder) respond(buffer, packet []byte, client netip.Addr, over transport) (response []byte) {
+	r.cookie, r.optAt = cookieAbsent, 0
 	if len(packet) < headerSize {
 		r.counts.drop(dropShort)
 		return nil
@@ -73,15 +80,39 @@ func (r *responder) respond(buffer, packet []byte, client netip.Addr, over trans
 	}()
 	q = parseRequest(packet)
 	q.settle(over)
+	r.readCookie(&q, client)
+	r.counts.noticed(&q)
 	rcode := r.verdict(&q)
-	if rcode != dns.RcodeSuccess {
+	switch {
+	case rcode != dns.RcodeSuccess || q.asksNothing:
 		return append(buffer, r.refuse(&q, rcode, over)...)
-	}
-	if r.table == nil {
+	case q.class == dns.ClassCHAOS:
+		return append(buffer, r.chaos(&q, over)...)
+	case r.table == nil:
 		r.counts.drop(dropNotReady)
 		return nil
 	}
 	return append(buffer, r.answer(&q, r.table, client, over)...)
+}
+
+// readCookie judges the request's cookie and makes the answer's.
+func (r *responder) readCookie(q *request, client netip.Addr) {
+	if q.edns.cookie == nil || q.fault != faultNone {
+		return
+	}
+	state, ok := r.settings.Cookies.answer(&r.cookieAnswer, q.edns.cookie, client, r.now)
+	if !ok {
+		q.blame(faultCookie)
+	}
+	q.cookie, r.cookie = state, state
+}
+
+// cookieGiven is the cookie that the answer carries, or nil.
+func (r *responder) cookieGiven() *[wholeCookieSize]byte {
+	if r.cookie == cookieAbsent {
+		return nil
+	}
+	return &r.cookieAnswer
 }
 
 // verdict is the error that a request gets whatever the table says, or
@@ -95,6 +126,10 @@ func (r *responder) verdict(q *request) int {
 		return dns.RcodeFormatError
 	case q.edns.version != 0:
 		return dns.RcodeBadVers
+	case q.asksNothing && q.cookie == cookieBad:
+		return dns.RcodeBadCookie
+	case q.asksNothing, q.class == dns.ClassCHAOS:
+		return dns.RcodeSuccess
 	case q.class != dns.ClassINET:
 		return dns.RcodeRefused
 	}
@@ -117,7 +152,31 @@ func (r *responder) refuse(q *request, rcode int, over transport) []byte {
 	_ = r.message.Begin(q.question, "", maxMessage)
 	bare := rcode == dns.RcodeFormatError || rcode == dns.RcodeBadVers || rcode == dns.RcodeNotImplemented
 	r.counts.answered("", rcode, over)
-	return r.message.finish(q, rcode, r.config.UDPSize, false, reply{nsid: r.settings.NSID, keepalive: r.keepalive, bare: bare})
+	return r.finish(q, rcode, false, reply{
+		nsid: r.settings.NSID, keepalive: r.keepalive, cookie: r.cookieGiven(), bare: bare,
+	})
+}
+
+// chaos answers for this server itself, where the settings say something (RFC
+// 4892); all else in class CH is refused.
+func (r *responder) chaos(q *request, over transport) []byte {
+	name, _, err := dns.UnpackDomainName(q.question, 0)
+	if err != nil {
+		r.counts.malformed(faultQuestion)
+		return r.refuse(q, dns.RcodeFormatError, over)
+	}
+	text := r.settings.chaos(name)
+	if text == "" {
+		return r.refuse(q, dns.RcodeRefused, over)
+	}
+	a := zones.Answer{Authoritative: true}
+	if q.qtype == dns.TypeTXT || q.qtype == dns.TypeANY {
+		a.Answer = []dns.RR{&dns.TXT{
+			Hdr: dns.RR_Header{Name: name, Rrtype: dns.TypeTXT, Class: dns.ClassCHAOS},
+			Txt: []string{text},
+		}}
+	}
+	return r.pack(q, name, &a, over)
 }
 
 // answer asks the table and packs what it says.
@@ -127,16 +186,22 @@ func (r *responder) answer(q *request, table Answerer, client netip.Addr, over t
 		r.counts.malformed(faultQuestion)
 		return r.refuse(q, dns.RcodeFormatError, over)
 	}
-	client = client.Unmap().WithZone("")
+	resolver := client.Unmap().WithZone("")
+	client = resolver
 	if q.edns.subnet.present() {
 		client = q.edns.subnet.client
 	}
-	a := table.Answer(zones.Question{Name: name, Type: q.qtype, Client: client}, r.random)
+	a := table.Answer(zones.Question{Name: name, Type: q.qtype, Client: client, Resolver: resolver}, r.random)
 
-	limit := r.limit(q, over) - q.edns.replySize(r.settings.NSID)
-	err = r.message.Begin(q.question, name, limit)
+	return r.pack(q, name, &a, over)
+}
+
+// pack writes an answer to a question for a name, and counts it.
+func (r *responder) pack(q *request, name string, a *zones.Answer, over transport) []byte {
+	limit := r.sizeLimit(q, over) - q.edns.replySize(r.settings.NSID)
+	err := r.message.Begin(q.question, name, limit)
 	if err == nil {
-		err = r.message.Fill(&a)
+		err = r.message.Fill(a)
 	}
 	if err != nil {
 		r.counts.failed(failurePack)
@@ -144,16 +209,41 @@ func (r *responder) answer(q *request, table Answerer, client netip.Addr, over t
 		return r.refuse(q, dns.RcodeServerFailure, over)
 	}
 	r.counts.answered(a.Pool, a.Rcode, over)
-	r.counts.chose(&a, r.message.Given)
+	r.counts.chose(a, r.message.Given)
 	if r.message.Truncated {
 		r.counts.truncated(over)
 	}
-	return r.message.finish(q, a.Rcode, r.config.UDPSize, a.Authoritative,
-		reply{nsid: r.settings.NSID, keepalive: r.keepalive, scope: q.edns.subnet.scope(a.PlaceDependent, a.ScopeBits)})
+	expire, hasExpire := zoneExpire(a)
+	return r.finish(q, a.Rcode, a.Authoritative, reply{
+		nsid: r.settings.NSID, keepalive: r.keepalive, cookie: r.cookieGiven(),
+		scope:  q.edns.subnet.scope(a.PlaceDependent, a.ScopeBits),
+		expire: expire, hasExpire: hasExpire,
+	})
 }
 
-// limit is the largest answer in bytes that the client takes and we give.
-func (r *responder) limit(q *request, over transport) int {
+// zoneExpire gives the expiry of a zone whose SOA is the answer: a primary's
+// is always the whole time (RFC 7314 section 3.2).
+func zoneExpire(a *zones.Answer) (seconds uint32, ok bool) {
+	if len(a.Answer) != 1 || !a.Authoritative {
+		return 0, false
+	}
+	soa, ok := a.Answer[0].(*dns.SOA)
+	if !ok {
+		return 0, false
+	}
+	return soa.Expire, true
+}
+
+// finish writes the header and appends the OPT.
+func (r *responder) finish(q *request, rcode int, authoritative bool, options reply) []byte {
+	if q.edns.present {
+		r.optAt = len(r.message.Message())
+	}
+	return r.message.finish(q, rcode, r.config.UDPSize, authoritative, options)
+}
+
+// sizeLimit is the largest answer in bytes that the client takes and we give.
+func (r *responder) sizeLimit(q *request, over transport) int {
 	switch {
 	case over.isStream():
 		return maxMessage
@@ -168,6 +258,7 @@ func (r *responder) limit(q *request, over transport) int {
 func (r *responder) panicked(value any, packet []byte, over transport) []byte {
 	r.counts.failed(failurePanic)
 	r.config.Report(fmt.Errorf("answering a question: panic: %v at %s", value, where()))
+	r.cookie, r.optAt = cookieAbsent, 0
 	q := request{
 		id:    uint16(packet[0])<<8 | uint16(packet[1]),
 		flags: uint16(packet[2])<<8 | uint16(packet[3]),

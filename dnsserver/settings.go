@@ -33,6 +33,11 @@ type Settings struct {
 	// SubnetFrom are the networks of the resolvers whose client subnet is
 	// believed (RFC 7871 section 11.2); nil: everyone's; empty: nobody's.
 	SubnetFrom []netip.Prefix
+	// Cookies are the secrets of server cookies (RFC 9018); the zero value:
+	// random ones, which stay for as long as the server runs.
+	Cookies CookieSecrets
+	// RateLimits bound what is sent over UDP to each network.
+	RateLimits RateLimits
 	// ProxyFrom are the networks whose packets and connections begin with a
 	// header of the PROXY protocol, version 2.
 	ProxyFrom []netip.Prefix
@@ -67,6 +72,7 @@ func (s Settings) validate() error {
 		checkText("dns.identity", s.Identity, maxIdentity),
 		s.TCP.validate(),
 		checkNetworks("dns.client_subnet_from", s.SubnetFrom),
+		s.RateLimits.validate(),
 		checkNetworks("dns.proxy_protocol_from", s.ProxyFrom),
 	)
 }
@@ -126,14 +132,30 @@ func (l TCPLimits) withDefaults() TCPLimits {
 // to does: counts of rate limits go on from one to the next.
 type settings struct {
 	Settings
-	keepalive uint16 // of TCP.Idle, in keepaliveUnit
+	keepalive uint16   // of TCP.Idle, in keepaliveUnit
+	limiter   *limiter // nil: responses are not limited
+	drawn     bool     // Cookies are random ones
 }
 
-// makeSettings takes over from the settings before them, if there are any, what
-// does not differ.
-func makeSettings(s Settings, _ *settings) *settings {
-	s = s.withDefaults()
-	return &settings{Settings: s, keepalive: keepaliveUnits(s.TCP.Idle)}
+// makeSettings takes over from the settings before them, if there are any, the
+// random secrets and what was counted.
+func makeSettings(next Settings, before *settings) *settings {
+	next = next.withDefaults()
+	var counted *limiter
+	if before != nil {
+		counted = before.limiter
+	}
+	s := &settings{Settings: next, keepalive: keepaliveUnits(next.TCP.Idle), limiter: newLimiter(next.RateLimits, counted)}
+	if s.Cookies != (CookieSecrets{}) {
+		return s
+	}
+	s.drawn = true
+	if before != nil && before.drawn {
+		s.Cookies = before.Cookies
+	} else {
+		s.Cookies = NewCookieSecrets()
+	}
+	return s
 }
 
 // keepaliveUnits is a time-out as edns-tcp-keepalive tells it, rounded down: the

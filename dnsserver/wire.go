@@ -31,6 +31,8 @@ type wireEDNS struct {
 	dnssec  bool
 	size    int
 	subnet  subnet
+	cookie  cookieState
+	seen    features
 }
 
 // wire answers the packet in buffer[:length] there, or says that it cannot.
@@ -54,13 +56,14 @@ func (r *responder) wire(buffer []byte, length int, client netip.Addr, over tran
 	var e wireEDNS
 	switch additionals := binary.BigEndian.Uint16(packet[10:]); {
 	case additionals == 0 && end == length:
-	case additionals == 1 && e.read(packet[end:], &r.fast.subnet, over):
+	case additionals == 1 && r.readWireOPT(&e, packet[end:], client, over):
 	default:
 		return nil, false
 	}
-	if asked.Client = client; !client.Is4() {
-		asked.Client = client.Unmap().WithZone("")
+	if asked.Resolver = client; !client.Is4() {
+		asked.Resolver = client.Unmap().WithZone("")
 	}
+	asked.Client = asked.Resolver
 	if e.subnet.present() {
 		asked.Client = e.subnet.client
 	}
@@ -70,9 +73,11 @@ func (r *responder) wire(buffer []byte, length int, client netip.Addr, over tran
 	if !ok {
 		return nil, false
 	}
+	r.counts.noticedOnWire(asked.Type, &e)
 	if !a.Pooled {
 		r.counts.plain[a.Rcode]++
 	}
+	r.cookie = e.cookie
 	return r.wireFinish(message, a, &e), true
 }
 
@@ -82,41 +87,52 @@ func isSpecial(kind uint16) bool {
 	return kind >= 128 && kind <= 255 || kind == dns.TypeOPT || kind == dns.TypeNone
 }
 
-// read reads an OPT that is all of the bytes. It is not ok where it is none,
-// malformed, or one that the wire path does not answer.
-func (e *wireEDNS) read(record []byte, room *[20]byte, over transport) bool {
+// readWireOPT reads an OPT that is all of the bytes. It is not ok where it is
+// none, malformed, or one that the wire path does not answer.
+func (r *responder) readWireOPT(e *wireEDNS, record []byte, client netip.Addr, over transport) bool {
 	if len(record) < optFixed || record[0] != 0 || binary.BigEndian.Uint16(record[1:]) != dns.TypeOPT ||
 		record[6] != 0 || int(binary.BigEndian.Uint16(record[9:])) != len(record)-optFixed {
 		return false
 	}
+	flags := binary.BigEndian.Uint16(record[7:])
 	e.present = true
 	e.size = int(binary.BigEndian.Uint16(record[3:]))
-	e.dnssec = record[7]&(flagDO>>8) != 0
+	e.dnssec = flags&flagDO != 0
+	e.seen = seenInOPT(0, flags)
 	for options := record[optFixed:]; len(options) > 0; {
-		if len(options) < 4 {
+		if len(options) < optionFixed {
 			return false
 		}
-		code, end := binary.BigEndian.Uint16(options), 4+int(binary.BigEndian.Uint16(options[2:]))
-		if end > len(options) {
+		code, end := binary.BigEndian.Uint16(options), optionFixed+int(binary.BigEndian.Uint16(options[2:]))
+		if end > len(options) || !r.readWireOption(e, code, options[optionFixed:end], client, over) {
 			return false
 		}
-		switch code {
-		case optionNSID:
-			return false
-		case optionKeepalive:
-			if over.isStream() {
-				return false
-			}
-		case optionSubnet:
-			if e.subnet.present() || end-4 > len(room) {
-				return false
-			}
-			var ok bool
-			if e.subnet, ok = parseSubnet(room[:copy(room[:], options[4:end])]); !ok {
-				return false
-			}
-		}
+		e.seen |= seenOption(code)
 		options = options[end:]
+	}
+	return true
+}
+
+// readWireOption reads one option, with the results of readWireOPT.
+func (r *responder) readWireOption(e *wireEDNS, code uint16, value []byte, client netip.Addr, over transport) (ok bool) {
+	switch code {
+	case optionNSID, optionExpire:
+		return false
+	case optionKeepalive, optionPadding:
+		return !over.isStream()
+	case optionSubnet:
+		room := &r.fast.subnet
+		if e.subnet.present() || len(value) > len(room) {
+			return false
+		}
+		e.subnet, ok = parseSubnet(room[:copy(room[:], value)])
+		return ok
+	case optionCookie:
+		if e.cookie != cookieAbsent {
+			return true // only the first counts
+		}
+		e.cookie, ok = r.settings.Cookies.answer(&r.cookieAnswer, value, client, r.now)
+		return ok
 	}
 	return true
 }
@@ -134,7 +150,10 @@ func (r *responder) wireLimit(e *wireEDNS, over transport) int {
 	if e.present {
 		limit -= optFixed
 		if e.subnet.present() {
-			limit -= 4 + len(e.subnet.wire)
+			limit -= optionFixed + len(e.subnet.wire)
+		}
+		if e.cookie != cookieAbsent {
+			limit -= optionFixed + wholeCookieSize
 		}
 	}
 	return limit
@@ -148,9 +167,11 @@ func (r *responder) wireFinish(message []byte, a *zones.Appended, e *wireEDNS) [
 	}
 	message[2], message[3] = high, byte(a.Rcode)
 	additionals := a.Additionals
+	r.optAt = 0
 	if e.present {
+		r.optAt = len(message)
 		additionals++
-		message = e.append(message, r.config.UDPSize, a)
+		message = r.appendWireOPT(message, e, a)
 	}
 	binary.BigEndian.PutUint16(message[6:], a.Answers)
 	binary.BigEndian.PutUint16(message[8:], a.Authorities)
@@ -158,22 +179,30 @@ func (r *responder) wireFinish(message []byte, a *zones.Appended, e *wireEDNS) [
 	return message
 }
 
-// append writes the answer's OPT.
-func (e *wireEDNS) append(message []byte, udpSize int, a *zones.Appended) []byte {
+// appendWireOPT writes the answer's OPT.
+func (r *responder) appendWireOPT(message []byte, e *wireEDNS, a *zones.Appended) []byte {
 	var flags byte
 	if e.dnssec {
 		flags = flagDO >> 8
 	}
 	length := 0
 	if e.subnet.present() {
-		length = 4 + len(e.subnet.wire)
+		length += optionFixed + len(e.subnet.wire)
 	}
-	message = append(message, 0, 0, byte(dns.TypeOPT), byte(udpSize>>8), byte(udpSize), 0, 0, flags, 0, byte(length>>8), byte(length))
+	if e.cookie != cookieAbsent {
+		length += optionFixed + wholeCookieSize
+	}
+	size := r.config.UDPSize
+	message = append(message, 0, 0, byte(dns.TypeOPT), byte(size>>8), byte(size), 0, 0, flags, 0, byte(length>>8), byte(length))
 	if e.subnet.present() {
 		message = append(message, 0, optionSubnet, 0, byte(len(e.subnet.wire)))
 		scope := len(message) + 3
 		message = append(message, e.subnet.wire...)
 		message[scope] = e.subnet.scope(a.PlaceDependent, a.ScopeBits)
+	}
+	if e.cookie != cookieAbsent {
+		message = append(message, 0, optionCookie, 0, wholeCookieSize)
+		message = append(message, r.cookieAnswer[:]...)
 	}
 	return message
 }

@@ -271,11 +271,12 @@ func BenchmarkReadOPT(b *testing.B) {
 		{"all", opt(1232, 0, option(10, "12345678"), option(8, "\x00\x02\x38\x00\xfd\x01\x00\x00\x00\x00\x00"), option(65001, "x"))},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			var room [20]byte
+			r := wireResponder(wireTable(b), 1)
+			client := netip.MustParseAddr("127.0.0.1")
 			b.ReportAllocs()
 			for b.Loop() {
 				var e wireEDNS
-				if !e.read(c.record, &room, overUDP) {
+				if !r.readWireOPT(&e, c.record, client, overUDP) {
 					b.Fatal("not read")
 				}
 			}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/miekg/dns"
 	"github.com/prometheus/client_golang/prometheus"
@@ -118,6 +119,13 @@ type asked struct {
 	room    int // of the buffer that it lies in, at least the packet's length
 }
 
+// testSecrets are those of all cookies of both paths' tests, and testNow is their
+// time.
+var (
+	testSecrets, _ = ParseCookieSecrets([]byte("00112233445566778899aabbccddeeff"))
+	testNow        = time.Unix(1_800_000_000, 0)
+)
+
 // pair are the responders that one table is asked with: alone goes respond's
 // way, both that of reply.
 type pair struct {
@@ -137,10 +145,11 @@ func newPair(a *archived) *pair {
 	for i, r := range []**responder{&p.alone, &p.both} {
 		p.random[i] = rand.NewPCG(0, 0)
 		p.config[i] = Config{
-			Settings: Settings{NSID: "ns1"},
+			Settings: Settings{NSID: "ns1", Cookies: testSecrets},
 			Table:    func() Answerer { return table },
 			Random:   func() zones.Random { return p.random[i] },
 			Report:   func(err error) { p.reported = append(p.reported, err) },
+			now:      func() time.Time { return testNow },
 		}.withDefaults()
 		*r = responderOf(&p.config[i], overUDP)
 	}
@@ -321,6 +330,7 @@ func tallied(t testing.TB, r *responder) map[string]float64 {
 	for name, vec := range map[string]*prometheus.CounterVec{
 		"queries": m.queries, "choices": m.choices, "truncated": m.truncated,
 		"malformed": m.malformed, "dropped": m.dropped, "failures": m.failures,
+		"types": m.types, "edns": m.edns, "cookies": m.cookies, "unusual": m.unusual, "limited": m.limited,
 	} {
 		collected := make(chan prometheus.Metric, 128) // more than one answer counts
 		vec.Collect(collected)
