@@ -1,7 +1,6 @@
 package dnsserver
 
 import (
-	"encoding/binary"
 	"net/netip"
 	"testing"
 
@@ -15,47 +14,6 @@ func newTestResponder(table Answerer) *responder {
 	r := responderOf(&config, overUDP)
 	r.begin()
 	return r
-}
-
-func FuzzRespond(f *testing.F) {
-	for _, c := range headerCases {
-		f.Add(c.query.bytes(), false)
-	}
-	for name := range testTable() {
-		f.Add(query{name: name, qtype: dns.TypeA}.bytes(), false)
-		f.Add(query{name: name, qtype: dns.TypeA, opts: [][]byte{opt(700, 0x8000, option(8, "\x00\x01\x18\x00\x7f\x01\x02"), option(3, ""))}}.bytes(), true)
-	}
-	r := newTestResponder(testTable())
-	client := netip.MustParseAddr("127.0.0.1")
-	f.Fuzz(func(t *testing.T, packet []byte, tcp bool) {
-		over, limit := overUDP, r.config.UDPSize
-		if tcp {
-			over, limit = overTCP, maxMessage
-		}
-		before := string(packet)
-		answer := r.respond(nil, packet, client, over)
-		if string(packet) != before {
-			t.Fatal("the question was written to")
-		}
-		if len(packet) < headerSize || packet[2]&0x80 != 0 {
-			if answer != nil {
-				t.Fatalf("answered %x", packet)
-			}
-			return
-		}
-		m := parse(t, answer)
-		switch {
-		case m.Id != binary.BigEndian.Uint16(packet) || !m.Response || m.RecursionAvailable || m.AuthenticatedData || m.CheckingDisabled || m.Zero:
-			t.Fatalf("header %+v for %x", m.MsgHdr, packet)
-		case len(answer) > limit:
-			t.Fatalf("%d bytes, want at most %d", len(answer), limit)
-		case m.Rcode == dns.RcodeFormatError && len(m.Answer)+len(m.Ns) > 0:
-			t.Fatalf("records with FORMERR: %v", m)
-		}
-		if asked := parseRequest(packet); !asked.edns.present && (len(answer) > minUDPSize && !tcp || m.IsEdns0() != nil) {
-			t.Fatalf("%d bytes, OPT %v, to a question without one", len(answer), m.IsEdns0())
-		}
-	})
 }
 
 // The answer goes behind what is in the buffer, and the responder is as good as

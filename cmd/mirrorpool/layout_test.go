@@ -23,8 +23,9 @@ var mayImport = map[string][]string{
 	"mirrorpool/dnsserver":         belowListeners,
 	"mirrorpool/redirect":          belowListeners,
 	"mirrorpool/admin":             belowListeners,
-	"mirrorpool/bench":             {"mirrorpool/bench/load"}, // measures the built program from outside
+	"mirrorpool/bench":             {"mirrorpool/bench/load", "mirrorpool/bench/packets"}, // measures the built program from outside
 	"mirrorpool/bench/load":        {},
+	"mirrorpool/bench/packets":     {},
 	"mirrorpool/bench/peers":       {},
 	"mirrorpool/bench/peers/geodb": {},
 	"mirrorpool/cmd/mirrorpool": append([]string{
