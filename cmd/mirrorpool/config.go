@@ -83,9 +83,9 @@ type transferConfig struct {
 }
 
 type rrlConfig struct {
-	ResponsesPerSecond int      `yaml:"responses_per_second"`
-	Slip               int      `yaml:"slip"`
-	Exempt             []string `yaml:"exempt"`
+	ResponsesPerSecond *int      `yaml:"responses_per_second"`
+	Slip               *int      `yaml:"slip"`
+	Exempt             *[]string `yaml:"exempt"`
 }
 
 type httpConfig struct {
@@ -320,6 +320,24 @@ func (g *gitConfig) validate(v *validation) {
 	v.notUsed("git.allowed_signers", g.AllowedSigners != "")
 }
 
+// limits are as package dnsserver takes them. What is left out has its default.
+func (r *rrlConfig) limits() dnsserver.RateLimits {
+	limits := dnsserver.DefaultRateLimits()
+	if r == nil {
+		return limits
+	}
+	if r.ResponsesPerSecond != nil {
+		limits.PerSecond = *r.ResponsesPerSecond
+	}
+	if r.Slip != nil {
+		limits.Slip = *r.Slip
+	}
+	if r.Exempt != nil {
+		limits.Exempt = mustPrefixes(*r.Exempt)
+	}
+	return limits
+}
+
 // settings are as package dnsserver takes them.
 func (d *dnsConfig) settings() dnsserver.Settings {
 	s := dnsserver.Settings{
@@ -329,6 +347,7 @@ func (d *dnsConfig) settings() dnsserver.Settings {
 		TCP:       dnsserver.TCPLimits{Connections: d.TCPConnections, PerNetwork: d.TCPPerNetwork, Idle: d.TCPIdle.value()},
 		ProxyFrom: mustPrefixes(d.ProxyFrom),
 	}
+	s.RateLimits = d.RRL.limits()
 	if d.ClientSubnetFrom != nil {
 		s.SubnetFrom = mustPrefixes(*d.ClientSubnetFrom)
 	}
@@ -382,17 +401,23 @@ func (d *dnsConfig) validate(v *validation) {
 		v.prefixes("dns.transfer.allow", d.Transfer.Allow)
 		v.listen("dns.transfer.notify", d.Transfer.Notify)
 	}
-	if d.RRL != nil {
-		if d.RRL.ResponsesPerSecond < 0 {
-			v.wrong("dns.rrl.responses_per_second", d.RRL.ResponsesPerSecond, "a whole number, 0 for no limit")
-		}
-		if d.RRL.Slip < 0 {
-			v.wrong("dns.rrl.slip", d.RRL.Slip, "a whole number, 0 for none")
-		}
-		v.prefixes("dns.rrl.exempt", d.RRL.Exempt)
-	}
+	d.RRL.validate(v)
 	v.notUsed("dns.transfer", d.Transfer != nil)
 	v.notUsed("dns.dnssec_keys", d.DNSSECKeys != "")
-	v.notUsed("dns.rrl", d.RRL != nil)
 	v.notUsed("dns.cookie_secret_file", d.CookieSecretFile != "")
+}
+
+func (r *rrlConfig) validate(v *validation) {
+	if r == nil {
+		return
+	}
+	if n := r.ResponsesPerSecond; n != nil && (*n < 0 || *n > 1e9) {
+		v.wrong("dns.rrl.responses_per_second", *n, "a whole number to 1000000000, 0 for no limit")
+	}
+	if r.Slip != nil && *r.Slip < 0 {
+		v.wrong("dns.rrl.slip", *r.Slip, "a whole number, 0 for none")
+	}
+	if r.Exempt != nil {
+		v.prefixes("dns.rrl.exempt", *r.Exempt)
+	}
 }

@@ -42,6 +42,10 @@ state_dir: /var/lib/mirrorpool
 dns:
   listen: ["0.0.0.0:53", "[::]:53"]
   nsid: ns1
+  version: none of your business
+  identity: ns1
+  client_subnet_from: ["192.0.2.0/24"]
+  proxy_protocol_from: ["192.0.2.7/32"]
   tcp_connections: 1000
   tcp_connections_per_network: 250
   tcp_idle: 10s
@@ -52,7 +56,7 @@ dns:
   dnssec_keys: /var/lib/mirrorpool/keys
   rrl:
     responses_per_second: 200
-    slip: 2
+    slip: 3
     exempt: ["127.0.0.0/8", "::1/128"]
   cookie_secret_file: /etc/mirrorpool/cookie.secret
 http:
@@ -84,12 +88,12 @@ func TestEveryKeyIsReadAndUnusedOnesAreNamed(t *testing.T) {
 		}
 	}
 	want := []string{
-		"git.allowed_signers", "dns.transfer", "dns.dnssec_keys", "dns.rrl", "dns.cookie_secret_file", "log.client_addresses",
+		"git.allowed_signers", "dns.transfer", "dns.dnssec_keys", "dns.cookie_secret_file", "log.client_addresses",
 	}
 	if !slices.Equal(unused, want) {
 		t.Errorf("not yet used: %q, want %q", unused, want)
 	}
-	if got.Git.MaxCapacityDrop != 0.5 || got.DNS.RRL.Slip != 2 || got.Geo.ASN == "" || got.DNS.TCPPerNetwork != 250 || !got.Log.ClientAddresses {
+	if got.Git.MaxCapacityDrop != 0.5 || *got.DNS.RRL.Slip != 3 || got.Geo.ASN == "" || got.DNS.TCPPerNetwork != 250 || !got.Log.ClientAddresses {
 		t.Errorf("not all read: %+v", got)
 	}
 }
@@ -177,5 +181,39 @@ func TestMistakesAreLocated(t *testing.T) {
 func TestByteOrderMarkIsNoKey(t *testing.T) {
 	if _, err := parseConfig("f.yaml", []byte("\xef\xbb\xbfgit: {url: /a}\n")); err != nil {
 		t.Error(err)
+	}
+}
+
+// What an rrl section leaves out has its default, and zeros are no absence.
+func TestRateLimitsHaveTheirDefaults(t *testing.T) {
+	for _, c := range []struct {
+		text                    string
+		perSecond, slip, exempt int
+	}{
+		{"", 200, 2, 2},
+		{"dns: {rrl: {slip: 1}}", 200, 1, 2},
+		{"dns: {rrl: {responses_per_second: 0, slip: 0, exempt: []}}", 0, 0, 0},
+	} {
+		got, err := parseConfig("node.yaml", []byte("git: {url: /srv/mirrors.git}\n"+c.text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		limits := got.DNS.settings().RateLimits
+		if limits.PerSecond != c.perSecond || limits.Slip != c.slip || len(limits.Exempt) != c.exempt {
+			t.Errorf("%q: got %+v", c.text, limits)
+		}
+	}
+}
+
+// Nobody's subnet is believed with an empty list, and everyone's without one.
+func TestWhoseSubnetIsBelieved(t *testing.T) {
+	for text, nobody := range map[string]bool{"": false, "dns: {client_subnet_from: []}": true} {
+		got, err := parseConfig("node.yaml", []byte("git: {url: /srv/mirrors.git}\n"+text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if from := got.DNS.settings().SubnetFrom; (from != nil) != nobody || len(from) > 0 {
+			t.Errorf("%q: got %#v", text, from)
+		}
 	}
 }
