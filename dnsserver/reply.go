@@ -75,6 +75,7 @@ func (r *responder) limit(answer []byte, client netip.Addr) []byte {
 	case r.cookie != cookieAbsent:
 		r.counts.limited(kind, actionBadCookie)
 		answer = r.withoutRecords(answer)
+		answer[2] &^= flagAA >> 8 // nothing is said of the zone
 		answer[3] |= dns.RcodeBadCookie & 15
 		answer[r.optAt+optRcode] = dns.RcodeBadCookie >> 4
 	case kind == kindError:
