@@ -49,7 +49,8 @@ type Config struct {
 	// Settings are those to begin with.
 	Settings Settings
 
-	now func() time.Time // nil: time.Now
+	now      func() time.Time // nil: time.Now
+	portable bool             // connections are read as on systems other than Linux
 }
 
 // FromTable makes a Config's Table of a function such as the Load method of an

@@ -1,8 +1,6 @@
 package dnsserver
 
-import (
-	"net"
-)
+import "net"
 
 // stream is what the questions of a connection come from and its answers go to.
 type stream interface {
@@ -38,12 +36,12 @@ func (c *connection) runWaiting(wire net.Conn) {
 	s := &waitingStream{wire: wire}
 	for {
 		n, err := wire.Read(s.buffer[:])
-		if err != nil {
-			c.tcp.failed(c.over, "read", err)
+		s.came = s.buffer[:n]
+		if n > 0 && c.serve(s) {
 			return
 		}
-		s.came = s.buffer[:n]
-		if c.serve(s) {
+		if err != nil {
+			c.tcp.failed(c.over, "read", err)
 			return
 		}
 	}

@@ -32,6 +32,10 @@ func (c *connection) run() {
 	if !c.greet() {
 		return
 	}
+	if c.tcp.server.config.portable {
+		c.runWaiting(c.wire())
+		return
+	}
 	raw, err := c.socket.SyscallConn()
 	if err != nil {
 		c.tcp.failed(c.over, "read", err)

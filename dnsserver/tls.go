@@ -100,8 +100,15 @@ func (s *secureConnection) serveFrom(direct stream) stream {
 	return s
 }
 
-// read is stream's.
-func (s *secureConnection) read(into []byte) (int, error) { return s.tls.Read(into) }
+// read is stream's. TLS tells of the end together with what came before it, and
+// then again.
+func (s *secureConnection) read(into []byte) (int, error) {
+	n, err := s.tls.Read(into)
+	if n > 0 {
+		err = nil
+	}
+	return n, err
+}
 
 // write is stream's.
 func (s *secureConnection) write(from []byte) error {
