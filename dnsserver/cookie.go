@@ -75,9 +75,9 @@ func NewCookieSecrets() CookieSecrets {
 
 // ParseCookieSecrets reads a file of secrets: the current one in its first line,
 // and possibly another one in its second, each of 32 hexadecimal digits, as NSD
-// and Unbound keep them. BIND's form, `cookie-secret "…";`, is read as well.
-// Blank lines and comments from # on are passed over. The error names the line
-// and what is expected there, and never what is secret.
+// keeps them. BIND's form, `cookie-secret "…";`, is read as well. Blank lines
+// and comments from # on are passed over. The error names the line and what is
+// expected there, and never what is secret.
 func ParseCookieSecrets(data []byte) (CookieSecrets, error) {
 	var s CookieSecrets
 	number := 0

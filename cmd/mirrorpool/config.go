@@ -33,6 +33,8 @@ type config struct {
 
 	// unused are the keys that are set and do nothing in this version.
 	unused []unusedKey
+	// cookies are from DNS.CookieSecretFile, which the node opens.
+	cookies *cookies
 }
 
 type gitConfig struct {
@@ -404,7 +406,6 @@ func (d *dnsConfig) validate(v *validation) {
 	d.RRL.validate(v)
 	v.notUsed("dns.transfer", d.Transfer != nil)
 	v.notUsed("dns.dnssec_keys", d.DNSSECKeys != "")
-	v.notUsed("dns.cookie_secret_file", d.CookieSecretFile != "")
 }
 
 func (r *rrlConfig) validate(v *validation) {

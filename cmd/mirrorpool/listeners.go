@@ -47,7 +47,7 @@ func (n *node) bindDNS(config *config) func() (listener, error) {
 			Table:    dnsserver.FromTable(n.compiler.table.Load),
 			Workers:  n.workers,
 			Report:   n.reporter("dns"),
-			Settings: config.DNS.settings(),
+			Settings: config.dnsSettings(),
 		})
 		if err != nil {
 			return nil, fmt.Errorf("dns: %w", err)

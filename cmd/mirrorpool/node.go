@@ -44,6 +44,7 @@ type node struct {
 	following            *follower // started and replaced by run alone
 	failed               chan error
 	reloads              chan chan error
+	cookiesChanged       chan struct{} // there are secrets that the name server does not have yet
 	stopping             chan struct{} // closed when reloads are not taken any more
 	// awaiting says what /healthz waits for.
 	awaiting atomic.Pointer[string]
@@ -59,7 +60,8 @@ func newNode(path string, config *config, out io.Writer) (*node, error) {
 		configPath: path, logger: logger, logOutput: output, started: time.Now(),
 		registry: prometheus.NewRegistry(), stages: newStages(time.Now), sweeper: newSweeper(),
 		failed: make(chan error, 8), reloads: make(chan chan error), stopping: make(chan struct{}),
-		whenReady: func() {}, workers: runtime.GOMAXPROCS(0),
+		cookiesChanged: make(chan struct{}, 1),
+		whenReady:      func() {}, workers: runtime.GOMAXPROCS(0),
 	}
 	n.config.Store(config)
 	n.await("the first commit")
@@ -78,6 +80,9 @@ func newNode(path string, config *config, out io.Writer) (*node, error) {
 // open does the part of newNode that has something to let go if it fails.
 func (n *node) open(config *config) error {
 	if err := n.openGeo(config); err != nil {
+		return err
+	}
+	if err := n.openCookies(config); err != nil {
 		return err
 	}
 	source, err := n.openSource(config)
@@ -185,6 +190,7 @@ func (n *node) run(ctx context.Context, hangups <-chan os.Signal) error {
 		stepBack()
 		n.geoFollow(work)
 	})
+	workers.Go(func() { n.cookiesFollow(work) })
 	workers.Go(func() { n.keepHealth(work) })
 	workers.Go(func() { n.sweeper.run(work) })
 	n.sweeper.soon() // newNode has read the databases
@@ -221,6 +227,8 @@ func (n *node) wait(ctx, work context.Context, hangups <-chan os.Signal) error {
 			n.reload(work)
 		case reply := <-n.reloads:
 			reply <- n.reload(work)
+		case <-n.cookiesChanged:
+			n.useCookies()
 		}
 	}
 }

@@ -31,8 +31,8 @@ func (n *node) requestReload(ctx context.Context) error {
 }
 
 // reload reads the configuration again and does what it says, or changes
-// nothing and says why. In any case the repository and the geo data are looked
-// at now.
+// nothing and says why. In any case the repository, the geo data and the cookie
+// secrets are looked at now.
 func (n *node) reload(work context.Context) error {
 	err := n.reconfigure(work)
 	if err != nil {
@@ -43,6 +43,9 @@ func (n *node) reload(work context.Context) error {
 		n.logger.Info().Str("file", n.configPath).Msg("configuration read")
 	}
 	n.refreshGeo()
+	if n.refreshCookies() {
+		n.useCookies()
+	}
 	n.source.Load().Poke()
 	n.sweeper.soon()
 	return err
@@ -67,6 +70,9 @@ func (n *node) reconfigure(work context.Context) error {
 	}
 	geography, err := n.reopenGeography(old, next)
 	if err != nil {
+		return err
+	}
+	if next.cookies, err = old.cookies.reopen(next.DNS.CookieSecretFile); err != nil {
 		return err
 	}
 	if err := n.replaceListeners(old, next); err != nil {
@@ -135,7 +141,7 @@ func share(one, other []string) bool {
 // configuration's validation has seen it all.
 func (n *node) adjustListeners(next *config) error {
 	if server, runs := n.dns.listener().(*dnsserver.Server); runs {
-		if err := server.Set(next.DNS.settings()); err != nil {
+		if err := server.Set(next.dnsSettings()); err != nil {
 			return err
 		}
 	}

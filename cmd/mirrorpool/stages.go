@@ -20,6 +20,7 @@ const (
 	stageKept    stage = "kept_commit" // keeping the last good commit, or reading it at the start
 	stageSerials stage = "serials"     // keeping SOA serials
 	stageHealth  stage = "health"      // keeping the health state
+	stageCookies stage = "cookies"     // reading cookie secrets
 	stageConfig  stage = "config"      // reading the configuration again
 	// stageAnswer is inside a listener. It is counted and never stale: the next
 	// question is another one.
@@ -27,7 +28,7 @@ const (
 )
 
 // staleStages are those that can be stale, in their order.
-var staleStages = []stage{stageSource, stageCommit, stageCompile, stageGeo, stageKept, stageSerials, stageHealth, stageConfig}
+var staleStages = []stage{stageSource, stageCommit, stageCompile, stageGeo, stageKept, stageSerials, stageHealth, stageCookies, stageConfig}
 
 // stageFailure tells since when a stage has given nothing new, and why.
 type stageFailure struct {

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"sync"
+	"time"
+
+	"mirrorpool/dnsserver"
+)
+
+// cookiesInterval is how often the file of cookie secrets is read.
+const cookiesInterval = 10 * time.Second
+
+// maxCookiesFile is more than secrets with the most talkative comments take.
+const maxCookiesFile = 64 << 10
+
+// cookies are the secrets that DNS cookies are made with now, from a file that
+// is read again and again. A file that has become bad changes nothing. It is
+// safe for concurrent use.
+type cookies struct {
+	path string // empty: no file, and the name server draws a secret
+
+	mutex   sync.Mutex
+	secrets dnsserver.CookieSecrets
+	exposed bool // others than the file's owner and group may read or write it
+}
+
+// openCookies reads the file.
+func openCookies(path string) (*cookies, error) {
+	c := &cookies{path: path}
+	if _, err := c.refresh(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// reopen gives the secrets of a configuration that may name another file.
+func (c *cookies) reopen(path string) (*cookies, error) {
+	if path == c.path {
+		return c, nil
+	}
+	return openCookies(path)
+}
+
+// current are the secrets in use.
+func (c *cookies) current() dnsserver.CookieSecrets {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	return c.secrets
+}
+
+// isExposed reports whether any user of the machine may read or write the file.
+func (c *cookies) isExposed() bool {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	return c.exposed
+}
+
+// refresh reads the file and reports whether the secrets are other ones now.
+func (c *cookies) refresh() (changed bool, err error) {
+	if c.path == "" {
+		return false, nil
+	}
+	secrets, mode, err := readCookies(c.path)
+	if err != nil {
+		return false, fmt.Errorf("dns.cookie_secret_file: %w", err)
+	}
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	changed = secrets != c.secrets
+	c.secrets, c.exposed = secrets, mode.Perm()&0o006 != 0
+	return changed, nil
+}
+
+// readCookies reads a file of secrets. The error says the way out.
+func readCookies(path string) (secrets dnsserver.CookieSecrets, mode fs.FileMode, err error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return secrets, 0, fmt.Errorf("%w: make it with `openssl rand -hex 16`, or take the key out for a secret that is drawn at each start", err)
+	}
+	if !info.Mode().IsRegular() {
+		return secrets, 0, fmt.Errorf("%s is no regular file", path) // a pipe would be waited for
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return secrets, 0, fmt.Errorf("%w: it has to be readable by the user that runs mirrorpool", err)
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	data, err := io.ReadAll(io.LimitReader(file, maxCookiesFile+1))
+	if err != nil {
+		return secrets, 0, err
+	}
+	if len(data) > maxCookiesFile {
+		return secrets, 0, fmt.Errorf("%s has more than %d bytes: expected one or two lines of 32 hexadecimal digits", path, maxCookiesFile)
+	}
+	secrets, err = dnsserver.ParseCookieSecrets(data)
+	if err != nil {
+		return secrets, 0, fmt.Errorf("%s: %w", path, err)
+	}
+	return secrets, info.Mode(), nil
+}
+
+// dnsSettings are what the name server takes while it runs.
+func (c *config) dnsSettings() dnsserver.Settings {
+	settings := c.DNS.settings()
+	settings.Cookies = c.cookies.current()
+	return settings
+}
+
+// openCookies reads the secrets at the start, where a mistake is the operator's to
+// mend: a node whose secret is another one than that of its peers would make
+// cookies bad for all of them.
+func (n *node) openCookies(config *config) error {
+	cookies, err := openCookies(config.DNS.CookieSecretFile)
+	if err != nil {
+		return err
+	}
+	config.cookies = cookies
+	n.warnExposed(cookies)
+	return nil
+}
+
+func (n *node) warnExposed(cookies *cookies) {
+	if cookies.isExposed() {
+		n.logger.Warn().Str("file", cookies.path).
+			Msg("every user of this machine may read or change the cookie secret, and whoever knows it passes the rate limits: chmod 640")
+	}
+}
+
+// cookiesFollow looks at the file until ctx ends.
+func (n *node) cookiesFollow(ctx context.Context) {
+	for sleep(ctx, cookiesInterval) {
+		if n.refreshCookies() {
+			select {
+			case n.cookiesChanged <- struct{}{}:
+			default: // run will take the newest ones anyway
+			}
+		}
+	}
+}
+
+// refreshCookies reads the file now and reports whether there are other secrets.
+func (n *node) refreshCookies() (changed bool) {
+	cookies := n.config.Load().cookies
+	exposed := cookies.isExposed()
+	changed, err := cookies.refresh()
+	if err != nil {
+		if n.stages.fail(stageCookies, err) {
+			n.logger.Error().Err(err).Str("stage", string(stageCookies)).Msg("the cookie secrets that were read last stay")
+		}
+		return false
+	}
+	if n.stages.succeed(stageCookies) {
+		n.logger.Info().Msg("the cookie secrets can be read again")
+	}
+	if !exposed {
+		n.warnExposed(cookies)
+	}
+	return changed
+}
+
+// useCookies gives the name server the secrets that are current.
+func (n *node) useCookies() {
+	if err := n.adjustListeners(n.config.Load()); err != nil {
+		n.stages.fail(stageCookies, err)
+		n.logger.Error().Err(err).Str("stage", string(stageCookies)).Msg("the cookie secrets that were used before stay")
+		return
+	}
+	n.logger.Info().Msg("other cookie secrets are in use")
+}
