@@ -166,7 +166,7 @@ func (w *udpWorker) answer(batch []datagram) {
 			w.responder.counts.drop(dropProxy)
 			continue
 		}
-		if d.cut {
+		if d.cut && d.length >= headerSize {
 			d.spoil()
 		}
 		response := w.responder.reply(d.room, d.length, client, overUDP)
