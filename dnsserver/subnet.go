@@ -67,12 +67,13 @@ func hasBitsAfter(address []byte, prefix int) bool {
 }
 
 // scope is the scope prefix length for an answer that was given to client;
-// what it depends on is as in zones.Answer.
+// what it depends on is as in zones.Answer. An answer that is for everybody has
+// scope 0 in whatever form the address came.
 func (s *subnet) scope(placeDependent bool, scopeBits int) uint8 {
-	if !placeDependent || !s.client.IsValid() {
+	if !placeDependent || scopeBits <= 0 || !s.client.IsValid() {
 		return 0
 	}
-	bits := min(max(scopeBits, 0), s.client.BitLen())
+	bits := min(scopeBits, s.client.BitLen())
 	if s.mapped {
 		bits += 96
 	}

@@ -3,6 +3,7 @@ package zones
 import (
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -40,4 +41,74 @@ func TestAnswerForTheResolver(t *testing.T) {
 			t.Errorf("%s: the client subnet is ignored: %v, want %v:\n%s", name, e.SubnetIgnored, ignored, e)
 		}
 	}
+}
+
+// With classes or without: everybody within the scope around a client gets the
+// same and is told that very scope, and the scopes of IPv6 keep out of the
+// IPv4-mapped addresses.
+func TestScopesPartTheAddresses(t *testing.T) {
+	mapped := netip.MustParsePrefix("::ffff:0:0/96")
+	inside, asked := 0, 0
+	for seed := range uint64(60) {
+		r := rand.New(rand.NewPCG(seed, 6))
+		table, err := Compile(randomInput(t, r))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, one := range table.pools {
+			for _, f := range []*family{one.ipv4, one.ipv6} {
+				if seed%2 == 0 {
+					f.choices = nil
+				}
+				for range 50 {
+					client := neighbourOfMapped(r)
+					if r.IntN(3) > 0 {
+						client = randomClient(r).Unmap()
+					}
+					choice, bits := f.choose(table.geo, client)
+					if bits == 0 {
+						continue // the client is not located, or it is for everybody
+					}
+					scope := netip.PrefixFrom(client, bits).Masked()
+					asked++
+					if client.Is6() && (scope.Contains(mapped.Addr()) || mapped.Contains(client)) {
+						t.Fatalf("seed %d, %s: %v has scope %v", seed, one.definition.Name, client, scope)
+					}
+					for range 5 {
+						other := addressWithin(r, scope)
+						got, again := f.choose(table.geo, other)
+						inside++
+						if again != bits || got.Mode != choice.Mode || !slices.Equal(got.Shares, choice.Shares) {
+							t.Fatalf("seed %d, %s: %v gets %v for scope %v, but %v in it %v with scope %d",
+								seed, one.definition.Name, client, choice.Shares, scope, other, got.Shares, again)
+						}
+					}
+				}
+			}
+		}
+	}
+	if asked < 500 || inside < 2500 {
+		t.Errorf("only %d scopes and %d neighbours were looked at", asked, inside)
+	}
+}
+
+// neighbourOfMapped gives an IPv6 address with few bits, beside the IPv4-mapped
+// addresses.
+func neighbourOfMapped(r *rand.Rand) netip.Addr {
+	address := [16]byte{10: 0xff, 11: 0xff, 12: byte(r.Uint32()), 15: byte(r.Uint32())}
+	bit := 95 - r.IntN(40)
+	address[bit/8] ^= 0x80 >> (bit % 8)
+	return netip.AddrFrom16(address)
+}
+
+func addressWithin(r *rand.Rand, network netip.Prefix) netip.Addr {
+	address := network.Addr().AsSlice()
+	kind := r.IntN(3) // the first, the last, or any
+	for i := network.Bits(); i < 8*len(address); i++ {
+		if kind == 1 || kind == 2 && r.IntN(2) == 0 {
+			address[i/8] |= 0x80 >> (i % 8)
+		}
+	}
+	inside, _ := netip.AddrFromSlice(address)
+	return inside
 }

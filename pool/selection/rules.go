@@ -198,9 +198,10 @@ func (x *ruleIndex) find(address netip.Addr) (set uint32, length int) {
 	if !address.IsValid() {
 		return 0, 0
 	}
-	if address.Is6() && len(x.ipv4) > 0 {
+	if address.Is6() {
 		// The mapped addresses in ::ffff:0:0/96 count as IPv4, so that no prefix
-		// of IPv6 clients may reach into it.
+		// of IPv6 clients may reach into it. A rule that names ::/0 names none of
+		// them.
 		length = commonBits(address, mappedNetwork) + 1
 	}
 	if len(ranges) == 0 {

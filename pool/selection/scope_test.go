@@ -57,6 +57,7 @@ func TestScope(t *testing.T) {
 	nested := []Candidate{
 		candidate("a", 1, exclude(networks("127.0.4.0/22"))), candidate("b", 1, exclude(networks("127.0.5.0/24"))), candidate("c", 1),
 	}
+	allIPv6 := []Candidate{candidate("a", 1, exclude(networks("::/0"))), candidate("b", 1)}
 	for _, test := range []struct {
 		name       string
 		policy     pool.Policy
@@ -82,6 +83,8 @@ func TestScope(t *testing.T) {
 		{"nested, in the inner", plain, nested, "127.0.5.1", 0, 24},
 		{"nested, beside the inner", plain, nested, "127.0.4.1", 0, 24},
 		{"nested, farther from it", plain, nested, "127.0.7.1", 0, 23},
+		{"all of IPv6 is named, and so nothing mapped", plain, allIPv6, "::1", 0, 81},
+		{"all of IPv6 is named, IPv4 is not", plain, allIPv6, "127.0.0.1", 0, 1},
 		{"mapped counts as IPv4", plain, nested, "::ffff:127.0.7.1", 0, 23},
 		{"bits too large", plain, byCountry, "127.0.7.1", 129, 32},
 		{"bits negative", plain, byCountry, "127.0.7.1", -1, 32},
