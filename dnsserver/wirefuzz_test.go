@@ -432,6 +432,9 @@ func FuzzBothPaths(f *testing.F) {
 	for _, c := range headerCases {
 		add(c.query.bytes())
 	}
+	for _, packet := range cookiePackets(f, "127.1.2.3", "127.2.3.4") {
+		add(packet)
+	}
 	pairs := make([]*pair, len(tables))
 	for i := range tables {
 		pairs[i] = newPair(tables[i])
