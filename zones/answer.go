@@ -153,11 +153,25 @@ func (l *lookup) take(node *Node) (alias bool) {
 			return false
 		}
 		l.append(owned(set.Records, l.name))
-		l.answer.Additional = set.Additional
+		l.answer.Additional = l.additional(node, set)
 	default:
 		l.deny()
 	}
 	return false
+}
+
+// additional gives the additional data of an RRset of a node.
+func (l *lookup) additional(node *Node, set *RRset) []dns.RR {
+	if !set.OwnAddresses {
+		return set.Additional
+	}
+	var out []dns.RR
+	for _, kind := range []uint16{dns.TypeA, dns.TypeAAAA} {
+		if addresses := node.set(kind); addresses != nil {
+			out = append(out, owned(addresses.Records, l.name)...)
+		}
+	}
+	return append(out, set.Additional...)
 }
 
 // refusal is what ANY gets: the HINFO of RFC 8482, section 4.2, if the name

@@ -132,6 +132,7 @@ func (p *parser) build(d *draft) {
 		z.names = append(z.names, name)
 	}
 	slices.Sort(z.names)
+	p.addAdditional(d)
 	z.Records = d.count()
 	if soa := z.nodes[d.apex].set(dns.TypeSOA); soa != nil {
 		z.SOA, _ = soa.Records[0].(*dns.SOA)
@@ -149,7 +150,7 @@ func (p *parser) buildNode(d *draft, o *owner, servers map[string]bool) {
 		switch {
 		case hider == nil,
 			hider == o && (set.kind == dns.TypeNS || set.kind == dns.TypeDS):
-			kept = append(kept, RRset{Type: set.kind, Records: set.rrs(), Additional: d.additional(set)})
+			kept = append(kept, RRset{Type: set.kind, Records: set.rrs()})
 		case kind == dns.TypeNS && isAddress && servers[o.name]:
 			d.zone.glue = append(d.zone.glue, RRset{Type: set.kind, Records: set.rrs()})
 		default:
@@ -227,48 +228,11 @@ func (d *draft) serverNames() map[string]bool {
 		}
 		if set := o.set(dns.TypeNS); set != nil {
 			for _, r := range set.records {
-				names[target(r.rr)] = true
+				names[canonical(target(r.rr))] = true
 			}
 		}
 	}
 	return names
-}
-
-// target gives the canonical name that an NS, MX or SRV record points to; or
-// the empty string.
-func target(rr dns.RR) string {
-	switch rr := rr.(type) {
-	case *dns.NS:
-		return canonical(rr.Ns)
-	case *dns.MX:
-		return canonical(rr.Mx)
-	case *dns.SRV:
-		return canonical(rr.Target)
-	}
-	return ""
-}
-
-// additional gives the addresses that the zone has for a set's targets, each
-// once, glue included.
-func (d *draft) additional(set *draftSet) []dns.RR {
-	var out []dns.RR
-	done := map[string]bool{}
-	for _, r := range set.records {
-		name := target(r.rr)
-		if name == "" || done[name] || !within(name, d.apex) {
-			continue
-		}
-		done[name] = true
-		if _, kind := d.cover(name); kind == dns.TypeDNAME {
-			continue
-		}
-		for _, kind := range []uint16{dns.TypeA, dns.TypeAAAA} {
-			if addresses := d.owners[name].set(kind); addresses != nil {
-				out = append(out, addresses.rrs()...)
-			}
-		}
-	}
-	return out
 }
 
 // static gives the zones their common form.

@@ -47,7 +47,11 @@ func (p *parser) checkTargets(d *draft) {
 				continue
 			}
 			for _, r := range set.records {
-				if to := target(r.rr); to != "" && to != "." && within(to, d.apex) {
+				to := target(r.rr)
+				if to == "" || to == "." {
+					continue
+				}
+				if to = canonical(to); within(to, d.apex) {
 					p.checkTarget(d, o, r, to)
 				}
 			}

@@ -49,9 +49,12 @@ type Node struct {
 type RRset struct {
 	Type    uint16
 	Records []dns.RR
-	// Additional are the addresses that the zone has for the names that NS, MX
-	// and SRV records point to. Addresses of pools are drawn, and not here.
+	// Additional is what the zone has for the names that NS, MX, SRV, SVCB
+	// and such records point to. Addresses of pools are drawn, and not here.
 	Additional []dns.RR
+	// OwnAddresses tells that the addresses of the name that was asked for, for
+	// which this wildcard's records stand, are additional data as well.
+	OwnAddresses bool
 }
 
 // set gives the node's records of a type, or nil.
