@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"hash/maphash"
 	"math/bits"
-	"math/rand/v2"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -153,10 +152,10 @@ func networkKey(client netip.Addr, kind responseKind) uint64 {
 // that is not ahead need not be kept. Keys are told apart by a hash that nobody
 // outside can foretell, so that nobody can choose with whom to share a line.
 //
-// A line that is full of keys under pressure is left to those under the most: a
-// new key takes the place of the least with the chance of 1 to the answers that
-// that one is ahead, and is not limited meanwhile. So neither do a million
-// networks push out the one that is flooded, nor are they limited for it.
+// A new key takes the place of the one in its line that is under the least
+// pressure, and begins without any. So a million networks do not push out the one that
+// is flooded, which is always ahead of them, nor are they limited for what others get:
+// where there is no room, more is let through, not less.
 type pressureTable struct {
 	seed  maphash.Seed
 	start time.Time
@@ -188,16 +187,10 @@ func (t *pressureTable) add(key uint64, now, interval, burst int64) bool {
 	for {
 		entry, word := line.find(tag)
 		var pressure int64
-		switch {
-		case entry != nil:
-			if pressure = ahead(word, now); pressure+interval > burst {
-				return false
-			}
-		default:
-			var least int64
-			if entry, word, least = line.least(now); least > 0 && rand.Int64N(least+interval) >= interval {
-				return true
-			}
+		if entry == nil {
+			entry, word = line.least(now)
+		} else if pressure = ahead(word, now); pressure+interval > burst {
+			return false
 		}
 		if entry.CompareAndSwap(word, tag|uint64(now+pressure+interval)&timeMask) {
 			return true
@@ -215,15 +208,16 @@ func (l *pressureLine) find(tag uint64) (*atomic.Uint64, uint64) {
 	return nil, 0
 }
 
-// least gives the entry under the least pressure, what is in it, and how much that is.
-func (l *pressureLine) least(now int64) (entry *atomic.Uint64, word uint64, pressure int64) {
+// least gives the entry under the least pressure and what is in it.
+func (l *pressureLine) least(now int64) (entry *atomic.Uint64, word uint64) {
+	var pressure int64
 	for i := range l {
 		w := l[i].Load()
 		if p := ahead(w, now); entry == nil || p < pressure {
 			entry, word, pressure = &l[i], w, p
 		}
 	}
-	return entry, word, pressure
+	return entry, word
 }
 
 // ahead is by how many ns an entry's time is ahead of the clock; 0 where it has

@@ -243,6 +243,42 @@ func TestRateLimitMillionNetworks(t *testing.T) {
 	}
 }
 
+// TestRateLimitFullLine has as many flooded networks in one line as leave one
+// place, and others that come and go there: the first stay limited, and the
+// others never are.
+func TestRateLimitFullLine(t *testing.T) {
+	const perSecond, flooded = 200, len(pressureLine{}) - 1
+	l := newLimiter(RateLimits{PerSecond: perSecond}, nil)
+	var networks []netip.Addr
+	for i := 0; len(networks) < 64; i++ {
+		client := netip.AddrFrom16([16]byte{0: 0xfd, 2: byte(i >> 24), 3: byte(i >> 16), 4: byte(i >> 8), 5: byte(i)})
+		if maphash.Comparable(l.pressure.seed, networkKey(client, kindAnswer))>>(64-lineBits) == 0 {
+			networks = append(networks, client)
+		}
+	}
+	passed, wrong := 0, 0
+	const rounds = 10_000 // of 1 ms
+	for round := range rounds {
+		now := int64(round) * int64(time.Millisecond)
+		for _, client := range networks[:flooded] {
+			for range 2 {
+				if l.passes(client, kindAnswer, now) {
+					passed++
+				}
+			}
+		}
+		if quiet := networks[flooded+round%(len(networks)-flooded)]; !l.passes(quiet, kindAnswer, now) {
+			wrong++
+		}
+	}
+	if most := flooded * perSecond * (rounds/1000 + 1); passed > most || passed < most*9/10 {
+		t.Errorf("%d answers to flooded networks passed, expected up to %d", passed, most)
+	}
+	if wrong > 0 {
+		t.Errorf("%d of %d answers to quiet networks are limited, expected none", wrong, rounds)
+	}
+}
+
 // TestRateLimitClock goes over the time at which the stored one comes around,
 // back in time, and far ahead.
 func TestRateLimitClock(t *testing.T) {
