@@ -54,10 +54,13 @@ func (c *connection) wire() net.Conn {
 // greet waits for what comes before the first question, and reports whether there
 // may be one. The time for it is that of a question.
 func (c *connection) greet() bool {
-	if c.proxied && !c.introduce() {
-		return false
+	switch {
+	case c.over == overTLS:
+		return c.greetTLS()
+	case c.proxied:
+		return c.introduce(c.socket)
 	}
-	return c.over != overTLS || c.handshake()
+	return true
 }
 
 // arm sets the deadlines of a connection to a server that ends at drained. A

@@ -137,8 +137,8 @@ func endedEarly(err error, have int) error {
 
 // introduce reads who asks from the header that a proxy's connection begins with,
 // and reports whether the connection goes on.
-func (c *connection) introduce() bool {
-	client, err := readProxy(c.socket)
+func (c *connection) introduce(from io.Reader) bool {
+	client, err := readProxy(from)
 	switch {
 	case errors.Is(err, errProxy):
 		c.tcp.server.metrics.dropped.WithLabelValues(dropProxy).Inc()

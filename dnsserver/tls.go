@@ -1,6 +1,7 @@
 package dnsserver
 
 import (
+	"bytes"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -127,6 +128,7 @@ func (s *secureConnection) sayEnd() {
 type tlsSocket struct {
 	*net.TCPConn
 	connection *connection
+	came       []byte // what is to be read first
 	direct     stream // nil: reading waits
 	shaking    bool   // hands are being shaken
 	works      bool   // it holds one of the places for that
@@ -140,6 +142,10 @@ func (s *tlsSocket) Read(into []byte) (int, error) {
 	switch {
 	case s.direct != nil:
 		return s.direct.read(into)
+	case len(s.came) > 0:
+		n := copy(into, s.came)
+		s.came = s.came[n:]
+		return n, nil
 	case !s.shaking:
 		return s.TCPConn.Read(into)
 	}
@@ -197,9 +203,28 @@ func (s *tlsSocket) look(hello *tls.ClientHelloInfo) {
 	}
 }
 
+// greetTLS shakes hands, and reads the header of a proxy before that, which is what
+// HAProxy does and most others, or after it, which is what dnsdist does. The first
+// byte tells which: no handshake begins as a header does.
+func (c *connection) greetTLS() bool {
+	if !c.proxied {
+		return c.handshake(nil)
+	}
+	var first [1]byte
+	if _, err := io.ReadFull(c.socket, first[:]); err != nil {
+		c.tcp.failed(c.over, "read", err)
+		return false
+	}
+	if first[0] == proxySignature[0] {
+		return c.introduce(io.MultiReader(bytes.NewReader(first[:]), c.socket)) && c.handshake(nil)
+	}
+	return c.handshake(first[:]) && c.introduce(c.secure.tls)
+}
+
 // handshake begins TLS, and reports whether it could. The clock is then set anew.
-func (c *connection) handshake() bool {
-	socket := &tlsSocket{TCPConn: c.socket, connection: c, shaking: true}
+// came is what was read already.
+func (c *connection) handshake(came []byte) bool {
+	socket := &tlsSocket{TCPConn: c.socket, connection: c, came: came, shaking: true}
 	secure := tls.Server(socket, c.tcp.server.tls)
 	err := secure.Handshake()
 	socket.rest()
