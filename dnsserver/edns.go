@@ -50,8 +50,12 @@ type edns struct {
 	wantsNSID, wantsExpire bool
 	// wantsPadding is cleared where the request did not come over TLS.
 	wantsPadding bool
-	subnet       subnet
-	cookie       []byte // the first COOKIE option's value; nil: there is none
+	// subnets is how many client subnets there are, and subnetValue the value of
+	// the first; subnet is that one, where the resolver is believed.
+	subnets     int
+	subnetValue []byte
+	subnet      subnet
+	cookie      []byte // the first COOKIE option's value; nil: there is none
 	// wantsKeepalive: edns-tcp-keepalive is in the request; keepaliveValue: with
 	// a value. Both are cleared where the request did not come over a connection.
 	wantsKeepalive bool
@@ -99,14 +103,9 @@ func (e *edns) readOptions() fault {
 		case optionPadding:
 			e.wantsPadding = true
 		case optionSubnet:
-			if e.subnet.present() {
-				return faultSubnetTwice
+			if e.subnets++; e.subnets == 1 {
+				e.subnetValue = value
 			}
-			s, ok := parseSubnet(value)
-			if !ok {
-				return faultSubnet
-			}
-			e.subnet = s
 		case optionCookie:
 			if e.cookie == nil { // of several, only the first counts (RFC 7873 section 5.2)
 				e.cookie = value

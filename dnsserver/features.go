@@ -17,13 +17,15 @@ const (
 	featureCookie
 	featureKeepalive
 	featurePadding
-	featureUnknown // an option that is none of these
+	featureUnknown       // an option that is none of these
+	featureSubnetIgnored // the resolver is not one that is believed
 )
 
 // featureNames are the values of a label, by the number of the bit.
 var featureNames = [...]string{
 	"opt", "dnssec_ok", "other_version", "other_flags",
 	"nsid", "client_subnet", "expire", "cookie", "keepalive", "padding", "unknown_option",
+	"client_subnet_ignored",
 }
 
 // seenInOPT gives the features of an OPT without its options.

@@ -80,6 +80,7 @@ func (r *responder) respond(buffer, packet []byte, client netip.Addr, over trans
 	}()
 	q = parseRequest(packet)
 	q.settle(over)
+	r.readSubnet(&q, client)
 	r.readCookie(&q, client)
 	r.counts.noticed(&q)
 	rcode := r.verdict(&q)

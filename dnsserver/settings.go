@@ -135,6 +135,8 @@ type settings struct {
 	keepalive uint16   // of TCP.Idle, in keepaliveUnit
 	limiter   *limiter // nil: responses are not limited
 	drawn     bool     // Cookies are random ones
+	// subnetFrom is SubnetFrom; nil: everyone.
+	subnetFrom *networks
 }
 
 // makeSettings takes over from the settings before them, if there are any, the
@@ -146,6 +148,9 @@ func makeSettings(next Settings, before *settings) *settings {
 		counted = before.limiter
 	}
 	s := &settings{Settings: next, keepalive: keepaliveUnits(next.TCP.Idle), limiter: newLimiter(next.RateLimits, counted)}
+	if s.SubnetFrom != nil {
+		s.subnetFrom = newNetworks(s.SubnetFrom)
+	}
 	if s.Cookies != (CookieSecrets{}) {
 		return s
 	}

@@ -3,6 +3,8 @@ package dnsserver
 import (
 	"encoding/binary"
 	"net/netip"
+
+	"github.com/gaissmai/bart"
 )
 
 // Families of a client subnet (IANA Address Family Numbers).
@@ -24,10 +26,67 @@ type subnet struct {
 
 func (s *subnet) present() bool { return s.wire != nil }
 
+// networks is a set of networks of addresses. It is immutable.
+type networks struct{ table bart.Lite }
+
+// newNetworks makes the set of these networks, which have no host bits.
+func newNetworks(all []netip.Prefix) *networks {
+	n := &networks{}
+	for _, network := range all {
+		n.table.Insert(network)
+	}
+	return n
+}
+
+// contains reports whether an address is in one of the networks; an IPv4-mapped
+// one counts as IPv4.
+func (n *networks) contains(address netip.Addr) bool {
+	return n.table.Contains(address.Unmap().WithZone(""))
+}
+
+// believesSubnetOf reports whether the client subnet of a resolver counts. That
+// of others is as if it were not there: it does not come back, the resolver itself
+// is located, and it is not even looked at whether the option is well formed.
+// That is what RFC 7871 section 7.2.1 asks of a server that has not enabled the
+// option (RFC 6891 section 6.1.2), and to this resolver we are such a server:
+// to give it FORMERR for an option that we do not know would be wrong.
+// PowerDNS and Knot do not read the option either while it is off.
+func (s *settings) believesSubnetOf(resolver netip.Addr) bool {
+	return s.subnetFrom == nil || s.subnetFrom.contains(resolver)
+}
+
+// readSubnet judges the request's client subnet. Where there are several, none of
+// them is more right than the others, and only one could be answered for.
+func (r *responder) readSubnet(q *request, resolver netip.Addr) {
+	e := &q.edns
+	if e.subnets == 0 || q.fault != faultNone {
+		return
+	}
+	if !r.settings.believesSubnetOf(resolver) {
+		e.seen |= featureSubnetIgnored
+		return
+	}
+	s, ok := parseSubnet(e.subnetValue)
+	switch {
+	case !ok:
+		q.blame(faultSubnet)
+	case e.subnets > 1:
+		q.blame(faultSubnetTwice)
+	default:
+		e.subnet = s
+	}
+}
+
 // parseSubnet reads an option's value. It is malformed (RFC 7871 sections 6 and
-// 7.1.2) if the family is unknown, the source prefix is longer than an address,
+// 7.2.1) if the family is unknown, the source prefix is longer than an address,
 // the scope is not 0, or the address is not exactly as long as the prefix
 // needs, with zeros in the bits behind it.
+//
+// A family that is unknown gets FORMERR as section 7.2.1 says, and not REFUSED,
+// which section 7.1.1 has for resolvers that will not pass an address on: BIND and
+// Knot Resolver do so too, while PowerDNS passes the option over. Family 0 without
+// an address is what dig sends for +subnet=0; there is nothing in it to be unknown,
+// and section 7.5 has it that nobody is refused for giving no address bits.
 func parseSubnet(wire []byte) (subnet, bool) {
 	if len(wire) < 4 {
 		return subnet{}, false

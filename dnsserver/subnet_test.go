@@ -31,6 +31,12 @@ func (w *witness) client() netip.Addr {
 	return w.last.Client
 }
 
+func (w *witness) resolver() netip.Addr {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.last.Resolver
+}
+
 func TestSubnet(t *testing.T) {
 	table := &witness{fakeTable: testTable()}
 	s := start(t, Config{Table: func() Answerer { return table }})

@@ -121,6 +121,10 @@ func (r *responder) readWireOption(e *wireEDNS, code uint16, value []byte, clien
 	case optionKeepalive, optionPadding:
 		return !over.isStream()
 	case optionSubnet:
+		if !r.settings.believesSubnetOf(client) {
+			e.seen |= featureSubnetIgnored
+			return true
+		}
 		room := &r.fast.subnet
 		if e.subnet.present() || len(value) > len(room) {
 			return false
