@@ -45,6 +45,7 @@ func (l *lab) asked(kind resolverKind) {
 	l.noRepetitions(exchanges)
 	l.minimised(exchanges)
 	l.capitals(kind, exchanges)
+	l.cookies(kind, exchanges)
 	l.counted(exchanges)
 }
 
@@ -111,30 +112,41 @@ func (l *lab) capitals(kind resolverKind, exchanges []exchange) {
 	}
 }
 
-// counted compares the server's counters with what went by.
-func (l *lab) counted(exchanges []exchange) {
-	type key struct{ rcode, over string }
-	went, truncated := map[key]float64{}, map[string]float64{}
+// cookies looks for server cookies (RFC 7873) to be used once they are known: of
+// the questions of one client cookie, all have one but for those that were under
+// way when the first was given.
+func (l *lab) cookies(kind resolverKind, exchanges []exchange) {
+	const clientPart, whole, underWay = 16, 48, 5 // hexadecimal digits; questions
+	given, without, with := map[string]string{}, map[string]int{}, 0
 	for _, e := range exchanges {
-		went[key{dns.RcodeToString[e.answer.Rcode], e.over}]++
-		if e.answer.Truncated {
-			truncated[e.over]++
+		asked, answered := option[*dns.EDNS0_COOKIE](e.question), option[*dns.EDNS0_COOKIE](e.answer)
+		if asked == nil {
+			if answered != nil {
+				l.Errorf("a cookie for who has none: %s", e.answer)
+			}
+			continue
+		}
+		if answered == nil || len(answered.Cookie) != whole || answered.Cookie[:clientPart] != asked.Cookie[:clientPart] {
+			l.Errorf("cookie %v for %s", answered, asked)
+			continue
+		}
+		client := asked.Cookie[:clientPart]
+		switch {
+		case len(asked.Cookie) == clientPart:
+			without[client]++
+		case asked.Cookie != given[client]:
+			l.Errorf("cookie %s, which was not given", asked.Cookie)
+		default:
+			with++
+		}
+		given[client] = answered.Cookie
+	}
+	for client, count := range without {
+		if count > underWay {
+			l.Errorf("%d questions of %s without a server cookie", count, client)
 		}
 	}
-	for what, count := range went {
-		if got := l.metric("mirrorpool_dns_queries_total", fmt.Sprintf(`[^}]*rcode="%s",transport="%s"`, what.rcode, what.over)); got != count {
-			l.Errorf("%v answers of %s over %s counted, %v went by", got, what.rcode, what.over, count)
-		}
-	}
-	if got := l.metric("mirrorpool_dns_queries_total", `[^}]*`); got != float64(len(exchanges)) {
-		l.Errorf("%v questions counted, %d went by", got, len(exchanges))
-	}
-	if got := l.metric("mirrorpool_dns_truncated_total", `transport="udp"`); got != truncated["udp"] || truncated["tcp"] != 0 {
-		l.Errorf("%v truncated answers counted, went by: %v", got, truncated)
-	}
-	for _, none := range []string{"malformed_total", "dropped_total", "failures_total", "socket_errors_total"} {
-		if got := l.metric("mirrorpool_dns_"+none, `[^}]*`); got != 0 {
-			l.Errorf("%s is %v after nothing but good questions", none, got)
-		}
+	if has := with > len(exchanges)/2; has != kind.cookies {
+		l.Errorf("%d of %d questions with a server cookie; wanted: %t", with, len(exchanges), kind.cookies)
 	}
 }

@@ -11,8 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -267,18 +265,4 @@ func (l *lab) askOver(network string, from netip.Addr, name string, kind uint16)
 		l.Fatalf("asking for %s %s: %v", name, dns.TypeToString[kind], err)
 	}
 	return reply
-}
-
-// metric adds up all samples of a metric whose labels match a pattern.
-func (l *lab) metric(name, labels string) (sum float64) {
-	l.Helper()
-	pattern := regexp.MustCompile(`(?m)^` + name + `(?:\{` + labels + `\})? (\S+)$`)
-	for _, found := range pattern.FindAllStringSubmatch(l.get("/metrics"), -1) {
-		value, err := strconv.ParseFloat(found[1], 64)
-		if err != nil {
-			l.Fatalf("the metric %s: %v", found[0], err)
-		}
-		sum += value
-	}
-	return sum
 }
