@@ -277,7 +277,13 @@ func TestQuestionless(t *testing.T) {
 				}
 			}
 		}
-		m := parse(t, ask(t, dial(t, "udp", s.address(false)), query{name: "txt.example.test.", qtype: typeTXT}.bytes()))
+		before := s.cookieCounts()
+		malformed := query{name: "txt.example.test.", qtype: typeTXT, opts: [][]byte{opt(1232, 0, option(optionCookie, good))}, trailing: "x"}
+		m := parse(t, ask(t, dial(t, "udp", s.address(false)), malformed.bytes()))
+		if m.Rcode != dns.RcodeFormatError || cookieIn(m) != "" || s.cookieCounts() != before {
+			t.Errorf("%s: malformed otherwise: counted %v, before %v: %v", path, s.cookieCounts(), before, m)
+		}
+		m = parse(t, ask(t, dial(t, "udp", s.address(false)), query{name: "txt.example.test.", qtype: typeTXT}.bytes()))
 		if m.IsEdns0() != nil || len(m.Answer) != 2 {
 			t.Errorf("%s: without EDNS: %v", path, m)
 		}
