@@ -35,6 +35,8 @@ type config struct {
 	unused []unusedKey
 	// cookies are from DNS.CookieSecretFile, which the node opens.
 	cookies *cookies
+	// certificate is from DNS.TLS, which the node opens as well; nil: there is no TLS.
+	certificate *certificate
 }
 
 type gitConfig struct {
@@ -64,6 +66,7 @@ func (d duration) value() time.Duration {
 
 type dnsConfig struct {
 	Listen           []string        `yaml:"listen"`
+	TLS              *tlsConfig      `yaml:"tls"`
 	NSID             string          `yaml:"nsid"`
 	Version          string          `yaml:"version"`
 	Identity         string          `yaml:"identity"`
@@ -381,6 +384,7 @@ func (d *dnsConfig) validate(v *validation) {
 		v.wrong("dns.listen", "[]", "at least one address and port")
 	}
 	v.listen("dns.listen", d.Listen)
+	d.TLS.validate(v, d.Listen)
 	for _, one := range []struct{ key, text string }{
 		{"dns.nsid", d.NSID}, {"dns.version", d.Version}, {"dns.identity", d.Identity},
 	} {

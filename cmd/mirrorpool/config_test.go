@@ -46,6 +46,10 @@ dns:
   identity: ns1
   client_subnet_from: ["192.0.2.0/24"]
   proxy_protocol_from: ["192.0.2.7/32"]
+  tls:
+    listen: ["0.0.0.0:853", "[::]:853"]
+    certificate: /etc/mirrorpool/tls/fullchain.pem
+    key: /etc/mirrorpool/tls/key.pem
   tcp_connections: 1000
   tcp_connections_per_network: 250
   tcp_idle: 10s

@@ -44,6 +44,7 @@ func (n *node) bindDNS(config *config) func() (listener, error) {
 	return func() (listener, error) {
 		server, err := dnsserver.Listen(dnsserver.Config{
 			Listen:   config.DNS.Listen,
+			TLS:      n.tls(config),
 			Table:    dnsserver.FromTable(n.compiler.table.Load),
 			Workers:  n.workers,
 			Report:   n.reporter("dns"),

@@ -66,6 +66,7 @@ func newNode(path string, config *config, out io.Writer) (*node, error) {
 	n.config.Store(config)
 	n.await("the first commit")
 	n.warnUnused(config)
+	n.warnFiles(config)
 	var err error
 	if n.state, err = openStateDir(config.StateDir); err != nil {
 		return nil, err
@@ -83,6 +84,9 @@ func (n *node) open(config *config) error {
 		return err
 	}
 	if err := n.openCookies(config); err != nil {
+		return err
+	}
+	if err := n.openCertificate(config); err != nil {
 		return err
 	}
 	source, err := n.openSource(config)
@@ -160,7 +164,7 @@ func (n *node) newCompiler(config *config) (*compiler, error) {
 
 func (n *node) registerCollectors() error {
 	all := []prometheus.Collector{
-		n.stages.failures, programmetrics.NewGoCollector(), programmetrics.NewProcessCollector(programmetrics.ProcessCollectorOpts{}),
+		n.stages.failures, certificateExpiry{n}, programmetrics.NewGoCollector(), programmetrics.NewProcessCollector(programmetrics.ProcessCollectorOpts{}),
 	}
 	for _, collector := range append(all, n.prober.Collectors()...) {
 		if err := n.registry.Register(collector); err != nil {
@@ -191,12 +195,13 @@ func (n *node) run(ctx context.Context, hangups <-chan os.Signal) error {
 		n.geoFollow(work)
 	})
 	workers.Go(func() { n.cookiesFollow(work) })
+	workers.Go(func() { n.certificateFollow(work) })
 	workers.Go(func() { n.keepHealth(work) })
 	workers.Go(func() { n.sweeper.run(work) })
 	n.sweeper.soon() // newNode has read the databases
 	n.following = n.follow(work)
 	n.logger.Info().Str("version", programVersion()).Str("repository", n.source.Load().Remote()).
-		Strs("dns", n.config.Load().DNS.Listen).Strs("http", n.config.Load().HTTP.Listen).
+		Strs("dns", n.config.Load().DNS.Listen).Strs("tls", n.config.Load().DNS.tlsListen()).Strs("http", n.config.Load().HTTP.Listen).
 		Str("admin", n.config.Load().Admin.Listen).Msg("started")
 
 	err := n.wait(ctx, work, hangups)

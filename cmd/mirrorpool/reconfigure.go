@@ -31,8 +31,8 @@ func (n *node) requestReload(ctx context.Context) error {
 }
 
 // reload reads the configuration again and does what it says, or changes
-// nothing and says why. In any case the repository, the geo data and the cookie
-// secrets are looked at now.
+// nothing and says why. In any case the repository, the geo data, the cookie
+// secrets and the certificate are looked at now.
 func (n *node) reload(work context.Context) error {
 	err := n.reconfigure(work)
 	if err != nil {
@@ -46,6 +46,7 @@ func (n *node) reload(work context.Context) error {
 	if n.refreshCookies() {
 		n.useCookies()
 	}
+	n.refreshCertificate()
 	n.source.Load().Poke()
 	n.sweeper.soon()
 	return err
@@ -75,12 +76,16 @@ func (n *node) reconfigure(work context.Context) error {
 	if next.cookies, err = old.cookies.reopen(next.DNS.CookieSecretFile); err != nil {
 		return err
 	}
+	if next.certificate, err = old.certificate.reopen(next.DNS.TLS); err != nil {
+		return err
+	}
 	if err := n.replaceListeners(old, next); err != nil {
 		return err
 	}
 	// From here on nothing can fail.
 	n.config.Store(next)
 	n.warnUnused(next)
+	n.warnFiles(next)
 	n.logOutput.configure(next.Log)
 	if geography != nil {
 		n.geo.Store(geography)
@@ -108,10 +113,11 @@ func (n *node) reopenGeography(old, next *config) (*geography, error) {
 // cannot be bound, the first goes back to what it was. What can change without
 // new sockets does.
 func (n *node) replaceListeners(old, next *config) error {
-	otherDNS := !slices.Equal(next.DNS.Listen, old.DNS.Listen)
+	otherDNS := !slices.Equal(next.DNS.Listen, old.DNS.Listen) || !slices.Equal(next.DNS.tlsListen(), old.DNS.tlsListen())
+	shared := share(old.DNS.allListen(), next.DNS.allListen())
 	otherHTTP := !slices.Equal(next.HTTP.Listen, old.HTTP.Listen)
 	if otherDNS {
-		if err := n.dns.replace(n.bindDNS(next), n.bindDNS(old), share(old.DNS.Listen, next.DNS.Listen)); err != nil {
+		if err := n.dns.replace(n.bindDNS(next), n.bindDNS(old), shared); err != nil {
 			return err
 		}
 	}
@@ -119,7 +125,7 @@ func (n *node) replaceListeners(old, next *config) error {
 		err := n.redirect.replace(n.bindRedirect(next), n.bindRedirect(old), share(old.HTTP.Listen, next.HTTP.Listen))
 		if err != nil {
 			if otherDNS {
-				err = errors.Join(err, n.dns.replace(n.bindDNS(old), n.bindDNS(old), share(old.DNS.Listen, next.DNS.Listen)))
+				err = errors.Join(err, n.dns.replace(n.bindDNS(old), n.bindDNS(old), shared))
 			}
 			return err
 		}

@@ -21,6 +21,7 @@ const (
 	stageSerials stage = "serials"     // keeping SOA serials
 	stageHealth  stage = "health"      // keeping the health state
 	stageCookies stage = "cookies"     // reading cookie secrets
+	stageTLS     stage = "tls"         // reading the certificate for DNS over TLS
 	stageConfig  stage = "config"      // reading the configuration again
 	// stageAnswer is inside a listener. It is counted and never stale: the next
 	// question is another one.
@@ -28,7 +29,7 @@ const (
 )
 
 // staleStages are those that can be stale, in their order.
-var staleStages = []stage{stageSource, stageCommit, stageCompile, stageGeo, stageKept, stageSerials, stageHealth, stageCookies, stageConfig}
+var staleStages = []stage{stageSource, stageCommit, stageCompile, stageGeo, stageKept, stageSerials, stageHealth, stageCookies, stageTLS, stageConfig}
 
 // stageFailure tells since when a stage has given nothing new, and why.
 type stageFailure struct {
