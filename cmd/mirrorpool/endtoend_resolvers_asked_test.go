@@ -11,20 +11,18 @@ import (
 	"github.com/miekg/dns"
 )
 
-// A resolver that gets no answer in its time asks again. Nothing is kept for so
-// short a time that it would be asked for anew within it.
-const retryWithin = 700 * time.Millisecond
-
 // withoutRetries leaves out what was asked again for want of an answer in time,
-// as on a busy machine.
+// as on a busy machine: for the same question of a client, or when that one had
+// its answer just before.
 func withoutRetries(exchanges []exchange) (first []exchange) {
-	last := map[string]time.Time{}
+	const justBefore = 700 * time.Millisecond
+	last := map[string]exchange{}
 	for _, e := range exchanges {
-		same := e.same()
-		if before, asked := last[same]; !asked || e.at.Sub(before) > retryWithin {
+		before, asked := last[e.same()]
+		if !asked || e.client != before.client && e.at.Sub(before.at) > justBefore {
 			first = append(first, e)
 		}
-		last[same] = e.at
+		last[e.same()] = e
 	}
 	return first
 }
@@ -77,7 +75,7 @@ func (l *lab) noRepetitions(exchanges []exchange) {
 	for _, e := range exchanges {
 		if e.client == before.client && e.same() == before.same() {
 			retries++
-			if gap := e.at.Sub(before.at); gap < atOnce {
+			if gap := e.at.Sub(before.at); gap < atOnce && e.at.After(before.answered) {
 				l.Errorf("asked again after %s, though answered:\n%s\n%s", gap, before.answer, e.question)
 			}
 		}
@@ -117,7 +115,7 @@ func (l *lab) capitals(kind resolverKind, exchanges []exchange) {
 // way when the first was given.
 func (l *lab) cookies(kind resolverKind, exchanges []exchange) {
 	const clientPart, whole, underWay = 16, 48, 5 // hexadecimal digits; questions
-	given, without, with := map[string]string{}, map[string]int{}, 0
+	given, without, with := map[string]bool{}, map[string]int{}, 0
 	for _, e := range exchanges {
 		asked, answered := option[*dns.EDNS0_COOKIE](e.question), option[*dns.EDNS0_COOKIE](e.answer)
 		if asked == nil {
@@ -130,16 +128,15 @@ func (l *lab) cookies(kind resolverKind, exchanges []exchange) {
 			l.Errorf("cookie %v for %s", answered, asked)
 			continue
 		}
-		client := asked.Cookie[:clientPart]
 		switch {
 		case len(asked.Cookie) == clientPart:
-			without[client]++
-		case asked.Cookie != given[client]:
+			without[asked.Cookie]++
+		case !given[asked.Cookie]:
 			l.Errorf("cookie %s, which was not given", asked.Cookie)
 		default:
 			with++
 		}
-		given[client] = answered.Cookie
+		given[answered.Cookie] = true
 	}
 	for client, count := range without {
 		if count > underWay {

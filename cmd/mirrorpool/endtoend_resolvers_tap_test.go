@@ -38,6 +38,7 @@ type tap struct {
 // exchange is a question with its answer.
 type exchange struct {
 	at       time.Time // when the question came
+	answered time.Time // when the answer was on its way back
 	client   int       // for which question of a client, counted from 1
 	over     string    // "udp" or "tcp"
 	name     string    // as asked: resolvers mix capitals
@@ -200,7 +201,7 @@ func (p *tap) add(at time.Time, over string, question, answer []byte) {
 	e.echoed = len(answer) >= end && string(answer[12:end]) == string(question[12:end])
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	e.client = p.clients
+	e.client, e.answered = p.clients, time.Now()
 	p.log = append(p.log, e)
 }
 
@@ -220,22 +221,25 @@ func questionEnd(message []byte) int {
 	return at + 5
 }
 
-// all are all exchanges up to now, in the order of their answers.
+// all are all exchanges up to now, in the order of their questions.
 func (p *tap) all() []exchange {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return slices.Clone(p.log)
+	return p.those(func(*exchange) bool { return true })
 }
 
 // of are the exchanges about a name and type.
-func (p *tap) of(name string, kind uint16) (found []exchange) {
+func (p *tap) of(name string, kind uint16) []exchange {
+	return p.those(func(e *exchange) bool { return e.about(name, kind) })
+}
+
+func (p *tap) those(wanted func(*exchange) bool) (found []exchange) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, e := range p.log {
-		if e.about(name, kind) {
-			found = append(found, e)
+	for i := range p.log {
+		if wanted(&p.log[i]) {
+			found = append(found, p.log[i])
 		}
 	}
+	slices.SortStableFunc(found, func(a, b exchange) int { return a.at.Compare(b.at) })
 	return found
 }
 
