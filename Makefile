@@ -1,7 +1,7 @@
 VERSION := $(shell git describe --always --dirty --tags 2>/dev/null)
 LDFLAGS := -X main.version=$(VERSION)
 
-.PHONY: help build demo test unit lint e2e geodata bench-build bench bench-growth bench-reload fuzz clean
+.PHONY: help build demo test unit lint e2e geodata bench-build bench bench-growth bench-reload bench-connections fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -34,6 +34,13 @@ fuzz: ## every fuzz target for FUZZTIME (60s); FUZZ=FuzzBothPaths picks by name
 	done; \
 	if [ -n "$$failed" ]; then echo "failed:$$failed; what was found is kept in testdata/fuzz of the package"; exit 1; fi
 
+# What is passed on: make robustness ROBUSTNESS='-packets 100000 -seed 7'
+ROBUSTNESS ?=
+
+robustness: build ## ten million random and damaged packets to the built server; ROBUSTNESS='-h' for the flags
+	go build -trimpath -o bin/bench ./bench
+	bin/bench robustness $(ROBUSTNESS)
+
 geodata: ## build the embedded country data anew from Debian's tor-geoipdb
 	go run ./pool/geo/geodata
 
@@ -48,6 +55,9 @@ bench-growth: bench-build ## what a query costs with more pools, members and nam
 
 bench-reload: bench-build ## queries while pushes, changes of health and SIGHUP come
 	bin/bench reload $(BENCH)
+
+bench-connections: bench-build ## UDP beside 10,000 TCP and TLS connections of silent, slow, greedy and honest clients
+	bin/bench connections $(BENCH)
 
 bench-build: build
 	go build -trimpath -o bin/bench ./bench

@@ -20,6 +20,8 @@ import (
 const usage = `usage: bench [compare] [flags]   servers side by side, for each kind of question
        bench growth [flags]      mirrorpool with more pools, members and names
        bench reload [flags]      mirrorpool while pushes, health and SIGHUP come
+       bench robustness [flags]  mirrorpool while packets of every kind and damage come
+       bench connections [flags] mirrorpool under 10,000 connections of all kinds
 Flags of each: bench compare -h`
 
 // Exit codes: those of the program itself.
@@ -43,15 +45,18 @@ func run(arguments []string, in io.Reader, out, errorOut io.Writer) int {
 		command, arguments = arguments[0], arguments[1:]
 	}
 	commands := map[string]func(context.Context, []string, io.Writer, io.Writer) error{
-		"compare": compareCommand,
-		"growth":  growthCommand,
-		"reload":  reloadCommand,
+		"compare":     compareCommand,
+		"growth":      growthCommand,
+		"reload":      reloadCommand,
+		"connections": connectionsCommand,
 	}
 	var err error
 	ctx := context.Background()
 	switch do, known := commands[command]; {
 	case command == generatorCommand:
 		err = generate(in, out) // signals end it at once
+	case command == crowdCommand:
+		err = bringCrowd(in, out)
 	case known:
 		var stop context.CancelFunc
 		ctx, stop = signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
