@@ -25,6 +25,8 @@ type site struct {
 	city      string // a city database; empty: the embedded country data
 	logLevel  string
 	poll      string // how often the remote is looked at
+	dns       string // more lines of the section dns
+	adminPort int    // of the last start
 }
 
 // repository is what is committed: files by their paths.
@@ -106,7 +108,7 @@ const configuration = `git:
 state_dir: %s
 dns:
   listen: ["127.0.0.1:%d"]
-  rrl:
+%s  rrl:
     responses_per_second: 100000000
     slip: 2
     exempt: []
@@ -131,12 +133,13 @@ func (s *site) command(o startOptions) (*exec.Cmd, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.adminPort = adminPort
 	city := ""
 	if s.city != "" {
 		city = fmt.Sprintf("  city: %s\n", s.city)
 	}
 	file := filepath.Join(o.directory, "mirrorpool.yaml")
-	text := fmt.Sprintf(configuration, s.remote, s.poll, s.state, o.port, httpPort, adminPort, s.overrides, city, s.logLevel)
+	text := fmt.Sprintf(configuration, s.remote, s.poll, s.state, o.port, s.dns, httpPort, adminPort, s.overrides, city, s.logLevel)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, fmt.Errorf("writing the configuration: %w", err)
 	}

@@ -151,8 +151,10 @@ func TestTLSToOpenSSL(t *testing.T) {
 		{"-tls1_1 -cipher DEFAULT@SECLEVEL=0", []string{"protocol version"}, true},
 	} {
 		t.Run(c.arguments, func(t *testing.T) {
-			arguments := append([]string{"s_client", "-connect", address, "-CAfile", authority, "-verify_return_error",
-				"-servername", "ns.example.test"}, strings.Fields(c.arguments)...)
+			arguments := append([]string{
+				"s_client", "-connect", address, "-CAfile", authority, "-verify_return_error",
+				"-servername", "ns.example.test",
+			}, strings.Fields(c.arguments)...)
 			command := exec.Command(program, arguments...)
 			in, err := command.StdinPipe() // open until the server ends
 			if err != nil {

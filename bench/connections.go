@@ -1,0 +1,429 @@
+//go:build linux
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"maps"
+	"math/big"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"mirrorpool/bench/crowd"
+	"mirrorpool/bench/load"
+)
+
+const (
+	// crowdSize is how many connections there are, and crowdRate how many
+	// questions a second come over UDP meanwhile.
+	crowdSize = 10000
+	crowdRate = 5000
+	// crowdPlaces is the server's limit of connections.
+	crowdPlaces = 15000
+	// crowdGathers is how long the crowd may take to come.
+	crowdGathers = 2 * time.Minute
+	// slower is by how much the slowest of a hundred answers may be later.
+	slower = 2 * time.Millisecond
+)
+
+// crowdParts are the kinds of clients, in parts of 100.
+var crowdParts = map[crowd.Kind]int{
+	crowd.Silent: 50, crowd.Slow: 12, crowd.Deaf: 10, crowd.Vanishing: 10, crowd.Resetting: 3,
+	crowd.Stalling: 3, crowd.Secure: 5, crowd.Honest: 7,
+}
+
+func connectionsCommand(ctx context.Context, arguments []string, out, errorOut io.Writer) (err error) {
+	flags := flag.NewFlagSet("bench connections", flag.ContinueOnError)
+	flags.SetOutput(errorOut)
+	var shared sharedFlags
+	shared.define(flags, 1)
+	size := flags.Int("connections", crowdSize, "`clients` that keep a connection each")
+	for name, value := range map[string]string{"seconds": "20", "rate": fmt.Sprint(crowdRate)} {
+		if err := flags.Set(name, value); err != nil {
+			return err
+		}
+	}
+	if err := shared.parse(flags, arguments); err != nil {
+		return err
+	}
+	if *size < 100 || *size > crowdPlaces {
+		return usageError{fmt.Errorf("expected 100 to %d connections", crowdPlaces)}
+	}
+	cleanUp, err := shared.prepare()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, cleanUp()) }()
+	record, closeRecord, err := shared.openRecord()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeRecord()) }()
+	version, err := programVersion(ctx, shared.program)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "%s\n%s; %s\n%.0f questions a second over UDP for %s, alone and beside %d connections; %d places.\n",
+		machineDescription(), time.Now().UTC().Format(time.RFC3339), version, shared.rate, shared.duration, *size, crowdPlaces)
+	missed := false
+	for range shared.rounds {
+		r, err := crowdQuietly(ctx, &shared, *size)
+		if err != nil {
+			return err
+		}
+		if err := r.write(out); err != nil {
+			return fmt.Errorf("writing a result: %w", err)
+		}
+		if record != nil {
+			if err := record.Encode(r); err != nil {
+				return fmt.Errorf("writing a result: %w", err)
+			}
+		}
+		missed = missed || r.missed()
+	}
+	if missed {
+		fmt.Fprintf(out, "\nmissed: an answer was lost or wrong, an honest client got none, or one in a hundred was later by more than %s\n", slower)
+		return errMissed
+	}
+	return nil
+}
+
+// crowded is a measurement without and with a crowd of connections.
+type crowded struct {
+	Without *measurement  `json:"without"`
+	With    *measurement  `json:"with"`
+	Crowd   *crowd.Result `json:"crowd"`
+	// Open is how many connections the server had at the end, and Metrics what
+	// else it counted of them.
+	Open    float64            `json:"open"`
+	Metrics map[string]float64 `json:"metrics"`
+}
+
+func (r *crowded) missed() bool {
+	for _, m := range []*measurement{r.Without, r.With} {
+		if m.Load.Lost > 0 || m.Load.WrongAnswers() > 0 {
+			return true
+		}
+	}
+	n := r.Crowd.Newcomers
+	return r.With.Load.P99 > r.Without.Load.P99+slower || n.Came == 0 || n.Answered < n.Came
+}
+
+func (r *crowded) write(out io.Writer) error {
+	var b bytes.Buffer
+	microseconds := func(d time.Duration) float64 { return d.Seconds() * 1e6 }
+	fmt.Fprintf(&b, "\n%-20s %9s %6s %9s %9s %9s %9s %8s %7s %6s %6s\n",
+		"", "answered", "lost", "p50 us", "p99 us", "p99.9 us", "max us", "memory", "busy", "other", "steal")
+	for _, one := range []struct {
+		name string
+		m    *measurement
+	}{{"UDP alone", r.Without}, {fmt.Sprintf("and %.0f connections", r.Open), r.With}} {
+		fmt.Fprintf(&b, "%-20s %9d %6d %9.0f %9.0f %9.0f %9.0f %5d MB %7.2f %6.2f %6.2f\n",
+			one.name, one.m.Load.Answered, one.m.Load.Lost, microseconds(one.m.Load.P50), microseconds(one.m.Load.P99),
+			microseconds(one.m.Load.P999), microseconds(one.m.Load.Max), one.m.Memory>>20, one.m.Busy, one.m.Other, one.m.Steal)
+		for what, count := range one.m.Load.Wrong {
+			fmt.Fprintf(&b, "%20s: %d wrong answers: %s\n", "", count, what)
+		}
+	}
+	fmt.Fprintf(&b, "\n%-20s %9s %9s %9s %9s\n", "clients", "opened", "refused", "answers", "ended")
+	for _, kind := range crowd.Kinds {
+		if c, came := r.Crowd.Kinds[kind]; came {
+			fmt.Fprintf(&b, "%-20s %9d %9d %9d %9d\n", kind, c.Opened, c.Refused, c.Answered, c.Ended)
+		}
+	}
+	n := r.Crowd.Newcomers
+	fmt.Fprintf(&b, "%-20s %9d %9d %9d  p50 %.0f us, p99 %.0f us, slowest %.0f us\n", "new and honest",
+		n.Came, n.Came-n.Answered, n.Answered, microseconds(n.P50), microseconds(n.P99), microseconds(n.Slowest))
+	for why, count := range n.Why {
+		fmt.Fprintf(&b, "%20s: %d times: %s\n", "", count, why)
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Metrics)) {
+		fmt.Fprintf(&b, "%s %.0f\n", name, r.Metrics[name])
+	}
+	_, err := out.Write(b.Bytes())
+	return err
+}
+
+// crowdQuietly measures again what missed while others disturbed it.
+func crowdQuietly(ctx context.Context, shared *sharedFlags, size int) (last *crowded, err error) {
+	for range shared.tries {
+		if last, err = crowdOnce(ctx, shared, size); err != nil {
+			return nil, err
+		}
+		if !last.missed() || last.Without.quiet(shared.noise) && last.With.Steal <= shared.noise {
+			break
+		}
+	}
+	return last, nil
+}
+
+// crowdOnce measures one server, alone and then with the crowd.
+func crowdOnce(ctx context.Context, shared *sharedFlags, size int) (result *crowded, err error) {
+	members, err := listenAsMembers(memberAddresses(5))
+	if err != nil {
+		return nil, err
+	}
+	defer members.close()
+	content, err := ordinaryContent(members)
+	if err != nil {
+		return nil, err
+	}
+	directory, err := os.MkdirTemp(shared.directory, "site-")
+	if err != nil {
+		return nil, fmt.Errorf("making a directory: %w", err)
+	}
+	site, err := newSite(ctx, shared.program, directory, content)
+	if err != nil {
+		return nil, err
+	}
+	tlsPort, err := site.addTLS(directory)
+	if err != nil {
+		return nil, err
+	}
+	server := oursAsServer(oursName, site)
+	questions, err := poolQuestions(4, 1, load.Form{})(server)
+	if err != nil {
+		return nil, err
+	}
+	if err := raiseFiles(); err != nil {
+		return nil, err
+	}
+	r, err := shared.start(ctx, server, 0, questions, false)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, r.end()) }()
+	plan := load.Plan{
+		Questions: questions, Sockets: sockets, Window: window, Rate: shared.rate,
+		WarmUp: shared.warmUp, Duration: shared.duration, GiveUp: giveUp,
+	}
+	result = &crowded{}
+	if result.Without, err = shared.load(ctx, r, plan); err != nil {
+		return nil, err
+	}
+	gathered, err := gather(ctx, shared, crowd.Plan{
+		Server: r.address, TLS: netip.AddrPortFrom(r.address.Addr(), uint16(tlsPort)),
+		Question: questions[0].Packet, Clients: crowdOf(size),
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer gathered.stop()
+	if result.With, err = shared.load(ctx, r, plan); err != nil {
+		return nil, err
+	}
+	if result.Open, result.Metrics, err = site.connectionMetrics(ctx); err != nil {
+		return nil, err
+	}
+	result.Crowd, err = gathered.end(ctx)
+	return result, err
+}
+
+// crowdOf divides clients among the kinds.
+func crowdOf(size int) map[crowd.Kind]int {
+	clients := map[crowd.Kind]int{}
+	for kind, part := range crowdParts {
+		clients[kind] = size * part / 100
+	}
+	return clients
+}
+
+// addTLS makes a certificate and has the site serve DNS over TLS, with places for a
+// crowd.
+func (s *site) addTLS(directory string) (port int, err error) {
+	if port, err = freePort(); err != nil {
+		return 0, err
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return 0, fmt.Errorf("making a key: %w", err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: zoneName}, DNSNames: []string{zoneName},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+	}
+	certificate, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		return 0, fmt.Errorf("making a certificate: %w", err)
+	}
+	encoded, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return 0, fmt.Errorf("making a key: %w", err)
+	}
+	chainFile, keyFile := filepath.Join(directory, "chain.pem"), filepath.Join(directory, "key.pem")
+	for file, block := range map[string]*pem.Block{
+		chainFile: {Type: "CERTIFICATE", Bytes: certificate}, keyFile: {Type: "PRIVATE KEY", Bytes: encoded},
+	} {
+		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
+			return 0, fmt.Errorf("writing the certificate: %w", err)
+		}
+	}
+	s.dns = fmt.Sprintf("  tcp_connections: %d\n  tls: {listen: [\"127.0.0.1:%d\"], certificate: %q, key: %q}\n",
+		crowdPlaces, port, chainFile, keyFile)
+	return port, nil
+}
+
+// raiseFiles lets what this process starts have as many connections as there are
+// places, where it may.
+func raiseFiles() error {
+	const needed = 2 * crowdPlaces
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return fmt.Errorf("asking how many files may be open: %w", err)
+	}
+	if limit.Max < needed {
+		limit.Max = needed
+	}
+	limit.Cur = limit.Max
+	// Who may not raise it has what there is.
+	_ = unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)
+	return nil
+}
+
+// connectionMetrics is what the server has counted of connections.
+func (s *site) connectionMetrics(ctx context.Context) (open float64, all map[string]float64, err error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/metrics", s.adminPort), nil)
+	if err != nil {
+		return 0, nil, err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0, nil, fmt.Errorf("reading the metrics: %w", err)
+	}
+	defer response.Body.Close()
+	all = map[string]float64{}
+	lines := bufio.NewScanner(response.Body)
+	for lines.Scan() {
+		name, text, found := strings.Cut(lines.Text(), " ")
+		if !found || !strings.HasPrefix(name, "mirrorpool_dns_t") && !strings.HasPrefix(name, "mirrorpool_dns_socket") {
+			continue
+		}
+		var value float64
+		if _, err := fmt.Sscan(text, &value); err == nil {
+			all[name] = value
+		}
+	}
+	return all["mirrorpool_dns_tcp_connections"], all, lines.Err()
+}
+
+// crowdCommand is how this program starts itself as the crowd.
+const crowdCommand = "crowd"
+
+// bringCrowd reads a plan, says "ready" once all have come, and prints the result
+// once its input ends.
+func bringCrowd(in io.Reader, out io.Writer) error {
+	lines := bufio.NewReader(in)
+	text, err := lines.ReadBytes('\n')
+	if err != nil {
+		return fmt.Errorf("reading the plan: %w", err)
+	}
+	var plan crowd.Plan
+	if err := json.Unmarshal(text, &plan); err != nil {
+		return fmt.Errorf("reading the plan: %w", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		defer cancel()
+		_, _ = lines.ReadBytes('\n') // whatever it is, it is the end
+	}()
+	result, err := crowd.Run(ctx, plan, func() error {
+		_, err := fmt.Fprintln(out, "ready")
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := json.NewEncoder(out).Encode(result); err != nil {
+		return fmt.Errorf("writing the result: %w", err)
+	}
+	return nil
+}
+
+// gatheredCrowd is the process that the crowd is.
+type gatheredCrowd struct {
+	*process
+	in  io.WriteCloser
+	out *bufio.Reader
+}
+
+// gather starts the crowd, behind the generator on its processor, and waits until
+// all have come.
+func gather(ctx context.Context, shared *sharedFlags, plan crowd.Plan) (_ *gatheredCrowd, err error) {
+	text, err := json.Marshal(plan)
+	if err != nil {
+		return nil, fmt.Errorf("writing the plan: %w", err)
+	}
+	cmd := exec.Command("/proc/self/exe", crowdCommand)
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, fmt.Errorf("starting the crowd: %w", err)
+	}
+	read, write, err := os.Pipe()
+	if err != nil {
+		return nil, fmt.Errorf("starting the crowd: %w", err)
+	}
+	cmd.Stdout = write
+	p, err := startProcess("the crowd", cmd, shared.cpus.generator)
+	write.Close()
+	if err != nil {
+		read.Close()
+		return nil, err
+	}
+	c := &gatheredCrowd{process: p, in: in, out: bufio.NewReader(read)}
+	defer func() {
+		if err != nil {
+			p.stop()
+		}
+	}()
+	if err := unix.Setpriority(unix.PRIO_PGRP, cmd.Process.Pid, 5); err != nil {
+		return nil, fmt.Errorf("letting the generator go before the crowd: %w", err)
+	}
+	if _, err := fmt.Fprintf(in, "%s\n", text); err != nil {
+		return nil, fmt.Errorf("writing the plan: %w", err)
+	}
+	within, cancel := context.WithTimeout(ctx, crowdGathers)
+	defer cancel()
+	defer context.AfterFunc(within, p.stop)()
+	if line, err := c.out.ReadString('\n'); err != nil || line != "ready\n" {
+		return nil, fmt.Errorf("the crowd did not come (%q, %v): %s", line, err, p.said.last())
+	}
+	return c, nil
+}
+
+// end ends the crowd and gives what became of it.
+func (c *gatheredCrowd) end(ctx context.Context) (*crowd.Result, error) {
+	if err := c.in.Close(); err != nil {
+		return nil, fmt.Errorf("ending the crowd: %w", err)
+	}
+	line, err := c.out.ReadString('\n')
+	if err != nil {
+		return nil, fmt.Errorf("the crowd failed (%w): %s", err, c.said.last())
+	}
+	result := &crowd.Result{}
+	if err := json.Unmarshal([]byte(line), result); err != nil {
+		return nil, fmt.Errorf("reading the crowd's result %q: %w", line, err)
+	}
+	return result, c.wait(ctx)
+}
