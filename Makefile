@@ -1,7 +1,7 @@
 VERSION := $(shell git describe --always --dirty --tags 2>/dev/null)
 LDFLAGS := -X main.version=$(VERSION)
 
-.PHONY: help build demo test unit lint e2e geodata bench-build bench bench-growth bench-reload bench-connections fuzz clean
+.PHONY: help build demo test unit lint e2e geodata bench-build bench bench-growth bench-reload bench-connections fuzz robustness clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14

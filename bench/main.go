@@ -49,6 +49,7 @@ func run(arguments []string, in io.Reader, out, errorOut io.Writer) int {
 		"growth":      growthCommand,
 		"reload":      reloadCommand,
 		"connections": connectionsCommand,
+		"robustness":  robustnessCommand,
 	}
 	var err error
 	ctx := context.Background()

@@ -4,7 +4,6 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -143,11 +142,11 @@ func TestTheServersCountsAreJudged(t *testing.T) {
 }
 
 func TestRobustnessTellsOfWrongUsage(t *testing.T) {
-	var out, errorOut bytes.Buffer
-	for _, arguments := range [][]string{{"-packets", "0"}, {"-packets", "many"}, {"x"}} {
-		err := robustnessCommand(t.Context(), arguments, &out, &errorOut)
-		if wrong := (usageError{}); !errors.As(err, &wrong) {
-			t.Errorf("%q: %v", arguments, err)
+	for _, arguments := range []string{"-packets 0", "-packets many", "x"} {
+		var out, errorOut bytes.Buffer
+		code := run(append([]string{"robustness"}, strings.Fields(arguments)...), strings.NewReader(""), &out, &errorOut)
+		if code != exitUsage || strings.Contains(errorOut.String(), "unknown command") {
+			t.Errorf("%q: exit status %d, %s", arguments, code, errorOut.String())
 		}
 	}
 }
