@@ -84,9 +84,10 @@ func (r *responder) readSubnet(q *request, resolver netip.Addr) {
 //
 // A family that is unknown gets FORMERR as section 7.2.1 says, and not REFUSED,
 // which section 7.1.1 has for resolvers that will not pass an address on: BIND and
-// Knot Resolver do so too, while PowerDNS passes the option over. Family 0 without
-// an address is what dig sends for +subnet=0; there is nothing in it to be unknown,
-// and section 7.5 has it that nobody is refused for giving no address bits.
+// Knot do so too, while PowerDNS passes the option over. Family 0 without an
+// address is what drafts of the RFC had those send who want to stay unlocated: as
+// BIND does, we take it for that, for nothing in it is of an unknown form, and
+// section 7.5 has it that nobody is refused for giving no address bits.
 func parseSubnet(wire []byte) (subnet, bool) {
 	if len(wire) < 4 {
 		return subnet{}, false
