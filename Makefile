@@ -17,7 +17,7 @@ test: lint unit e2e ## every test: linters, unit tests with -race, command-line 
 unit: ## unit tests and command-line scripts, with the race detector, in random order
 	go test -race -shuffle=on -timeout 10m ./...
 
-e2e: build ## the built program between real mirrors, sshd, unbound, dnsperf and curl
+e2e: build ## the built program between real mirrors, sshd, resolvers, dnsperf and curl
 	go test -tags e2e -count=1 -timeout 10m -run TestEndToEnd -v ./cmd/mirrorpool
 
 # How long each target is fuzzed, and which: make fuzz FUZZTIME=10m FUZZ=FuzzBothPaths

@@ -41,7 +41,11 @@ func (l *lab) counted(exchanges []exchange) {
 func (c counts) add(e *exchange) {
 	transport := fmt.Sprintf("transport=%q", e.over)
 	c[fmt.Sprintf("queries_total{rcode=%q,%s}", dns.RcodeToString[e.answer.Rcode], transport)]++
-	c[fmt.Sprintf("questions_total{type=%q}", dns.TypeToString[e.question.Question[0].Qtype])]++
+	kind, known := dns.TypeToString[e.question.Question[0].Qtype]
+	if !known {
+		kind = "other"
+	}
+	c[fmt.Sprintf("questions_total{type=%q}", kind)]++
 	if e.answer.Truncated {
 		c["truncated_total{"+transport+"}"]++
 	}

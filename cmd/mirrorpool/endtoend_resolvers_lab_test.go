@@ -98,9 +98,9 @@ func (l *lab) takeNetwork() (*net.UDPConn, *net.TCPListener) {
 			return packets, streams
 		case errors.Is(err, syscall.EADDRINUSE):
 		case os.Getenv("CI") == "true":
-			l.Fatalf("resolvers ask port 53: %v", err)
+			l.Fatalf("resolvers ask port 53 (be root, or set net.ipv4.ip_unprivileged_port_start to 53): %v", err)
 		default:
-			l.Skipf("resolvers ask port 53, and that of a loopback address is not to be had: %v", err)
+			l.Skipf("resolvers ask port 53, which is not to be had (be root, or set net.ipv4.ip_unprivileged_port_start to 53): %v", err)
 		}
 	}
 	l.Fatal("no loopback address has port 53 free")

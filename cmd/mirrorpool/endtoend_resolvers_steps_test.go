@@ -33,6 +33,8 @@ func (l *lab) namesResolve() {
 		{what: "a deep name of that wildcard", name: "x.y.z.dl.mirrors.test.", kind: dns.TypeAAAA, want: []string{"::1"}},
 		{what: "a wildcard", name: "any.wild.mirrors.test.", kind: dns.TypeA, want: []string{"127.0.0.41"}},
 		{what: "a deep name of a wildcard", name: "a.b.wild.mirrors.test.", kind: dns.TypeA, want: []string{"127.0.0.41"}},
+		{what: "below a DNAME", name: "any.moved.mirrors.test.", kind: dns.TypeA, want: []string{"127.0.0.41"}},
+		{what: "an alias into another zone", name: "away.mirrors.test.", kind: dns.TypeA, want: []string{"127.0.0.45"}},
 		{what: "a wildcard's other types", name: "any.wild.mirrors.test.", kind: dns.TypeAAAA},
 		{what: "an empty non-terminal", name: "b.c.mirrors.test.", kind: dns.TypeA},
 		{what: "another name below an empty non-terminal", name: "x.b.c.mirrors.test.", kind: dns.TypeA, rcode: dns.RcodeNameError},
@@ -50,7 +52,23 @@ func (l *lab) namesResolve() {
 				dns.RcodeToString[reply.Rcode], got, dns.RcodeToString[question.rcode], question.want)
 		}
 	}
+	for _, question := range []struct {
+		name string
+		kind uint16
+		want string
+	}{
+		{"service.mirrors.test.", dns.TypeHTTPS, `1 . alpn="h2" port="8443"`},
+		{"newest.mirrors.test.", typeUnknown, `\# 3 010203`},
+	} {
+		reply := l.ask(l.home, question.name, question.kind)
+		if len(reply.Answer) != 1 || !strings.HasSuffix(reply.Answer[0].String(), "\t"+question.want) {
+			l.Errorf("%s gave %v, want %s", question.name, reply.Answer, question.want)
+		}
+	}
 }
+
+// typeUnknown is a type without a meaning (RFC 6895 section 3.1).
+const typeUnknown = 65280
 
 // muchText asks for what does not fit into a packet, and for what just does.
 func (l *lab) muchText() {
