@@ -20,6 +20,8 @@ type connection struct {
 	secure  *secureConnection // over TLS; nil before the handshake
 	rest    []byte            // of a question that is not whole, with its length before it
 
+	lost chan struct{} // over TLS: closed when it has lost its place
+
 	// Those of openConnections, under its lock.
 	places  [queuesPerConnection]place
 	network *queue
@@ -32,15 +34,23 @@ type connection struct {
 // is answered before others have their turn: some 200 questions.
 const yieldEvery = 8 << 10
 
+// readAtLeast is how many bytes a read counts for at least, for one that brings a
+// byte, as a TLS record may, takes as long as answering does.
+const readAtLeast = 64
+
 // errEnding: the connection has lost its place.
 var errEnding = errors.New("the connection is about to end")
 
 func newConnection(t *tcpServer, socket *net.TCPConn, over transport) *connection {
 	client := socket.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap().WithZone("")
-	return &connection{
+	c := &connection{
 		socket: socket, tcp: t, over: over, client: client,
 		proxied: isProxy(t.server.settings.Load().ProxyFrom, client),
 	}
+	if over == overTLS {
+		c.lost = make(chan struct{})
+	}
+	return c
 }
 
 // wire is what the questions come over.
@@ -107,7 +117,7 @@ func (c *connection) serve(s stream) (ends bool) {
 			c.tcp.failed(c.over, "read", err)
 			return true
 		}
-		taken += n
+		taken += max(n, readAtLeast)
 		begun := len(in) > 0
 		in = in[:len(in)+n]
 		whole := wholeQuestions(in)

@@ -174,13 +174,6 @@ func (o *openConnections) adopt(c *connection) bool {
 	return true
 }
 
-// has reports whether a connection has its place.
-func (o *openConnections) has(c *connection) bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return c.open
-}
-
 // leave closes a connection and forgets it. It is for the connection's own
 // goroutine: Close waits until nobody reads.
 func (o *openConnections) leave(c *connection) {
@@ -310,6 +303,9 @@ func (o *openConnections) evict(c *connection) {
 	o.ending++
 	// One that cannot be set is one on a closed socket.
 	_ = c.socket.SetDeadline(time.Unix(1, 0))
+	if c.lost != nil {
+		close(c.lost)
+	}
 }
 
 // take takes a connection, which is in them, out of its queues. The lock is held.

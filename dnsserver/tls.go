@@ -160,13 +160,18 @@ func (s *tlsSocket) Read(into []byte) (int, error) {
 // work waits for a place to compute at. Who has lost the connection's place
 // meanwhile gets none.
 func (s *tlsSocket) work() error {
-	t := s.connection.tcp
-	t.handshakes <- struct{}{}
-	s.works = true
-	if !t.open.has(s.connection) {
+	select {
+	case <-s.connection.lost:
 		return os.ErrDeadlineExceeded
+	case s.connection.tcp.handshakes <- struct{}{}:
+		s.works = true
 	}
-	return nil
+	select {
+	case <-s.connection.lost:
+		return os.ErrDeadlineExceeded
+	default:
+		return nil
+	}
 }
 
 // rest gives the place up.

@@ -504,6 +504,38 @@ func TestTLSHandshakesTakeTurns(t *testing.T) {
 	}
 }
 
+// A handshake that waits for its turn to compute ends when it loses its place, and
+// holds up nobody who waits for that.
+func TestTLSHandshakeLosesItsTurn(t *testing.T) {
+	here, there := tcpPair(t)
+	server := newFramingServer(t, testTable())
+	server.server.tls = makeTLS(func() *tls.Certificate { return nil })
+	for range cap(server.handshakes) {
+		server.handshakes <- struct{}{}
+	}
+	c := newConnection(server, there, overTLS)
+	server.open.join(c)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		c.run()
+		server.open.leave(c)
+	}()
+	go tls.Client(here, clientTLS()).Handshake() // fails
+	time.Sleep(20 * time.Millisecond)            // by then it waits, mostly
+	server.open.endQuietest()
+	within(t, patience, "the handshake", func() { <-ended })
+	if got := counted(server.server.metrics.connections.failures, handshakeTimeout); got != 1 {
+		t.Errorf("%v counted, want 1", got)
+	}
+	if len(server.handshakes) != cap(server.handshakes) {
+		t.Error("it gave up a place that was not its own")
+	}
+	for range cap(server.handshakes) {
+		<-server.handshakes
+	}
+}
+
 // What a waiting connection over TLS holds is bounded, also where its client has
 // sent the largest records there are.
 func TestTLSWaitingConnectionsAreSmall(t *testing.T) {

@@ -19,15 +19,16 @@ const (
 	Vanishing Kind = "vanishing" // asks, and is gone without a word, as a machine is that loses its power
 	Resetting Kind = "resetting" // asks, and ends the connection with a reset
 	Stalling  Kind = "stalling"  // begins a TLS handshake and does not go on
+	Shaking   Kind = "shaking"   // shakes hands for TLS, again and again
 	Secure    Kind = "secure"    // asks over TLS once a second
 	Honest    Kind = "honest"    // asks once a second
 )
 
 // Kinds are all of them, in the order in which they are told of.
-var Kinds = []Kind{Silent, Slow, Deaf, Vanishing, Resetting, Stalling, Secure, Honest}
+var Kinds = []Kind{Silent, Slow, Deaf, Vanishing, Resetting, Stalling, Shaking, Secure, Honest}
 
 // overTLS reports whether a kind comes by the address for TLS.
-func (k Kind) overTLS() bool { return k == Secure || k == Stalling }
+func (k Kind) overTLS() bool { return k == Secure || k == Shaking || k == Stalling }
 
 // Plan says who comes. It is plain data, so that it can be handed to another
 // process.

@@ -153,7 +153,7 @@ func (c *client) connect(ctx context.Context) (net.Conn, error) {
 		}
 	}
 	conn, err := d.DialContext(ctx, "tcp4", to.String())
-	if err != nil || c.kind != Secure {
+	if err != nil || c.kind != Secure && c.kind != Shaking {
 		return conn, err
 	}
 	secure := tls.Client(conn, dot())
@@ -199,6 +199,9 @@ func (c *client) behave(ctx context.Context, conn net.Conn) error {
 				return err
 			}
 		}
+	case Shaking:
+		c.came()
+		return nil
 	case Vanishing, Resetting:
 		if err := c.ask(conn); err != nil {
 			return err
