@@ -191,7 +191,10 @@ func (c checks) limit(asked *said) int {
 }
 
 func (c checks) header(asked, got *said, m *dns.Msg) string {
-	const kept = 15<<11 | 1<<8 // opcode and RD
+	kept := uint16(15 << 11) // the opcode, and for QUERY alone RD
+	if asked.flags&kept == 0 {
+		kept |= 1 << 8
+	}
 	switch {
 	case got.id != asked.id:
 		return fmt.Sprintf("ID %04x, asked was %04x", got.id, asked.id)
@@ -199,8 +202,8 @@ func (c checks) header(asked, got *said, m *dns.Msg) string {
 		return "QR is clear"
 	case got.flags&kept != asked.flags&kept:
 		return fmt.Sprintf("flags %04x, asked was %04x: another opcode, or RD", got.flags, asked.flags)
-	case got.flags&0x00F0 != 0:
-		return fmt.Sprintf("flags %04x: RA, Z, AD or CD is set", got.flags)
+	case got.flags&0x00F0 != 0 || asked.flags&(15<<11) != 0 && got.flags&(1<<8) != 0:
+		return fmt.Sprintf("flags %04x: RA, Z, AD or CD is set, or RD of another opcode than QUERY", got.flags)
 	case m.Truncated && c.over != overUDP && !c.whim: // whose answers may be longer than any message
 		return "TC over " + string(c.over)
 	case asked.flags&(15<<11) != 0 && m.Rcode != dns.RcodeNotImplemented && m.Rcode != dns.RcodeFormatError && m.Rcode != dns.RcodeRefused:
@@ -212,14 +215,18 @@ func (c checks) header(asked, got *said, m *dns.Msg) string {
 // echoed: one question that can be read comes back as it was, and nothing else does.
 func echoed(asked *said, packet, answer []byte) string {
 	count := binary.BigEndian.Uint16(answer[4:])
+	end := asked.end
+	if opcode := asked.flags >> 11 & 15; opcode != dns.OpcodeQuery && opcode != dns.OpcodeNotify {
+		end = 0 // what stands there is no question
+	}
 	switch {
 	case count == 0 && answer[3]&15 == dns.RcodeServerFailure:
 		return "" // nothing of a packet that made the program fail is read again
-	case asked.end == 0 && count != 0:
+	case end == 0 && count != 0:
 		return "a question comes back that could not be read"
-	case asked.end != 0 && count != 1:
+	case end != 0 && count != 1:
 		return "the question does not come back"
-	case asked.end != 0 && (len(answer) < asked.end || !bytes.Equal(answer[headerSize:asked.end], packet[headerSize:asked.end])):
+	case end != 0 && (len(answer) < end || !bytes.Equal(answer[headerSize:end], packet[headerSize:end])):
 		return "the question comes back as another"
 	}
 	return ""
@@ -310,6 +317,9 @@ func (c checks) sections(asked *said, m *dns.Msg) string {
 	others := len(m.Extra)
 	if m.IsEdns0() != nil {
 		others--
+	}
+	if m.IsTsig() != nil && m.Rcode == dns.RcodeNotAuth {
+		others-- // it says which key is not known
 	}
 	nothing := len(m.Answer)+len(m.Ns)+others == 0
 	switch m.Rcode {

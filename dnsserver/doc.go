@@ -22,10 +22,30 @@
 //     SOA of an IXFR), and bytes after the last record: FORMERR, as NSD and
 //     Knot do;
 //   - questions of more than 4,096 bytes over UDP: FORMERR, unread;
-//   - additional records other than OPT are passed over;
-//   - opcodes other than QUERY: NOTIMP; classes other than IN: REFUSED;
-//     AXFR and IXFR: REFUSED; MAILA, MAILB and TKEY: NOTIMP; a question for
-//     OPT or TSIG: FORMERR, as BIND does;
+//   - additional records other than OPT and TSIG are passed over, SIG(0) too, as
+//     BIND and Knot do, but their names have to be ones: pointers lead backwards;
+//   - a TSIG gets NOTAUTH with BADKEY (RFC 8945 section 5.2.1), because no key is
+//     known here; one that is not the last record gets FORMERR;
+//   - opcodes other than QUERY: NOTIMP, with a header that has nothing but the
+//     opcode set, and without what stood in the place of a question, because in
+//     UPDATE and DSO it is none, and of unknown opcodes nobody knows; with it for
+//     NOTIFY. A NOTIFY gets no other answer, though this is the primary: who
+//     sends one takes this server for a secondary, and is told that it is none.
+//     BIND says NOERROR, Knot NOTAUTH, NSD REFUSED. For UPDATE, RFC 2136 section
+//     2.2 wants NOTIMP where it is not there at all, as in NSD; REFUSED is for
+//     one that is not allowed. DSO gets NOTIMP (RFC 8490 section 5.1.1), and the
+//     connection goes on;
+//   - classes other than IN and CH: REFUSED, as in NSD and Knot, ANY among them,
+//     which nothing needs; in CH, what is not one of the four names of this
+//     server, or not TXT or ANY: REFUSED, as in Knot;
+//   - AXFR and IXFR: REFUSED, of zones that are not here as well; MAILA, MAILB
+//     and TKEY: NOTIMP; a question for OPT, TSIG (as BIND does) or NXNAME (RFC
+//     9824 section 3.5): FORMERR; other types that are not known are those of
+//     records that nobody has (RFC 3597), meta types without a number of their
+//     own among them, as in Knot and NSD;
+//   - ANY gets one RRset (RFC 8482), over TCP too;
+//   - an edns-tcp-keepalive with a value: FORMERR, because only a server may give
+//     one (RFC 7828 section 3.2.1);
 //   - CD is cleared (RFC 4035 section 3.1.6), RD is copied;
 //   - client subnet: family 0 without an address is "do not locate me", as BIND
 //     reads it; any other unknown family is FORMERR, as in BIND and Knot

@@ -91,6 +91,7 @@ const (
 	unusualOpcode   unusual = "opcode"
 	unusualChaos    unusual = "chaos"
 	unusualClass    unusual = "class"
+	unusualTSIG     unusual = "tsig"        // signed by a key that is not known (RFC 8945)
 	unusualCookie   unusual = "cookie_only" // no question (RFC 7873 section 5.4)
 )
 

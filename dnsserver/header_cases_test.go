@@ -66,7 +66,7 @@ var headerCases = []headerCase{
 	},
 	{
 		name: "UPDATE", query: query{name: "example.test.", qtype: dns.TypeSOA, flags: 5 << 11, opts: [][]byte{opt(1232, 0)}},
-		flags: flagQR | 5<<11 | 4, question: true, opt: true, rcode: "NOTIMP",
+		flags: flagQR | 5<<11 | 4, opt: true, rcode: "NOTIMP",
 	},
 	{
 		name: "opcode 15 and nothing that can be read", query: query{flags: 15 << 11, counts: &[4]uint16{1, 2, 3, 4}},

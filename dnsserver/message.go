@@ -3,6 +3,8 @@ package dnsserver
 import (
 	"encoding/binary"
 
+	"github.com/miekg/dns"
+
 	"mirrorpool/zones"
 )
 
@@ -14,7 +16,10 @@ type message struct {
 // finish writes the header and appends the OPT, and gives the whole message,
 // which is good until the next Begin.
 func (m *message) finish(q *request, rcode, udpSize int, authoritative bool, r reply) []byte {
-	flags := q.flags&(opcodeMask|flagRD) | flagQR | uint16(rcode&15)
+	flags := q.flags&opcodeMask | flagQR | uint16(rcode&15)
+	if q.opcode() == dns.OpcodeQuery {
+		flags |= q.flags & flagRD // elsewhere the bit means something else, or has to be 0
+	}
 	if authoritative {
 		flags |= flagAA
 	}
@@ -28,7 +33,7 @@ func (m *message) finish(q *request, rcode, udpSize int, authoritative bool, r r
 		written = q.edns.appendOPT(written, udpSize, rcode, r)
 	}
 	var questions uint16
-	if q.question != nil {
+	if q.echoed() != nil {
 		questions = 1
 	}
 	for i, word := range [...]uint16{q.id, flags, questions, m.Answers, m.Authorities, additionals} {

@@ -57,7 +57,7 @@ func newMetrics() *metrics {
 			"Requests with EDNS (opt), and what was in it: flags, versions and options.", "feature"),
 		cookies: vec("cookies_total",
 			"Requests with a cookie, by the server's part of it (new: none yet; good; bad).", "state"),
-		unusual: vec("unusual_total", "Requests that are no questions of class IN, by what they were.", "kind"),
+		unusual: vec("unusual_total", "Requests that are no plain questions of class IN, by what they were.", "kind"),
 		limited: vec("rate_limited_total",
 			"Answers over the rate limit, by kind and by what became of them (dropped, truncated, badcookie; slipped: an error sent as it is).", "kind", "action"),
 		truncated:   vec("truncated_total", "Answers with TC set.", "transport"),
@@ -244,6 +244,8 @@ func (c *counters) noticed(q *request) {
 		kind = unusualOpcode
 	case q.fault != faultNone:
 		return
+	case q.tsig.present():
+		kind = unusualTSIG
 	case q.asksNothing:
 		kind = unusualCookie
 	case q.class == dns.ClassINET:
@@ -342,6 +344,8 @@ func rcodeName(rcode int) string {
 		return "REFUSED"
 	case 6:
 		return "YXDOMAIN"
+	case 9:
+		return "NOTAUTH"
 	case 16:
 		return "BADVERS"
 	case 23:

@@ -41,6 +41,7 @@ const (
 	faultSubnet        fault = "subnet_malformed" // see parseSubnet
 	faultSubnetTwice   fault = "subnet_twice"     // more than one client subnet
 	faultCookie        fault = "cookie"           // a length that no cookie has
+	faultTSIG          fault = "tsig"             // a TSIG that is not the last record, or cannot be read
 )
 
 // request is what was read of one packet. Its slices are parts of the packet.
@@ -56,9 +57,21 @@ type request struct {
 	// (RFC 7873 section 5.4).
 	asksNothing bool
 	cookie      cookieState // what the server cookie in the request is
+	tsig        tsig
 }
 
 func (q *request) opcode() int { return int(q.flags&opcodeMask) >> 11 }
+
+// echoed is the question that the answer has. Of what other opcodes have in the
+// place of one nothing is known (RFC 8906 section 3.1.4), DSO has nothing there
+// (RFC 8490 section 5.4), and the answer to an UPDATE has all of its sections or
+// none (RFC 2136 section 3.8); in NOTIFY it is a question.
+func (q *request) echoed() []byte {
+	if opcode := q.opcode(); opcode != dns.OpcodeQuery && opcode != dns.OpcodeNotify {
+		return nil
+	}
+	return q.question
+}
 
 // blame keeps the first fault.
 func (q *request) blame(f fault) {
@@ -133,7 +146,7 @@ func (q *request) readRecords(packet []byte, offset int) (int, bool) {
 	before := answers + authorities
 	for i := range before + additionals {
 		owner := offset
-		end, ok := skipName(packet, offset)
+		end, ok := recordName(packet, offset)
 		if !ok || end+recordFixed > len(packet) {
 			return offset, false
 		}
@@ -142,19 +155,29 @@ func (q *request) readRecords(packet []byte, offset int) (int, bool) {
 		if offset > len(packet) {
 			return offset, false
 		}
-		if binary.BigEndian.Uint16(packet[end:]) != dns.TypeOPT {
-			continue
-		}
-		switch {
-		case i < before || packet[owner] != 0:
-			q.blame(faultOPTPlace)
-		case q.edns.present:
-			q.blame(faultOPTTwice)
-		default:
-			q.edns = readOPT(packet[end:data], packet[data:offset])
+		last := i == before+additionals-1
+		switch binary.BigEndian.Uint16(packet[end:]) {
+		case dns.TypeOPT:
+			q.keepOPT(packet[end:data], packet[data:offset], i >= before && packet[owner] == 0)
+		case dns.TypeTSIG:
+			if q.tsig, ok = readTSIG(packet, owner, end); !ok || !last || i < before {
+				q.blame(faultTSIG)
+			}
 		}
 	}
 	return offset, true
+}
+
+// keepOPT reads an OPT, given as its part from the type on and its options.
+func (q *request) keepOPT(fixed, options []byte, inPlace bool) {
+	switch {
+	case !inPlace:
+		q.blame(faultOPTPlace)
+	case q.edns.present:
+		q.blame(faultOPTTwice)
+	default:
+		q.edns = readOPT(fixed, options)
+	}
 }
 
 // plainName gives the offset after a name that is not compressed: in a
@@ -175,20 +198,40 @@ func plainName(packet []byte, offset int) (int, bool) {
 	return 0, false
 }
 
-// skipName gives the offset after a name that may end in a pointer. Where the
-// pointer leads to is not looked at.
-func skipName(packet []byte, offset int) (int, bool) {
+// maxPointers bounds the pointers of one name: it has no more labels than that.
+const maxPointers = maxName / 2
+
+// recordName gives the offset after a record's name, which may end in a pointer
+// to a name before it (RFC 1035 section 4.1.4).
+func recordName(packet []byte, offset int) (end int, ok bool) {
+	start, length, pointers := offset, 0, 0
 	for offset < len(packet) {
-		length := int(packet[offset])
+		label := int(packet[offset])
 		switch {
-		case length == 0:
-			return offset + 1, true
-		case length&0xC0 == 0xC0:
-			return offset + 2, offset+2 <= len(packet)
-		case length > 63:
+		case label > 63:
+			if label < 0xC0 || offset+2 > len(packet) || pointers == maxPointers {
+				return 0, false
+			}
+			if pointers == 0 {
+				end = offset + 2
+			}
+			pointers++
+			target := int(binary.BigEndian.Uint16(packet[offset:]) & 0x3FFF)
+			if target < headerSize || target >= start {
+				return 0, false
+			}
+			start, offset = target, target
+			continue
+		case label == 0 && pointers == 0:
+			end = offset + 1
+		}
+		if length += 1 + label; length > maxName {
 			return 0, false
 		}
-		offset += 1 + length
+		if label == 0 {
+			return end, true
+		}
+		offset += 1 + label
 	}
 	return 0, false
 }

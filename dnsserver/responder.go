@@ -127,21 +127,23 @@ func (r *responder) verdict(q *request) int {
 		return dns.RcodeFormatError
 	case q.edns.version != 0:
 		return dns.RcodeBadVers
+	case q.tsig.present():
+		return dns.RcodeNotAuth // no key is known (RFC 8945 section 5.2.1)
 	case q.asksNothing && q.cookie == cookieBad:
 		return dns.RcodeBadCookie
-	case q.asksNothing, q.class == dns.ClassCHAOS:
+	case q.asksNothing:
 		return dns.RcodeSuccess
-	case q.class != dns.ClassINET:
+	case q.class != dns.ClassINET && q.class != dns.ClassCHAOS:
 		return dns.RcodeRefused
 	}
 	switch q.qtype {
+	case dns.TypeOPT, dns.TypeTSIG, dns.TypeNXNAME:
+		r.counts.malformed(faultType)
+		return dns.RcodeFormatError
 	case dns.TypeAXFR, dns.TypeIXFR:
 		return dns.RcodeRefused
 	case dns.TypeMAILA, dns.TypeMAILB, dns.TypeTKEY:
 		return dns.RcodeNotImplemented
-	case dns.TypeOPT, dns.TypeTSIG:
-		r.counts.malformed(faultType)
-		return dns.RcodeFormatError
 	}
 	return dns.RcodeSuccess
 }
@@ -150,12 +152,16 @@ func (r *responder) verdict(q *request) int {
 // where they were understood.
 func (r *responder) refuse(q *request, rcode int, over transport) []byte {
 	// Without a name nothing is packed, and so nothing can fail.
-	_ = r.message.Begin(q.question, "", maxMessage)
-	bare := rcode == dns.RcodeFormatError || rcode == dns.RcodeBadVers || rcode == dns.RcodeNotImplemented
+	_ = r.message.Begin(q.echoed(), "", maxMessage)
+	bare := rcode == dns.RcodeFormatError || rcode == dns.RcodeBadVers || q.opcode() != dns.OpcodeQuery
 	r.counts.answered("", rcode, over)
-	return r.finish(q, rcode, false, reply{
+	answer := r.finish(q, rcode, false, reply{
 		nsid: r.settings.NSID, keepalive: r.keepalive, cookie: r.cookieGiven(), bare: bare,
 	})
+	if rcode == dns.RcodeNotAuth && len(answer)+q.tsig.size() <= r.sizeLimit(q, over) {
+		answer = q.tsig.appendBadKey(answer)
+	}
+	return answer
 }
 
 // chaos answers for this server itself, where the settings say something (RFC
@@ -167,17 +173,16 @@ func (r *responder) chaos(q *request, over transport) []byte {
 		return r.refuse(q, dns.RcodeFormatError, over)
 	}
 	text := r.settings.chaos(name)
-	if text == "" {
-		return r.refuse(q, dns.RcodeRefused, over)
+	if text == "" || q.qtype != dns.TypeTXT && q.qtype != dns.TypeANY {
+		return r.refuse(q, dns.RcodeRefused, over) // there is no zone here whose SOA a denial could have
 	}
-	a := zones.Answer{Authoritative: true}
-	if q.qtype == dns.TypeTXT || q.qtype == dns.TypeANY {
-		a.Answer = []dns.RR{&dns.TXT{
+	return r.pack(q, name, &zones.Answer{
+		Authoritative: true,
+		Answer: []dns.RR{&dns.TXT{
 			Hdr: dns.RR_Header{Name: name, Rrtype: dns.TypeTXT, Class: dns.ClassCHAOS},
 			Txt: []string{text},
-		}}
-	}
-	return r.pack(q, name, &a, over)
+		}},
+	}, over)
 }
 
 // answer asks the table and packs what it says.
