@@ -65,12 +65,21 @@ type CookieSecrets struct {
 // significant byte first.
 type cookieSecret [2]uint64
 
-// NewCookieSecrets draws a secret, for a server that shares none: its cookies
-// are good until it is started anew.
+// NewCookieSecrets draws a secret, for a server that shares none.
 func NewCookieSecrets() CookieSecrets {
 	var drawn [16]byte
 	_, _ = rand.Read(drawn[:]) // never fails, by its contract
 	return CookieSecrets{current: newCookieSecret(drawn), count: 1}
+}
+
+// Roll draws another current secret. Cookies that were made with the one before
+// it stay good; those of the one before that do not.
+func (s CookieSecrets) Roll() CookieSecrets {
+	next := NewCookieSecrets()
+	if s.count > 0 {
+		next.other, next.count = s.current, 2
+	}
+	return next
 }
 
 // ParseCookieSecrets reads a file of secrets: the current one in its first line,

@@ -67,6 +67,37 @@ func TestCookieSecretsAreNotShown(t *testing.T) {
 	}
 }
 
+// TestRolledCookieSecrets holds that cookies of before a roll are good, and get
+// one of after it, and that those of before the roll before are not.
+func TestRolledCookieSecrets(t *testing.T) {
+	now := time.Unix(1700000000, 0)
+	first := mustSecrets(t, secretOne)
+	second := first.Roll()
+	third := second.Roll()
+	client := netip.MustParseAddr("127.0.0.7")
+	var got [wholeCookieSize]byte
+	for _, test := range []struct {
+		name        string
+		made, asked CookieSecrets
+		want        cookieState
+	}{
+		{"of before", first, second, cookieGood},
+		{"of after", second, second, cookieGood},
+		{"of before the second", second, third, cookieGood},
+		{"of before both", first, third, cookieBad},
+		{"of after, at one that has not rolled", second, first, cookieBad},
+	} {
+		state, _ := test.asked.answer(&got, cookieAt(t, test.made, "127.0.0.7", now), client, now)
+		if state != test.want || string(got[:]) != string(cookieAt(t, test.asked, "127.0.0.7", now)) {
+			t.Errorf("%s: %v, want %v", test.name, state, test.want)
+		}
+	}
+	none := CookieSecrets{}.Roll()
+	if state, _ := none.answer(&got, cookieAt(t, CookieSecrets{count: 1}, "127.0.0.7", now), client, now); state != cookieBad {
+		t.Errorf("of no secret: %v, want bad", state)
+	}
+}
+
 func TestNewCookieSecretsDiffer(t *testing.T) {
 	a, b := NewCookieSecrets(), NewCookieSecrets()
 	if a == b || a == (CookieSecrets{}) {

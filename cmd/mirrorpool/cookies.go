@@ -16,21 +16,27 @@ import (
 // cookiesInterval is how often the file of cookie secrets is read.
 const cookiesInterval = 10 * time.Second
 
+// cookiesLifetime is how long a drawn secret makes cookies: RFC 7873 section 7.1
+// wants no more than 26 hours, and what is not shared needs no ceremony. How long
+// one of a file does, the operator says.
+const cookiesLifetime = 24 * time.Hour
+
 // maxCookiesFile is more than secrets with the most talkative comments take.
 const maxCookiesFile = 64 << 10
 
-// cookies are the secrets that DNS cookies are made with now, from a file that
-// is read again and again. A file that has become bad changes nothing. It is
-// safe for concurrent use.
+// cookies are the secrets that DNS cookies are made with now: those of a file
+// that is read again and again or, without one, drawn ones. A file that has
+// become bad changes nothing. It is safe for concurrent use.
 type cookies struct {
-	path string // empty: no file, and the name server draws a secret
+	path string // empty: no file
 
 	mutex   sync.Mutex
 	secrets dnsserver.CookieSecrets
-	exposed bool // others than the file's owner and group may read or write it
+	drawn   time.Time // when the current one was, if there is no file
+	exposed bool      // others than the file's owner and group may read or write it
 }
 
-// openCookies reads the file.
+// openCookies reads the file, or draws a secret.
 func openCookies(path string) (*cookies, error) {
 	c := &cookies{path: path}
 	if _, err := c.refresh(); err != nil {
@@ -61,10 +67,11 @@ func (c *cookies) isExposed() bool {
 	return c.exposed
 }
 
-// refresh reads the file and reports whether the secrets are other ones now.
+// refresh reads the file, or draws a secret where it is time to, and reports
+// whether the secrets are other ones now.
 func (c *cookies) refresh() (changed bool, err error) {
 	if c.path == "" {
-		return false, nil
+		return c.draw(time.Now()), nil
 	}
 	secrets, mode, err := readCookies(c.path)
 	if err != nil {
@@ -75,6 +82,17 @@ func (c *cookies) refresh() (changed bool, err error) {
 	changed = secrets != c.secrets
 	c.secrets, c.exposed = secrets, mode.Perm()&0o006 != 0
 	return changed, nil
+}
+
+// draw draws a secret at the start and when the last one has had its time.
+func (c *cookies) draw(now time.Time) (changed bool) {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	if !c.drawn.IsZero() && now.Sub(c.drawn) < cookiesLifetime {
+		return false
+	}
+	c.secrets, c.drawn = c.secrets.Roll(), now
+	return true
 }
 
 // readCookies reads a file of secrets. The error says the way out.

@@ -15,6 +15,8 @@ import (
 
 	"github.com/miekg/dns"
 	"github.com/rs/zerolog"
+
+	"mirrorpool/dnsserver"
 )
 
 // Secrets of the tests, and a mistake in one.
@@ -154,6 +156,35 @@ func TestCookieFileIsWatched(t *testing.T) {
 		look("still", false, false)
 		if got := strings.Count(log.String(), "chmod 640"); got != 1 {
 			t.Errorf("%d warnings of a file that all may read, want 1:\n%s", got, &log)
+		}
+	})
+}
+
+// TestDrawnCookieSecrets holds that without a file there is another secret every
+// day, and that a reload is none.
+func TestDrawnCookieSecrets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, err := openCookies("")
+		if err != nil {
+			t.Fatal(err)
+		}
+		first := c.current()
+		if first == (dnsserver.CookieSecrets{}) {
+			t.Fatal("no secret")
+		}
+		time.Sleep(cookiesLifetime - time.Second)
+		if changed, err := c.refresh(); changed || err != nil || c.current() != first {
+			t.Errorf("before its time: changed %v, %v", changed, err)
+		}
+		if same, err := c.reopen(""); same != c || err != nil {
+			t.Errorf("opened again: %v", err)
+		}
+		time.Sleep(time.Second)
+		if changed, err := c.refresh(); !changed || err != nil || c.current() == first {
+			t.Errorf("after a day: changed %v, %v", changed, err)
+		}
+		if changed, _ := c.refresh(); changed {
+			t.Error("changed once more")
 		}
 	})
 }
