@@ -100,6 +100,18 @@ func answersAt(address netip.AddrPort) bool {
 	return err == nil && len(m.Answer) == 2
 }
 
+// listenAt are the addresses at which a server is to answer, in a list.
+func listenAt(port string) string {
+	if haveIPv6() {
+		return "127.0.0.1" + port + ", ::1" + port
+	}
+	return "127.0.0.1" + port
+}
+
+func nsdListenAt() string {
+	return "ip-address: " + strings.ReplaceAll(listenAt("@PORT"), ", ", "\n\tip-address: ")
+}
+
 // programOf finds a program of a Debian package.
 func programOf(t *testing.T, name, debian string) string {
 	t.Helper()
@@ -138,7 +150,7 @@ var cookiePeers = []cookiePeer{
 		configure: func(b *stand) []string {
 			return []string{"-g", "-n", "1", "-c", b.write("named.conf", `options {
 	directory "DIR"; pid-file none; session-keyfile none; lock-file none;
-	listen-on port PORT { 127.0.0.1; }; listen-on-v6 { none; };
+	listen-on port PORT { 127.0.0.1; }; listen-on-v6 port PORT { ::1; };
 	recursion no; dnssec-validation no; empty-zones-enable no;
 	cookie-algorithm siphash24; include "DIR/secrets"; require-server-cookie yes;
 };
@@ -153,7 +165,7 @@ zone "example.test" { type primary; file "DIR/example.test.zone"; };
 		configure: func(b *stand) []string {
 			return []string{"-c", b.write("knot.conf", `server:
     rundir: "DIR"
-    listen: 127.0.0.1@PORT
+    listen: [ `+listenAt("@PORT")+` ]
 database:
     storage: "DIR"
 mod-cookies:
@@ -177,7 +189,7 @@ zone:
 		secrets: secretNew + "\n" + secretOld + "\n",
 		configure: func(b *stand) []string {
 			return []string{"-d", "-c", b.write("nsd.conf", `server:
-	ip-address: 127.0.0.1@PORT
+	`+nsdListenAt()+`
 	server-count: 1
 	username: ""
 	chroot: ""
@@ -199,13 +211,13 @@ zone:
 		},
 	},
 	{
-		name: "PowerDNS", program: "pdns_server", debian: "pdns-server", refuses: true, forgets: true,
+		name: "PowerDNS", program: "pdns_server", debian: "pdns-server pdns-backend-bind", refuses: true, forgets: true,
 		secrets: secretNew + "\n",
 		configure: func(b *stand) []string {
 			b.write("zones.conf", `zone "example.test" { type native; file "DIR/example.test.zone"; };`)
 			b.write("pdns.conf", `launch=bind
 bind-config=DIR/zones.conf
-local-address=127.0.0.1
+local-address=`+listenAt("")+`
 local-port=PORT
 socket-dir=DIR
 security-poll-suffix=
@@ -226,16 +238,23 @@ func TestCookiePeers(t *testing.T) {
 			b.write("secrets", p.secrets)
 			theirs := b.run(program, p.configure(b)...)
 			secrets := mustSecrets(t, p.secrets)
-			ours := start(t, Config{Settings: Settings{Cookies: secrets}, Table: func() Answerer { return table }})
-			comparePeerCookies(t, &p, theirs, ours, secrets)
+			ours := func() *running {
+				return start(t, Config{Settings: Settings{Cookies: secrets}, Table: func() Answerer { return table }})
+			}
+			comparePeerCookies(t, &p, theirs, ours(), secrets, "127.0.0.1", "127.0.0.9")
+			if haveIPv6() {
+				theirs = dial(t, "udp", netip.AddrPortFrom(netip.IPv6Loopback(), b.port))
+				comparePeerCookies(t, &p, theirs, ours(), secrets, "::1", "::2")
+			}
 		})
 	}
 }
 
-func comparePeerCookies(t *testing.T, p *cookiePeer, theirs net.Conn, s *running, secrets CookieSecrets) {
+// comparePeerCookies asks both as one client.
+func comparePeerCookies(t *testing.T, p *cookiePeer, theirs net.Conn, s *running, secrets CookieSecrets, client, another string) {
 	t.Helper()
 	const name = "txt.example.test."
-	ours := dial(t, "udp", s.address(false))
+	ours := dial(t, "udp", s.address(strings.Contains(client, ":")))
 	// Theirs at ours.
 	fromThem := unhex(t, cookieIn(askWithCookies(t, theirs, name, []byte("clientpt"))))
 	askWithCookies(t, ours, name, fromThem)
@@ -256,10 +275,10 @@ func comparePeerCookies(t *testing.T, p *cookiePeer, theirs net.Conn, s *running
 		age     time.Duration
 		want    bool
 	}{
-		{"ours", secrets, "127.0.0.1", 5 * time.Minute, true},
-		{"another client's", secrets, "127.0.0.9", 5 * time.Minute, false},
-		{"by a stranger's secret", mustSecrets(t, secretOne), "127.0.0.1", 5 * time.Minute, false},
-		{"two hours old", secrets, "127.0.0.1", 2 * time.Hour, p.forgets},
+		{"ours", secrets, client, 5 * time.Minute, true},
+		{"another client's", secrets, another, 5 * time.Minute, false},
+		{"by a stranger's secret", mustSecrets(t, secretOne), client, 5 * time.Minute, false},
+		{"two hours old", secrets, client, 2 * time.Hour, p.forgets},
 	} {
 		cookie := cookieAt(t, test.secrets, test.client, now.Add(-test.age))
 		m := askWithCookies(t, theirs, name, cookie)
@@ -268,11 +287,11 @@ func comparePeerCookies(t *testing.T, p *cookiePeer, theirs net.Conn, s *running
 			got = cookieIn(m) == hex.EncodeToString(cookie)
 		}
 		if got != test.want {
-			t.Errorf("%s takes a cookie %s: %v, want %v\n%v", p.name, test.what, got, test.want, m)
+			t.Errorf("%s takes a cookie of %s, %s: %v, want %v\n%v", p.name, client, test.what, got, test.want, m)
 		}
 	}
 	if secrets.count > 1 {
-		cookie := cookieAt(t, mustSecrets(t, secretOld), "127.0.0.1", now.Add(-5*time.Minute))
+		cookie := cookieAt(t, mustSecrets(t, secretOld), client, now.Add(-5*time.Minute))
 		if m := askWithCookies(t, theirs, name, cookie); m.Rcode != dns.RcodeSuccess || len(m.Answer) != 2 {
 			t.Errorf("%s, of a cookie by the second secret: %v", p.name, m)
 		}
