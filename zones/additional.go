@@ -12,15 +12,15 @@ const maxServiceNames = 32
 // additional is the additional data of one RRset while it is collected.
 type additional struct {
 	draft  *draft
-	glue   map[string][]dns.RR // by canonical name
-	kind   uint16              // of the RRset
-	named  map[string]bool     // canonical names whose addresses were looked for
-	most   int                 // of named
-	served []*Node             // whose records of the same type there are
+	glue   map[string][]RRset // by canonical name
+	kind   uint16             // of the RRset
+	named  map[string]bool    // canonical names whose addresses were looked for
+	most   int                // of named
+	served []*Node            // whose records of the same type there are
 	// own is the wildcard whose own addresses are added when the name that it
 	// stands for is known; or nil.
 	own *Node
-	out []dns.RR
+	out []Addition
 }
 
 // addAdditional gives the RRsets of a zone that is built their additional data.
@@ -32,10 +32,10 @@ type additional struct {
 // mode, the records of the name that they point to (RFC 9460, section 4.1).
 // Addresses of pools are drawn for each client, and are never additional data.
 func (p *parser) addAdditional(d *draft) {
-	glue := map[string][]dns.RR{}
+	glue := map[string][]RRset{}
 	for _, set := range d.zone.glue {
 		name := canonical(set.Records[0].Header().Name)
-		glue[name] = append(glue[name], set.Records...)
+		glue[name] = append(glue[name], set)
 	}
 	for name, node := range d.zone.nodes {
 		for i := range node.Sets {
@@ -72,7 +72,9 @@ func (a *additional) servers(p *parser, owner string, set *RRset) {
 				a.addresses(p, name)
 			} else if !a.named[canonical(name)] {
 				a.named[canonical(name)] = true
-				a.out = append(a.out, glue...)
+				for _, set := range glue {
+					a.out = append(a.out, Addition{Records: set.Records})
+				}
 			}
 		}
 	}
@@ -108,7 +110,7 @@ func (a *additional) alias(p *parser, name string) {
 		return
 	}
 	a.served = append(a.served, node)
-	a.out = append(a.out, owned(set.Records, name)...)
+	a.out = append(a.out, Addition{Records: set.Records, Owner: name})
 	a.services(p, name, set.Records)
 }
 
@@ -125,11 +127,11 @@ func (a *additional) addresses(p *parser, name string) {
 	}
 	for _, kind := range []uint16{dns.TypeA, dns.TypeAAAA} {
 		if set := node.set(kind); set != nil {
-			out := set.Records
+			addition := Addition{Records: set.Records}
 			if isWildcard(canonical(node.Name)) {
-				out = owned(out, name)
+				addition.Owner = name
 			}
-			a.out = append(a.out, out...)
+			a.out = append(a.out, addition)
 		}
 	}
 }
@@ -152,6 +154,33 @@ func (a *additional) find(p *parser, name string) *Node {
 		return node
 	}
 	return node.Wildcard
+}
+
+// additions gives the records that are additional data of an RRset whoever asks.
+func (s *RRset) additions() []dns.RR {
+	switch {
+	case len(s.Additional) == 0:
+		return nil
+	case len(s.Additional) == 1:
+		return s.Additional[0].records()
+	}
+	count := 0
+	for i := range s.Additional {
+		count += len(s.Additional[i].Records)
+	}
+	out := make([]dns.RR, 0, count)
+	for i := range s.Additional {
+		out = append(out, s.Additional[i].records()...)
+	}
+	return out
+}
+
+// records gives the records with the owner that they are to have.
+func (a *Addition) records() []dns.RR {
+	if a.Owner == "" {
+		return a.Records
+	}
+	return owned(a.Records, a.Owner)
 }
 
 // target gives the name that an NS, MX or SRV record points to, which must not be

@@ -17,9 +17,12 @@ const maxAliases = 8
 //
 // Outside of all zones the answer is REFUSED; otherwise the deepest zone
 // answers, as RFC 1034 (section 4.3.2), 2308 and 4592 say. CNAME and DNAME
-// records are followed through all zones of the table. ANY gets one RRset (RFC
-// 8482): the CNAME where there is one, or else HINFO "RFC8482". Records at the
-// name asked for carry it as it was asked.
+// records (RFC 6672) are followed through all zones of the table, to the eighth;
+// what an answer does not follow, as in a circle, is NOERROR and the aliases. DS
+// of a zone that is served comes from the zone above it where that is served and
+// delegates it, and is otherwise not there (RFC 4035, section 3.1.4.1). ANY gets
+// one RRset (RFC 8482): the CNAME where there is one, or else HINFO "RFC8482".
+// Records at the name asked for carry it as it was asked.
 func (t *Table) Answer(q Question, random Random) Answer {
 	l := t.follow(q, random)
 	return l.answer
@@ -119,7 +122,7 @@ func (l *lookup) refer(node *Node) {
 	servers := node.set(dns.TypeNS)
 	l.answer.Authoritative = l.aliases > 0
 	l.answer.Authority = servers.Records
-	l.answer.Additional = servers.Additional
+	l.answer.Additional = servers.additions()
 }
 
 // take answers from a node, with the name that is looked for as owner.
@@ -162,16 +165,16 @@ func (l *lookup) take(node *Node) (alias bool) {
 
 // additional gives the additional data of an RRset of a node.
 func (l *lookup) additional(node *Node, set *RRset) []dns.RR {
-	if !set.OwnAddresses {
-		return set.Additional
-	}
-	var out []dns.RR
-	for _, kind := range []uint16{dns.TypeA, dns.TypeAAAA} {
-		if addresses := node.set(kind); addresses != nil {
-			out = append(out, owned(addresses.Records, l.name)...)
+	if set.OwnAddresses {
+		var out []dns.RR
+		for _, kind := range []uint16{dns.TypeA, dns.TypeAAAA} {
+			if addresses := node.set(kind); addresses != nil {
+				out = append(out, owned(addresses.Records, l.name)...)
+			}
 		}
+		return append(out, set.additions()...)
 	}
-	return append(out, set.Additional...)
+	return set.additions()
 }
 
 // refusal is what ANY gets: the HINFO of RFC 8482, section 4.2, if the name

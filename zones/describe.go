@@ -225,6 +225,10 @@ func (t *Table) ExplainPool(name string, client netip.Addr, family int, live *he
 			return served.healthWords(report, kind, i, trustUnknown)
 		})
 		explanation.SubnetIgnored = f.byResolver
+		if within, _ := f.unlocatedIn.find(client.Unmap()); within > 0 && client.IsValid() && !f.byResolver {
+			explanation.Notes = append(explanation.Notes,
+				"this network is not routed: one that a resolver passes on is answered for the resolver's own address")
+		}
 		if f.choices != nil && explanation.PlaceDependent && client.IsValid() {
 			// What is told to resolvers may be a wider network than that of the place.
 			_, explanation.ScopeBits = f.choose(t.geo, client)

@@ -80,8 +80,27 @@ func (f *family) locate(m *geo.Map, client, resolver netip.Addr) (choice *select
 		choice, _ = f.choose(m, resolver)
 		return choice, false, 0
 	}
+	if client == resolver || !f.placeDependent || !client.IsValid() {
+		choice, scope = f.choose(m, client)
+		return choice, f.placeDependent, scope
+	}
+	choice, scope = f.locateSubnet(m, client, resolver)
+	return choice, true, scope
+}
+
+// locateSubnet is locate for a client in a subnet that the resolver told. One in a
+// network that is not routed is where its resolver is, as far as can be known, and
+// so are all others of this resolver in that network (RFC 7871 section 10).
+func (f *family) locateSubnet(m *geo.Map, client, resolver netip.Addr) (choice *selection.Choice, scope int) {
 	choice, scope = f.choose(m, client)
-	return choice, f.placeDependent, scope
+	within, least := f.unlocatedIn.find(client)
+	if within > 0 {
+		choice, _ = f.choose(m, resolver)
+	}
+	if scope > 0 { // or else it is for everybody
+		scope = max(scope, within, least)
+	}
+	return choice, scope
 }
 
 // choose gives what a client gets; the zero Addr is a client of which nothing

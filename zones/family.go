@@ -57,8 +57,10 @@ type family struct {
 	drawKeys []string
 	// placeDependent is the chooser's PlaceDependent.
 	placeDependent bool
-	// byResolver: the client subnet is not used.
-	byResolver bool
+	// byResolver: the client subnet is not used. Where it is, it tells nothing of
+	// a client in one of unlocatedIn.
+	byResolver  bool
+	unlocatedIn unroutedSet
 }
 
 // memberRecords are a member's records of one family.
@@ -163,6 +165,7 @@ func (s *compiledPool) compileFamily(in *Input, kind uint16, tables *sharedTable
 	f.compileWire(s.source.Answers)
 	if f.served && f.placeDependent {
 		f.classify(tables, s.source.Policy, candidates)
+		f.unlocatedIn = f.unlocatedNetworks(in.Geo)
 	}
 	f.tabulate(tables)
 	return f

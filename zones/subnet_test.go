@@ -8,6 +8,10 @@ import (
 	"testing"
 
 	"github.com/miekg/dns"
+
+	"mirrorpool/pool"
+	"mirrorpool/pool/geo"
+	"mirrorpool/pool/selection"
 )
 
 // A pool that does not use the client subnet gives everybody what their resolver
@@ -39,6 +43,60 @@ func TestAnswerForTheResolver(t *testing.T) {
 		e := table.ExplainPool(name, de, 4, nil)
 		if e.SubnetIgnored != ignored || strings.Contains(e.String(), "client_subnet is false") != ignored {
 			t.Errorf("%s: the client subnet is ignored: %v, want %v:\n%s", name, e.SubnetIgnored, ignored, e)
+		}
+	}
+}
+
+// A network that is not routed is where the resolver is, unless the map or a rule
+// says something of it.
+func TestUnroutedNetworks(t *testing.T) {
+	table := testTable(t, "answers-pools.txtar")
+	de, jp := netip.MustParseAddr("198.51.100.1"), netip.MustParseAddr("203.0.113.77")
+	private := netip.MustParseAddr("192.168.7.0")
+	for _, c := range []struct {
+		client, resolver netip.Addr
+		members          string
+		scope            int
+	}{
+		{private, de, "de", 16},
+		{private, jp, "jp", 16},
+		{netip.MustParseAddr("fd00::"), jp, "jp", 7},
+		{private, private, "de,jp,not-cn,us", 0}, // the resolver itself asks: no matter
+		{private, netip.MustParseAddr("10.0.0.1"), "de,jp,not-cn,us", 16},
+		{netip.MustParseAddr("192.169.0.0"), jp, "de,jp,not-cn,us", 16},
+	} {
+		a := table.Answer(Question{Name: "near.example.org.", Type: dns.TypeA, Client: c.client, Resolver: c.resolver}, rand.NewPCG(1, 1))
+		slices.Sort(a.Members)
+		if got := strings.Join(a.Members, ","); got != c.members || !a.PlaceDependent || c.scope > 0 && a.ScopeBits != c.scope {
+			t.Errorf("%v by %v: members %s, scope %d; want %s, %d", c.client, c.resolver, got, a.ScopeBits, c.members, c.scope)
+		}
+	}
+	const note = "this network is not routed"
+	for client, noted := range map[netip.Addr]bool{private: true, de: false, {}: false} {
+		if got := strings.Contains(table.ExplainPool("near.example.org", client, 4, nil).String(), note); got != noted {
+			t.Errorf("explained for %v: noted: %v, want %v", client, got, noted)
+		}
+	}
+	// With a boundary in it, or a rule that names it, it is a place like another.
+	one := table.pools[slices.IndexFunc(table.pools, func(s *servedPool) bool { return s.definition.Name == "near.example.org" })]
+	for network, knows := range map[string]bool{"10.0.0.0/8": true, "10.0.0.0/7": true, "10.1.0.0/16": true, "11.0.0.0/8": false} {
+		for _, byRule := range []bool{false, true} {
+			f := *one.ipv4
+			places := table.geo
+			if byRule {
+				candidates := []selection.Candidate{
+					{ID: "a", Weight: 1, Up: true, Exclude: &pool.Rules{Networks: []netip.Prefix{netip.MustParsePrefix(network)}}},
+					{ID: "b", Weight: 1, Up: true},
+				}
+				f.chooser = selection.New(pool.Policy{}, pool.AnswerAll, candidates)
+				f.unlocated, _ = f.chooser.Choose(selection.Client{})
+			} else {
+				places = geo.NewMap(map[netip.Prefix]geo.Place{netip.MustParsePrefix(network): {Country: "JP", Continent: "AS"}})
+			}
+			f.choices = nil
+			if got := f.unlocatedNetworks(places)&1 == 0; got != knows {
+				t.Errorf("%s by rule %v: something is said of 10.0.0.0/8: %v, want %v", network, byRule, got, knows)
+			}
 		}
 	}
 }

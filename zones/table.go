@@ -60,7 +60,8 @@ type Question struct {
 	Type   uint16
 	Client netip.Addr // the zero Addr: a client that wants to stay unlocated
 	// Resolver is who sent the question. Pools that do not use the client subnet
-	// are answered for it; in all others it does not count.
+	// are answered for it, and so is a Client in a network that is not routed and
+	// of which nothing is known.
 	Resolver netip.Addr
 }
 

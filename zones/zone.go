@@ -51,10 +51,17 @@ type RRset struct {
 	Records []dns.RR
 	// Additional is what the zone has for the names that NS, MX, SRV, SVCB
 	// and such records point to. Addresses of pools are drawn, and not here.
-	Additional []dns.RR
+	Additional []Addition
 	// OwnAddresses tells that the addresses of the name that was asked for, for
 	// which this wildcard's records stand, are additional data as well.
 	OwnAddresses bool
+}
+
+// Addition is an RRset that belongs to the additional data of others. It is put
+// together when it is asked for: many may have the same.
+type Addition struct {
+	Records []dns.RR
+	Owner   string // that the records get; empty: they keep theirs
 }
 
 // set gives the node's records of a type, or nil.
