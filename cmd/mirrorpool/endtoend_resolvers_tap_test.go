@@ -81,12 +81,12 @@ func (p *tap) relayPackets() {
 			p.failed("reading packets", err)
 			return
 		}
-		at, question := time.Now(), slices.Clone(buffer[:n])
-		p.running.Go(func() { p.relayPacket(at, from, question) })
+		e, question := p.came("udp"), slices.Clone(buffer[:n])
+		p.running.Go(func() { p.relayPacket(e, from, question) })
 	}
 }
 
-func (p *tap) relayPacket(at time.Time, from netip.AddrPort, question []byte) {
+func (p *tap) relayPacket(e exchange, from netip.AddrPort, question []byte) {
 	dialer := net.Dialer{LocalAddr: &net.UDPAddr{IP: from.Addr().AsSlice()}}
 	server, err := dialer.Dial("udp", p.server)
 	if err != nil {
@@ -108,7 +108,7 @@ func (p *tap) relayPacket(at time.Time, from netip.AddrPort, question []byte) {
 		p.failed("waiting for an answer", err)
 		return
 	}
-	p.add(at, "udp", question, answer[:n])
+	p.add(e, question, answer[:n])
 	if _, err := p.packets.WriteToUDPAddrPort(answer[:n], from); err != nil {
 		p.failed("passing an answer on", err)
 	}
@@ -143,7 +143,7 @@ func (p *tap) relayStream(client net.Conn) {
 		if err != nil {
 			return // the resolver needs the connection no more
 		}
-		at := time.Now()
+		e := p.came("tcp")
 		if err := writeFrame(server, question); err != nil {
 			return // the server closed a quiet connection
 		}
@@ -151,7 +151,7 @@ func (p *tap) relayStream(client net.Conn) {
 		if err != nil {
 			return
 		}
-		p.add(at, "tcp", question, answer)
+		p.add(e, question, answer)
 		if err := writeFrame(client, answer); err != nil {
 			return
 		}
@@ -181,9 +181,16 @@ func (p *tap) failed(doing string, err error) {
 	}
 }
 
+// came begins an exchange.
+func (p *tap) came(over string) exchange {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return exchange{at: time.Now(), client: p.clients, over: over}
+}
+
 // add writes an exchange down, before the resolver gets the answer.
-func (p *tap) add(at time.Time, over string, question, answer []byte) {
-	e := exchange{at: at, over: over, question: new(dns.Msg), answer: new(dns.Msg), size: len(answer)}
+func (p *tap) add(e exchange, question, answer []byte) {
+	e.question, e.answer, e.size = new(dns.Msg), new(dns.Msg), len(answer)
 	if err := e.question.Unpack(question); err != nil {
 		p.failed("reading a question", err)
 		return
@@ -201,7 +208,7 @@ func (p *tap) add(at time.Time, over string, question, answer []byte) {
 	e.echoed = len(answer) >= end && string(answer[12:end]) == string(question[12:end])
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	e.client, e.answered = p.clients, time.Now()
+	e.answered = time.Now()
 	p.log = append(p.log, e)
 }
 
