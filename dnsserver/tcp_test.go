@@ -13,12 +13,24 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
+// overStreams does a test with connections that are read as this system does, and
+// as others do.
+func overStreams(t *testing.T, test func(t *testing.T, portable bool)) {
+	for way, portable := range streamWays {
+		t.Run(way, func(t *testing.T) { test(t, portable) })
+	}
+}
+
 func framed(packet []byte) []byte {
 	return append(binary.BigEndian.AppendUint16(nil, uint16(len(packet))), packet...)
 }
 
 func TestPipelinedQuestionsAreAnsweredInOrder(t *testing.T) {
-	s := start(t, Config{})
+	overStreams(t, testPipelinedQuestionsAreAnsweredInOrder)
+}
+
+func testPipelinedQuestionsAreAnsweredInOrder(t *testing.T, portable bool) {
+	s := start(t, Config{portable: portable})
 	c := dial(t, "tcp", s.address(true))
 	var all []byte
 	const n = 100
@@ -42,8 +54,10 @@ func TestPipelinedQuestionsAreAnsweredInOrder(t *testing.T) {
 	}
 }
 
-func TestQuestionThatComesInPieces(t *testing.T) {
-	s := start(t, Config{})
+func TestQuestionThatComesInPieces(t *testing.T) { overStreams(t, testQuestionThatComesInPieces) }
+
+func testQuestionThatComesInPieces(t *testing.T, portable bool) {
+	s := start(t, Config{portable: portable})
 	c := dial(t, "tcp", s.address(false))
 	for _, b := range framed(query{id: 9, name: "txt.example.test.", qtype: typeTXT}.bytes()) {
 		if _, err := c.Write([]byte{b}); err != nil {
@@ -60,8 +74,10 @@ func TestQuestionThatComesInPieces(t *testing.T) {
 }
 
 // The largest question that can be framed is read whole, and answered.
-func TestLargestQuestion(t *testing.T) {
-	s := start(t, Config{})
+func TestLargestQuestion(t *testing.T) { overStreams(t, testLargestQuestion) }
+
+func testLargestQuestion(t *testing.T, portable bool) {
+	s := start(t, Config{portable: portable})
 	q := query{id: 5, name: "txt.example.test.", qtype: typeTXT}
 	q.opts = [][]byte{opt(1232, 0, option(65001, string(make([]byte, maxMessage-len(q.bytes())-optFixed-4))))}
 	packet := q.bytes()
@@ -126,8 +142,10 @@ func tcpPair(t *testing.T) (here, there *net.TCPConn) {
 	return a.(*net.TCPConn), b.(*net.TCPConn)
 }
 
-func TestIdleConnectionsEnd(t *testing.T) {
-	s := start(t, Config{Settings: Settings{TCP: TCPLimits{Idle: 50 * time.Millisecond}}})
+func TestIdleConnectionsEnd(t *testing.T) { overStreams(t, testIdleConnectionsEnd) }
+
+func testIdleConnectionsEnd(t *testing.T, portable bool) {
+	s := start(t, Config{portable: portable, Settings: Settings{TCP: TCPLimits{Idle: 50 * time.Millisecond}}})
 	for _, begun := range []string{"", "\x00", "\x00\x40abc"} {
 		c := dial(t, "tcp", s.address(false))
 		if _, err := io.WriteString(c, begun); err != nil {
@@ -141,9 +159,11 @@ func TestIdleConnectionsEnd(t *testing.T) {
 
 // A question has to be there in time as a whole: neither single bytes nor the
 // pieces in which it is read buy more time.
-func TestDrippingConnectionsEnd(t *testing.T) {
+func TestDrippingConnectionsEnd(t *testing.T) { overStreams(t, testDrippingConnectionsEnd) }
+
+func testDrippingConnectionsEnd(t *testing.T, portable bool) {
 	const idle = 200 * time.Millisecond
-	s := start(t, Config{Settings: Settings{TCP: TCPLimits{Idle: idle}}})
+	s := start(t, Config{portable: portable, Settings: Settings{TCP: TCPLimits{Idle: idle}}})
 	small := query{id: 5, name: "txt.example.test.", qtype: typeTXT}
 	large := small
 	large.opts = [][]byte{opt(1232, 0, option(65001, string(make([]byte, 8192))))}
@@ -177,8 +197,10 @@ func isReset(err error) bool {
 	return errors.As(err, &op) && !op.Timeout()
 }
 
-func TestTheQuietestMakesRoom(t *testing.T) {
-	s := start(t, Config{Settings: Settings{TCP: TCPLimits{Connections: 3, PerNetwork: 3}}})
+func TestTheQuietestMakesRoom(t *testing.T) { overStreams(t, testTheQuietestMakesRoom) }
+
+func testTheQuietestMakesRoom(t *testing.T, portable bool) {
+	s := start(t, Config{portable: portable, Settings: Settings{TCP: TCPLimits{Connections: 3, PerNetwork: 3}}})
 	q := query{name: "txt.example.test.", qtype: typeTXT}.bytes()
 	var all []net.Conn
 	for range 3 {
@@ -201,7 +223,11 @@ func TestTheQuietestMakesRoom(t *testing.T) {
 }
 
 func TestConnectionsAreCountedWhileOpen(t *testing.T) {
-	s := start(t, Config{})
+	overStreams(t, testConnectionsAreCountedWhileOpen)
+}
+
+func testConnectionsAreCountedWhileOpen(t *testing.T, portable bool) {
+	s := start(t, Config{portable: portable})
 	c := dial(t, "tcp", s.address(false))
 	ask(t, c, query{name: "txt.example.test.", qtype: typeTXT}.bytes())
 	if got := testutil.ToFloat64(s.metrics.connections.open); got != 1 {
@@ -226,8 +252,10 @@ func eventually(t *testing.T, what string, holds func() bool) {
 
 // A client that asks and does not read holds up nobody for longer than the
 // idle time.
-func TestClientThatDoesNotRead(t *testing.T) {
-	s := start(t, Config{Settings: Settings{TCP: TCPLimits{Idle: 100 * time.Millisecond}}})
+func TestClientThatDoesNotRead(t *testing.T) { overStreams(t, testClientThatDoesNotRead) }
+
+func testClientThatDoesNotRead(t *testing.T, portable bool) {
+	s := start(t, Config{portable: portable, Settings: Settings{TCP: TCPLimits{Idle: 100 * time.Millisecond}}})
 	c := dial(t, "tcp", s.address(false))
 	q := framed(query{name: "vast.example.test.", qtype: dns.TypeTXT}.bytes())
 	big := framed(query{name: "big.example.test.", qtype: dns.TypeTXT}.bytes())
