@@ -1,7 +1,8 @@
-// Package dnsserver answers DNS questions over UDP and TCP from a table that
-// it is handed: it owns the sockets, the wire format, EDNS (RFC 6891), client
-// subnet (RFC 7871), name server identifiers (RFC 5001), truncation, and the
-// limits on TCP connections, which it tells (RFC 7828). What the answer is, the table says.
+// Package dnsserver answers DNS questions over UDP, TCP and TLS (RFC 7858) from a
+// table that it is handed: it owns the sockets, the wire format, EDNS (RFC 6891),
+// client subnet (RFC 7871), name server identifiers (RFC 5001), truncation, and the
+// limits on connections, which it tells (RFC 7828). Load balancers that it is told
+// of say who asks by the PROXY protocol. What the answer is, the table says.
 //
 // It may import zones for the types of a question and its answer, and nothing
 // else of this program.
