@@ -185,6 +185,54 @@ func TestSubnetOffForAPool(t *testing.T) {
 	}
 }
 
+// A client in a network that is not routed is where its resolver is, unless the
+// operator says where that network is.
+func TestSubnetNotRouted(t *testing.T) {
+	a := subnetTable(t)
+	s := start(t, Config{Table: func() Answerer { return a.table }})
+	slow := start(t, Config{Table: func() Answerer { return slowly{a.table} }})
+	const everybody = "127.0.1.1 127.0.1.2 127.0.1.3"
+	for _, c := range []struct {
+		value, resolver, addresses string
+		scope                      byte
+	}{
+		{"\x00\x01\x18\x00\x0a\x01\x02", "127.1.3.4", "127.0.1.1", 8},
+		{"\x00\x01\x18\x00\x0a\xff\xff", "127.2.3.4", "127.0.1.3", 8},
+		{"\x00\x01\x08\x00\x0a", "127.2.3.4", "127.0.1.3", 8},
+		{"\x00\x01\x04\x00\x00", "127.2.3.4", everybody, 5}, // 0.0.0.0, which is outside
+		{"\x00\x01\x18\x00\x64\x40\x00", "127.2.3.4", "127.0.1.3", 10},
+		{"\x00\x01\x18\x00\x64\x7f\xff", "127.2.3.4", "127.0.1.3", 10},
+		{"\x00\x01\x18\x00\x64\x80\x00", "127.2.3.4", everybody, 9},
+		{"\x00\x01\x18\x00\xac\x1f\xff", "127.2.3.4", "127.0.1.3", 12},
+		{"\x00\x01\x18\x00\xac\x20\x00", "127.2.3.4", everybody, 11},
+		{"\x00\x01\x18\x00\xc0\xa8\x01", "127.2.3.4", "127.0.1.3", 16},
+		{"\x00\x01\x18\x00\xa9\xfe\x01", "127.2.3.4", "127.0.1.3", 16},
+		{"\x00\x01\x18\x00\x0a\x01\x02", "127.3.3.4", everybody, 8},
+		{"\x00\x02\x38\x00\xfe\x80\x00\x00\x00\x00\x00", "127.2.3.4", "127.0.1.3", 10},
+		{"\x00\x02\x78\x00" + strings.Repeat("\x00", 10) + "\xff\xff\x0a\x01\x02", "127.2.3.4", "127.0.1.3", 96 + 8},
+		// The operator says something of networks in 127.0.0.0/8 and fc00::/7.
+		{"\x00\x01\x18\x00\x7f\x01\x02", "127.2.3.4", "127.0.1.1", 17},
+		{"\x00\x01\x18\x00\x7f\x09\x02", "127.2.3.4", everybody, 13},
+		{"\x00\x02\x38\x00\xfd\x02\x00\x00\x00\x00\x00", "127.2.3.4", everybody, 15},
+		// Whoever wants to stay unlocated does.
+		{"\x00\x01\x00\x00", "127.2.3.4", everybody, 0},
+	} {
+		for _, s := range []*running{s, slow} {
+			scoped := []byte(c.value)
+			scoped[3] = c.scope
+			q := query{name: "x.w.example.test.", qtype: dns.TypeA, opts: [][]byte{opt(1232, 0, option(optionSubnet, c.value))}}
+			answer := ask(t, dialAs(t, "udp", c.resolver, s.address(false)), q.bytes())
+			m := parse(t, answer)
+			if got := addresses(m); got != c.addresses {
+				t.Errorf("%x by %s: %s, want %s", c.value, c.resolver, got, c.addresses)
+			}
+			if got, want := rawOptions(answer, m.IsEdns0()), toHex(string(option(optionSubnet, string(scoped)))); got != want {
+				t.Errorf("%x by %s: options %s, want %s", c.value, c.resolver, got, want)
+			}
+		}
+	}
+}
+
 // slowly is a table that the wire path does not know.
 type slowly struct{ table *zones.Table }
 

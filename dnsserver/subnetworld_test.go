@@ -331,6 +331,20 @@ func (w *subnetWorld) shares(t testing.TB, one *pool.Pool, client netip.Addr, fa
 	return out.String()
 }
 
+// unlocatedResolver gives an address that gets what a client gets of which nothing
+// is known. With it, those in networks that are not routed get that too.
+func (w *subnetWorld) unlocatedResolver(t testing.TB, r *rand.Rand, one *pool.Pool) (address netip.Addr, ok bool) {
+	t.Helper()
+	want4, want6 := w.shares(t, one, netip.Addr{}, 4), w.shares(t, one, netip.Addr{}, 6)
+	for range 30 {
+		address = subnetAddress(r)
+		if w.shares(t, one, address, 4) == want4 && w.shares(t, one, address, 6) == want6 {
+			return address, true
+		}
+	}
+	return address, false
+}
+
 func marshal(t testing.TB, value any) []byte {
 	t.Helper()
 	data, err := json.Marshal(value)
