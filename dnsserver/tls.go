@@ -39,8 +39,7 @@ func (c TLSConfig) addresses() ([]netip.AddrPort, error) {
 	return readAddresses("dns.tls.listen", 853, c.Listen)
 }
 
-// protocolDoT is what DNS over TLS is called in ALPN (RFC 7858 as RFC 8310 and
-// the registry of IANA have it).
+// protocolDoT is what DNS over TLS is called in ALPN, by IANA's registry.
 const protocolDoT = "dot"
 
 // endWithin is how long the end of a connection may wait to be said to a client
