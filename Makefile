@@ -1,7 +1,7 @@
 VERSION := $(shell git describe --always --dirty --tags 2>/dev/null)
 LDFLAGS := -X main.version=$(VERSION)
 
-.PHONY: help build demo test unit lint e2e geodata bench-build bench bench-growth bench-reload bench-connections fuzz robustness clean
+.PHONY: help build demo test unit lint e2e geodata bench-build bench bench-growth bench-reload bench-connections bench-flood fuzz robustness clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -58,6 +58,9 @@ bench-reload: bench-build ## queries while pushes, changes of health and SIGHUP 
 
 bench-connections: bench-build ## UDP beside 10,000 TCP and TLS connections of silent, slow, greedy and honest clients
 	bin/bench connections $(BENCH)
+
+bench-flood: bench-build ## floods from a million forged addresses, in a network of their own, and what honest clients notice; needs ip, unshare, unbound
+	bin/bench flood $(BENCH)
 
 bench-build: build
 	go build -trimpath -o bin/bench ./bench

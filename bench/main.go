@@ -22,6 +22,7 @@ const usage = `usage: bench [compare] [flags]   servers side by side, for each k
        bench reload [flags]      mirrorpool while pushes, health and SIGHUP come
        bench robustness [flags]  mirrorpool while packets of every kind and damage come
        bench connections [flags] mirrorpool under 10,000 connections of all kinds
+       bench flood [flags]       mirrorpool in floods from a million forged addresses
 Flags of each: bench compare -h`
 
 // Exit codes: those of the program itself.
@@ -50,6 +51,7 @@ func run(arguments []string, in io.Reader, out, errorOut io.Writer) int {
 		"reload":      reloadCommand,
 		"connections": connectionsCommand,
 		"robustness":  robustnessCommand,
+		"flood":       floodCommand,
 	}
 	var err error
 	ctx := context.Background()
