@@ -249,46 +249,6 @@ func TestCookieThroughIPv6Socket(t *testing.T) {
 	}
 }
 
-// TestQuestionless holds what gets FORMERR where there is no question, and that
-// there is no cookie in the answer to a request without EDNS.
-func TestQuestionless(t *testing.T) {
-	good := string(cookieAt(t, mustSecrets(t, secretOne), "127.0.0.1", testNow))
-	none := &[4]uint16{0, 0, 0, 1}
-	for path, table := range bothTables(t) {
-		s := startCookies(t, table, Settings{Cookies: mustSecrets(t, secretOne)})
-		for _, test := range []struct {
-			name  string
-			query query
-			rcode int
-		}{
-			{"nothing at all", query{counts: &[4]uint16{}}, dns.RcodeFormatError},
-			{"EDNS without a cookie", query{counts: none, opts: [][]byte{opt(1232, 0)}}, dns.RcodeFormatError},
-			{"another option", query{counts: none, opts: [][]byte{opt(1232, 0, option(optionNSID, ""))}}, dns.RcodeFormatError},
-			{"another version", query{counts: none, opts: [][]byte{opt(1232, 1<<16, option(optionCookie, good))}}, dns.RcodeBadVers},
-			{"NOTIFY", query{flags: dns.OpcodeNotify << 11, counts: none, opts: [][]byte{opt(1232, 0, option(optionCookie, good))}}, dns.RcodeNotImplemented},
-			{"a question that is not counted", query{counts: none, name: "txt.example.test.", opts: [][]byte{opt(1232, 0, option(optionCookie, good))}}, dns.RcodeFormatError},
-			{"with other options", query{counts: none, opts: [][]byte{opt(1232, 0, option(65001, "x"), option(optionCookie, good), option(optionNSID, ""))}}, dns.RcodeSuccess},
-		} {
-			for _, network := range []string{"udp", "tcp"} {
-				m := parse(t, ask(t, dial(t, network, s.address(false)), test.query.bytes()))
-				if m.Rcode != test.rcode || len(m.Answer)+len(m.Ns)+len(m.Question) != 0 {
-					t.Errorf("%s: %s over %s: want %s, got\n%v", path, test.name, network, rcodeName(test.rcode), m)
-				}
-			}
-		}
-		before := s.cookieCounts()
-		malformed := query{name: "txt.example.test.", qtype: typeTXT, opts: [][]byte{opt(1232, 0, option(optionCookie, good))}, trailing: "x"}
-		m := parse(t, ask(t, dial(t, "udp", s.address(false)), malformed.bytes()))
-		if m.Rcode != dns.RcodeFormatError || cookieIn(m) != "" || s.cookieCounts() != before {
-			t.Errorf("%s: malformed otherwise: counted %v, before %v: %v", path, s.cookieCounts(), before, m)
-		}
-		m = parse(t, ask(t, dial(t, "udp", s.address(false)), query{name: "txt.example.test.", qtype: typeTXT}.bytes()))
-		if m.IsEdns0() != nil || len(m.Answer) != 2 {
-			t.Errorf("%s: without EDNS: %v", path, m)
-		}
-	}
-}
-
 // TestCookiesUnderPressure holds that over the rate limit a client that can
 // take a cookie is told to, and that it gets its answers once it has.
 func TestCookiesUnderPressure(t *testing.T) {

@@ -141,7 +141,9 @@ type reply struct {
 	cookie    *[wholeCookieSize]byte // nil: none
 	expire    uint32                 // of the zone's SOA, in seconds; for an answer that hasExpire
 	hasExpire bool
-	// bare leaves the options out: the request's were not understood.
+	// bare leaves the options out, since the request was not understood, but for
+	// the cookie: who has one coming may pass over an answer without it (RFC
+	// 7873 section 5.3).
 	bare bool
 }
 
@@ -182,8 +184,11 @@ func (e *edns) appendOPT(message []byte, udpSize, rcode int, r reply) []byte {
 	message = binary.BigEndian.AppendUint16(message, flags)
 	length := len(message)
 	message = append(message, 0, 0)
-	if !r.bare {
+	switch {
+	case !r.bare:
 		message = e.appendOptions(message, r)
+	case r.cookie != nil:
+		message = appendCookie(message, r.cookie)
 	}
 	binary.BigEndian.PutUint16(message[length:], uint16(len(message)-length-2))
 	return message
@@ -201,8 +206,7 @@ func (e *edns) appendOptions(message []byte, r reply) []byte {
 		message[scope] = r.scope
 	}
 	if r.cookie != nil {
-		message = appendOption(message, optionCookie, len(r.cookie))
-		message = append(message, r.cookie[:]...)
+		message = appendCookie(message, r.cookie)
 	}
 	if e.wantsExpire && r.hasExpire {
 		message = appendOption(message, optionExpire, 4)
@@ -222,6 +226,10 @@ func (e *edns) appendOptions(message []byte, r reply) []byte {
 func appendOption(message []byte, code uint16, length int) []byte {
 	message = binary.BigEndian.AppendUint16(message, code)
 	return binary.BigEndian.AppendUint16(message, uint16(length))
+}
+
+func appendCookie(message []byte, cookie *[wholeCookieSize]byte) []byte {
+	return append(appendOption(message, optionCookie, len(cookie)), cookie[:]...)
 }
 
 // appendPadding fills the message, which ends in its OPT, to a whole number of
