@@ -18,22 +18,26 @@ func withoutRetries(exchanges []exchange) (first []exchange) {
 	const justBefore = 700 * time.Millisecond
 	last := map[string]exchange{}
 	for _, e := range exchanges {
-		before, asked := last[e.same()]
-		if !asked || e.client != before.client && e.at.Sub(before.at) > justBefore {
+		before := last[e.what()]
+		if !e.repeats(before) || e.client != before.client && e.at.Sub(before.at) > justBefore {
 			first = append(first, e)
 		}
-		last[e.same()] = e
+		last[e.what()] = e
 	}
 	return first
 }
 
-// same is equal for questions of which one would be enough.
-func (e *exchange) same() string {
-	if e.question == nil {
-		return ""
-	}
+// repeats reports whether a question is one for which an answer was there, or
+// under way. Over TCP it may be asked for all of a truncated answer, and where
+// answers do not come.
+func (e *exchange) repeats(before exchange) bool {
+	return before.question != nil && e.what() == before.what() && !(e.over == "tcp" && before.answer.Truncated)
+}
+
+// what is equal for questions of the same.
+func (e *exchange) what() string {
 	question := e.question.Question[0]
-	return fmt.Sprint(e.over, strings.ToLower(question.Name), question.Qtype, subnet(e.question))
+	return fmt.Sprint(strings.ToLower(question.Name), question.Qtype, subnet(e.question))
 }
 
 // asked judges everything that the resolver asked and was answered.
@@ -73,7 +77,7 @@ func (l *lab) noRepetitions(exchanges []exchange) {
 	var before, disliked exchange
 	retries, repeated := 0, 0
 	for _, e := range exchanges {
-		if e.client == before.client && e.same() == before.same() {
+		if e.client == before.client && e.repeats(before) {
 			retries++
 			if e.at.After(before.answered) && e.at.Sub(before.at) < atOnce {
 				repeated++
