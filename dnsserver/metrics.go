@@ -151,6 +151,7 @@ type counters struct {
 	over    transport
 	queries map[queryKey]prometheus.Counter
 	choices map[choiceKey]prometheus.Counter
+	limits  map[limitKey]prometheus.Counter
 
 	// mu is held while a batch is answered, and by who reads.
 	mu sync.Mutex
@@ -189,12 +190,18 @@ type choiceKey struct {
 	first        bool
 }
 
+type limitKey struct {
+	kind   responseKind
+	action string
+}
+
 func newCounters(m *metrics, over transport) *counters {
 	c := &counters{
 		metrics: m,
 		over:    over,
 		queries: make(map[queryKey]prometheus.Counter),
 		choices: make(map[choiceKey]prometheus.Counter),
+		limits:  make(map[limitKey]prometheus.Counter),
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -276,7 +283,13 @@ func (c *counters) saw(seen features) {
 
 // limited counts an answer over the rate limit.
 func (c *counters) limited(kind responseKind, action string) {
-	c.metrics.limited.WithLabelValues(kind.String(), action).Inc()
+	key := limitKey{kind, action}
+	counter, ok := c.limits[key]
+	if !ok {
+		counter = c.metrics.limited.WithLabelValues(kind.String(), action)
+		c.limits[key] = counter
+	}
+	counter.Inc()
 }
 
 func (c *counters) answered(pool string, rcode int, over transport) {

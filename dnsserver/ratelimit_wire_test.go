@@ -540,3 +540,34 @@ func FuzzOverTheLimit(f *testing.F) {
 		}
 	})
 }
+
+// BenchmarkOverTheLimit is what a question in a flood takes, beside what it takes
+// without limits.
+func BenchmarkOverTheLimit(b *testing.B) {
+	archive := newArchived(b, "limits", map[string]string{
+		"pools.json": `{"version": 1, "pools": []}`, "zones/example.test.zone": limitZone,
+	})
+	packet := query{name: "txt.example.test.", qtype: typeTXT, opts: [][]byte{opt(1232, 0)}}.bytes()
+	client := netip.MustParseAddr("127.0.0.1")
+	for _, c := range []struct {
+		name   string
+		limits RateLimits
+	}{
+		{"off", RateLimits{}},
+		{"within", RateLimits{PerSecond: 1_000_000_000}},
+		{"dropped", RateLimits{PerSecond: 1}},
+		{"truncated", RateLimits{PerSecond: 1, Slip: 1}},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			config := Config{Table: func() Answerer { return archive.table }, Settings: Settings{RateLimits: c.limits}}.withDefaults()
+			r := responderOf(&config, overUDP)
+			room := make([]byte, maxMessage)
+			b.ReportAllocs()
+			r.begin()
+			defer r.end()
+			for b.Loop() {
+				r.reply(room, copy(room, packet), client, overUDP)
+			}
+		})
+	}
+}
