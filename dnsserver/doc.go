@@ -1,8 +1,9 @@
 // Package dnsserver answers DNS questions over UDP, TCP and TLS (RFC 7858) from a
 // table that it is handed: it owns the sockets, the wire format, EDNS (RFC 6891),
-// client subnet (RFC 7871), name server identifiers (RFC 5001), truncation, and the
-// limits on connections, which it tells (RFC 7828). Load balancers that it is told
-// of say who asks by the PROXY protocol. What the answer is, the table says.
+// client subnet (RFC 7871), cookies (RFC 7873, RFC 9018), name server identifiers
+// (RFC 5001), truncation, the limits on the rate of answers, and those on
+// connections, which it tells (RFC 7828). Load balancers that it is told of say who
+// asks by the PROXY protocol. What the answer is, the table says.
 //
 // It may import zones for the types of a question and its answer, and nothing
 // else of this program.
@@ -52,6 +53,10 @@
 //     reads it; any other unknown family is FORMERR, as in BIND and Knot
 //     Resolver; the option comes back, with scope 0, in REFUSED too, but not
 //     where the question itself was malformed;
+//   - cookies: who shows none, or a bad one, is answered as all others are until
+//     the rate limit is reached, and then told BADCOOKIE or nothing; of several
+//     the first counts; one without a question that is bad gets BADCOOKIE (RFC
+//     7873 section 5.4), where BIND and NSD say NOERROR, and Knot FORMERR;
 //   - an answer from a pool that is too large gives fewer records, without TC:
 //     what is in it is a draw, not a whole.
 package dnsserver
