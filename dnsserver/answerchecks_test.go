@@ -206,7 +206,8 @@ func (c checks) header(asked, got *said, m *dns.Msg) string {
 		return fmt.Sprintf("flags %04x: RA, Z, AD or CD is set, or RD of another opcode than QUERY", got.flags)
 	case m.Truncated && c.over != overUDP && !c.whim: // whose answers may be longer than any message
 		return "TC over " + string(c.over)
-	case asked.flags&(15<<11) != 0 && m.Rcode != dns.RcodeNotImplemented && m.Rcode != dns.RcodeFormatError && m.Rcode != dns.RcodeRefused:
+	case asked.flags&(15<<11) != 0 &&
+		!slices.Contains([]int{dns.RcodeNotImplemented, dns.RcodeFormatError, dns.RcodeRefused, dns.RcodeBadCookie}, m.Rcode):
 		return "another opcode than QUERY gets something"
 	}
 	return ""
