@@ -61,10 +61,11 @@ func (l *lab) keeps() {
 // Resolvers count whole seconds by the clock on the wall, so that an answer may
 // leave a cache almost a second too early or too late.
 func (l *lab) askKept(k *kept) {
-	// By which the clock that tells seconds may be behind the one for parts of them.
-	const coarse = 20 * time.Millisecond
+	// A resolver looks at the clock once for all that it reads in one go, and may
+	// be held up in the middle of that.
+	const behind = 500 * time.Millisecond
 	l.Helper()
-	begin := time.Now().Add(-coarse)
+	begin := time.Now().Add(-behind)
 	reply := l.ask(l.home, k.name, k.kind)
 	end := time.Now()
 	ttl, got := ttlOf(reply), addresses(reply)

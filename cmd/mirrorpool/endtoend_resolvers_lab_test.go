@@ -259,10 +259,15 @@ func (l *lab) askOver(network string, from netip.Addr, name string, kind uint16)
 	if network == "tcp" {
 		dialer.LocalAddr = &net.TCPAddr{IP: from.AsSlice()}
 	}
-	client := &dns.Client{Net: network, Timeout: 20 * time.Second, Dialer: dialer}
-	reply, _, err := client.Exchange(question, l.resolver)
-	if err != nil {
-		l.Fatalf("asking for %s %s: %v", name, dns.TypeToString[kind], err)
+	// A resolver may leave a question that waited for too long.
+	client := &dns.Client{Net: network, Timeout: 4 * time.Second, Dialer: dialer}
+	for tries := 5; ; tries-- {
+		reply, _, err := client.Exchange(question, l.resolver)
+		if err == nil {
+			return reply
+		}
+		if tries == 1 {
+			l.Fatalf("asking for %s %s: %v", name, dns.TypeToString[kind], err)
+		}
 	}
-	return reply
 }
