@@ -350,9 +350,10 @@ func TestTLSConnectionsAreHeldToTheirPlaces(t *testing.T) {
 	for _, c := range []net.Conn{plain, second, third} {
 		ask(t, c, txt)
 	}
-	if got := counted(s.metrics.connections.evicted, "network"); got != 2 {
-		t.Errorf("evicted %v, want 2", got)
-	}
+	// Where all places are taken, a slow machine lets one expire before another comes.
+	eventually(t, "both are counted", func() bool {
+		return counted(s.metrics.connections.evicted, "network")+testutil.ToFloat64(s.metrics.connections.expired) == 2
+	})
 }
 
 // Who never ceases to ask over TLS neither keeps others from their places nor the
