@@ -40,7 +40,7 @@
 //   - classes other than IN and CH: REFUSED, as in NSD and Knot, ANY among them,
 //     which nothing needs; in CH, what is not one of the four names of this
 //     server, or not TXT or ANY: REFUSED, as in Knot;
-//   - AXFR and IXFR: REFUSED, of zones that are not here as well; MAILA, MAILB
+//   - AXFR and IXFR: REFUSED, and NOTAUTH of zones that are not here; MAILA, MAILB
 //     and TKEY: NOTIMP; a question for OPT, TSIG (as BIND does) or NXNAME (RFC
 //     9824 section 3.5): FORMERR; other types that are not known are those of
 //     records that nobody has (RFC 3597), meta types without a number of their

@@ -78,6 +78,7 @@ func members(n int) []string { return repeat(n, "m%d") }
 // testTable holds one name for each thing that an answer may be.
 func testTable() fakeTable {
 	return fakeTable{
+		"example.test.":      static(records(soa)),
 		"pool.example.test.": fromPool(records(repeat(4, "pool.example.test. 60 IN A 127.0.1.%d")...), 4, members(4)...),
 		"www.example.test.": fromPool(records(append([]string{"www.example.test. 3600 IN CNAME pool.example.test."},
 			repeat(4, "pool.example.test. 60 IN A 127.0.1.%d")...)...), 4, members(4)...),

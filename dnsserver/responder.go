@@ -141,11 +141,25 @@ func (r *responder) verdict(q *request) int {
 		r.counts.malformed(faultType)
 		return dns.RcodeFormatError
 	case dns.TypeAXFR, dns.TypeIXFR:
-		return dns.RcodeRefused
+		return r.refuseTransfer(q)
 	case dns.TypeMAILA, dns.TypeMAILB, dns.TypeTKEY:
 		return dns.RcodeNotImplemented
 	}
 	return dns.RcodeSuccess
+}
+
+// refuseTransfer is the error for a zone that is not given away, or not here (RFC
+// 5936 section 2.2.1).
+func (r *responder) refuseTransfer(q *request) int {
+	name, _, err := dns.UnpackDomainName(q.question, 0)
+	if err != nil || r.table == nil || q.class != dns.ClassINET {
+		return dns.RcodeRefused
+	}
+	a := r.table.Answer(zones.Question{Name: name, Type: dns.TypeSOA}, r.random)
+	if len(a.Answer) == 1 && a.Authoritative && a.Answer[0].Header().Rrtype == dns.TypeSOA {
+		return dns.RcodeRefused
+	}
+	return dns.RcodeNotAuth
 }
 
 // refuse makes an answer without records. The options of the request come back
@@ -158,7 +172,7 @@ func (r *responder) refuse(q *request, rcode int, over transport) []byte {
 	answer := r.finish(q, rcode, false, reply{
 		nsid: r.settings.NSID, keepalive: r.keepalive, cookie: r.cookieGiven(), bare: bare,
 	})
-	if rcode == dns.RcodeNotAuth && len(answer)+q.tsig.size() <= r.sizeLimit(q, over) {
+	if q.tsig.present() && rcode == dns.RcodeNotAuth && len(answer)+q.tsig.size() <= r.sizeLimit(q, over) {
 		answer = q.tsig.appendBadKey(answer)
 	}
 	return answer
