@@ -70,7 +70,7 @@ func TestWholeRRsets(t *testing.T) {
 				if full.Truncated {
 					t.Errorf("%s %s: TC over TCP", q.Name, dns.Type(q.Qtype))
 				}
-				for _, size := range []int{0, 513, 700, 1232, 2048, 4096} {
+				for _, size := range []int{0, 700, 1232} {
 					packet := query{name: q.Name, qtype: q.Qtype}
 					if size > 0 {
 						packet.opts = [][]byte{opt(uint16(size), 0)}

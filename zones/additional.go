@@ -147,13 +147,11 @@ func (a *additional) find(p *parser, name string) *Node {
 		return nil
 	}
 	node, exact := a.draft.zone.find(key)
-	switch {
-	case node.Delegation || !exact && node.set(dns.TypeDNAME) != nil:
-		return nil
-	case exact:
-		return node
+	if !exact {
+		// Below a delegation or a DNAME there are no nodes, and so no wildcard.
+		return node.Wildcard
 	}
-	return node.Wildcard
+	return node
 }
 
 // additions gives the records that are additional data of an RRset whoever asks.
