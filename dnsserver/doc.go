@@ -50,9 +50,10 @@
 //     one (RFC 7828 section 3.2.1);
 //   - CD is cleared (RFC 4035 section 3.1.6), RD is copied;
 //   - client subnet: family 0 without an address is "do not locate me", as BIND
-//     reads it; any other unknown family is FORMERR, as in BIND and Knot
-//     Resolver; the option comes back, with scope 0, in REFUSED too, but not
-//     where the question itself was malformed;
+//     reads it; any other unknown family is FORMERR, as in BIND and Knot; the
+//     option comes back, with scope 0, in REFUSED too, but not where the question
+//     itself was malformed; two of them are FORMERR; from a resolver that is not
+//     believed it is passed over unread;
 //   - cookies: who shows none, or a bad one, is answered as all others are until
 //     the rate limit is reached, and then told BADCOOKIE or nothing; of several
 //     the first counts; one without a question that is bad gets BADCOOKIE (RFC

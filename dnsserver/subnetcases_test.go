@@ -151,6 +151,20 @@ func TestSubnetOfWholeAnswers(t *testing.T) {
 	}
 }
 
+// In another class the option comes back, for everybody.
+func TestSubnetInClassCH(t *testing.T) {
+	s := start(t, Config{Settings: Settings{Version: "1"}})
+	const value = "\x00\x01\x18\x00\x7f\x01\x02"
+	for name, rcode := range map[string]int{"version.bind.": 0, "id.server.": dns.RcodeRefused} {
+		q := query{name: name, qtype: dns.TypeTXT, class: dns.ClassCHAOS, opts: [][]byte{opt(1232, 0, option(optionSubnet, value))}}
+		answer := ask(t, dial(t, "udp", s.address(false)), q.bytes())
+		m := parse(t, answer)
+		if got, want := rawOptions(answer, m.IsEdns0()), toHex(string(option(optionSubnet, value))); m.Rcode != rcode || got != want {
+			t.Errorf("%s: response code %d, options %s, want %d, %s", name, m.Rcode, got, rcode, want)
+		}
+	}
+}
+
 // A pool that does not use the subnet is answered for the resolver's own address,
 // on both paths and over both transports.
 func TestSubnetOffForAPool(t *testing.T) {
