@@ -214,6 +214,9 @@ func TestRateLimitWorkersTogether(t *testing.T) {
 // below the limit, and a few above it. None of the first is limited, and the
 // others are.
 func TestRateLimitMillionNetworks(t *testing.T) {
+	if raceDetector {
+		t.Skip("four million answers take minutes with the race detector, and there is but one goroutine")
+	}
 	const networks, flooded = 1 << 20, 16
 	network := func(i int) netip.Addr {
 		return netip.AddrFrom4([4]byte{byte(1 + i>>16), byte(i >> 8), byte(i), 1})
