@@ -70,13 +70,22 @@ func TestPeers(t *testing.T) {
 	for _, p := range peers {
 		t.Run(p.name, func(t *testing.T) {
 			program := p.find(t)
-			used := make(map[int]bool)
+			used, ran := make(map[int]bool), 0
 			for _, path := range referenceTables {
-				a := readTables(t, filepath.Join("testdata/tables", path+".txtar"))[0]
-				t.Run(path, func(t *testing.T) { comparePeer(t, p, program, a, referenceQuestions(a), used) })
+				t.Run(path, func(t *testing.T) {
+					ran++
+					a := readTables(t, filepath.Join("testdata/tables", path+".txtar"))[0]
+					comparePeer(t, p, program, a, referenceQuestions(a), used)
+				})
 			}
-			random, questions := randomZones(t)
-			t.Run("random", func(t *testing.T) { comparePeer(t, p, program, random, questions, used) })
+			t.Run("random", func(t *testing.T) {
+				ran++
+				a, questions := randomZones(t)
+				comparePeer(t, p, program, a, questions, used)
+			})
+			if ran <= len(referenceTables) {
+				return // not all were asked for
+			}
 			for i, d := range differences {
 				if d.peer == p.name && !used[i] && !t.Failed() {
 					t.Errorf("no answer is different because it %s", d.why)
