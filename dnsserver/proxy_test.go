@@ -478,6 +478,7 @@ func TestSilentProxiesEnd(t *testing.T) {
 	}
 	eventually(t, "all six are counted", func() bool { return testutil.ToFloat64(s.metrics.connections.expired) == 6 })
 	// Who ends in the middle is counted, who says nothing is not.
+	s.setIdle(t, patience)
 	for _, begun := range []string{"", "\r", string(proxied("127.0.7.1")[:20])} {
 		c := dial(t, "tcp", s.address(false))
 		if _, err := io.WriteString(c, begun); err != nil {

@@ -105,6 +105,16 @@ func startSecure(t testing.TB, config Config) *secureServer {
 	return s
 }
 
+// setIdle changes the time-out: hands are shaken slowly where the machine is busy.
+func (s *secureServer) setIdle(t testing.TB, idle time.Duration) {
+	t.Helper()
+	set := s.settings.Load().Settings
+	set.TCP.Idle = idle
+	if err := s.Set(set); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // streamWays are how connections are read, on this system and on others.
 var streamWays = map[string]bool{"system": false, "portable": true}
 

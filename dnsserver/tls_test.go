@@ -78,7 +78,7 @@ func TestTLSAnswers(t *testing.T) {
 
 // What cannot become a connection is turned away, for a reason that is counted.
 func TestTLSHandshakeFailures(t *testing.T) {
-	s := startSecure(t, Config{Settings: Settings{TCP: TCPLimits{Idle: 300 * time.Millisecond}}})
+	s := startSecure(t, Config{})
 	with := func(change func(*tls.Config)) func(*testing.T, net.Conn) error {
 		return func(_ *testing.T, c net.Conn) error {
 			config := clientTLS()
@@ -133,6 +133,11 @@ func TestTLSHandshakeFailures(t *testing.T) {
 		}, "EOF"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			idle := patience
+			if c.reason == handshakeTimeout {
+				idle = 100 * time.Millisecond
+			}
+			s.setIdle(t, idle)
 			before := s.failuresCounted(c.reason)
 			err := c.try(t, dial(t, "tcp", s.TLSAddresses()[0]))
 			if err == nil || !strings.Contains(err.Error(), c.says) {
@@ -141,6 +146,7 @@ func TestTLSHandshakeFailures(t *testing.T) {
 			eventually(t, "counted as "+c.reason, func() bool { return s.failuresCounted(c.reason) == before+1 })
 		})
 	}
+	s.setIdle(t, patience)
 	if m := parse(t, ask(t, s.dialTLS(t, nil), txt)); len(m.Answer) != 2 {
 		t.Errorf("after all of them: %v", m)
 	}
@@ -258,7 +264,7 @@ func TestTLSCloseNotify(t *testing.T) {
 	const alert = 21
 	for way, portable := range streamWays {
 		t.Run(way, func(t *testing.T) {
-			s := startSecure(t, Config{portable: portable, Settings: Settings{TCP: TCPLimits{Idle: 300 * time.Millisecond}}})
+			s := startSecure(t, Config{portable: portable})
 			for name, byClient := range map[string]bool{"by the client": true, "by the server": false} {
 				config := clientTLS()
 				config.MaxVersion = tls.VersionTLS12 // which shows alerts as such
@@ -273,12 +279,16 @@ func TestTLSCloseNotify(t *testing.T) {
 				if m, err := receive(client); err != nil || len(parse(t, m).Answer) != 2 {
 					t.Errorf("%s: the question before it: %v", name, err)
 				}
+				if !byClient {
+					s.setIdle(t, time.Millisecond)
+				}
 				if _, err := client.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 					t.Errorf("%s: %v, want the end", name, err)
 				}
 				if last := records.types[len(records.types)-1]; last != alert {
 					t.Errorf("%s: the last record is of type %d, want %d: % x", name, last, alert, records.types)
 				}
+				s.setIdle(t, patience)
 			}
 			eventually(t, "no connection is counted", func() bool { return testutil.ToFloat64(s.metrics.connections.open) == 0 })
 		})
@@ -408,8 +418,9 @@ func TestTLSFlood(t *testing.T) {
 func TestTLSClientThatDoesNotRead(t *testing.T) {
 	for way, portable := range streamWays {
 		t.Run(way, func(t *testing.T) {
-			s := startSecure(t, Config{portable: portable, Settings: Settings{TCP: TCPLimits{Idle: 100 * time.Millisecond}}})
+			s := startSecure(t, Config{portable: portable})
 			c := s.dialTLS(t, nil)
+			s.setIdle(t, 100*time.Millisecond)
 			all := questions(100, "big.example.test.", typeTXT)
 			for range 10_000 {
 				if _, err := c.Write(all); err != nil {

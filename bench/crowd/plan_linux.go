@@ -19,7 +19,7 @@ const (
 	Vanishing Kind = "vanishing" // asks, and is gone without a word, as a machine is that loses its power
 	Resetting Kind = "resetting" // asks, and ends the connection with a reset
 	Stalling  Kind = "stalling"  // begins a TLS handshake and does not go on
-	Shaking   Kind = "shaking"   // shakes hands for TLS, again and again
+	Shaking   Kind = "shaking"   // shakes hands for TLS once a second, and asks nothing
 	Secure    Kind = "secure"    // asks over TLS once a second
 	Honest    Kind = "honest"    // asks once a second
 )

@@ -201,6 +201,7 @@ func (c *client) behave(ctx context.Context, conn net.Conn) error {
 		}
 	case Shaking:
 		c.came()
+		sleep(ctx, time.Second)
 		return nil
 	case Vanishing, Resetting:
 		if err := c.ask(conn); err != nil {
