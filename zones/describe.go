@@ -229,10 +229,11 @@ func (t *Table) ExplainPool(name string, client netip.Addr, family int, live *he
 			explanation.Notes = append(explanation.Notes,
 				"this network is not routed: one that a resolver passes on is answered for the resolver's own address")
 		}
-		if f.choices != nil && explanation.PlaceDependent && client.IsValid() {
-			// What is told to resolvers may be a wider network than that of the place.
-			_, explanation.ScopeBits = f.choose(t.geo, client)
-			explanation.Network = netip.PrefixFrom(client.Unmap().WithZone(""), explanation.ScopeBits).Masked()
+		if explanation.PlaceDependent && client.IsValid() {
+			// What is told to resolvers may be another network than that of the place.
+			client = client.Unmap().WithZone("")
+			_, explanation.ScopeBits = f.locateSubnet(t.geo, client, client)
+			explanation.Network = netip.PrefixFrom(client, explanation.ScopeBits).Masked()
 		}
 		return explanation
 	}

@@ -77,6 +77,11 @@ func TestUnroutedNetworks(t *testing.T) {
 			t.Errorf("explained for %v: noted: %v, want %v", client, got, noted)
 		}
 	}
+	for client, want := range map[string]string{"192.168.7.0": "192.168.0.0/16", "::ffff:192.168.7.0": "192.168.0.0/16", "192.169.0.0": "192.169.0.0/16", "198.51.100.7": "198.51.100.0/24"} {
+		if e := table.ExplainPool("near.example.org", netip.MustParseAddr(client), 4, nil); e.Network.String() != want || e.ScopeBits != e.Network.Bits() {
+			t.Errorf("explained for %s: %v, scope %d, want %s", client, e.Network, e.ScopeBits, want)
+		}
+	}
 	// With a boundary in it, or a rule that names it, it is a place like another.
 	one := table.pools[slices.IndexFunc(table.pools, func(s *servedPool) bool { return s.definition.Name == "near.example.org" })]
 	for network, knows := range map[string]bool{"10.0.0.0/8": true, "10.0.0.0/7": true, "10.1.0.0/16": true, "11.0.0.0/8": false} {
