@@ -53,6 +53,9 @@ type said struct {
 	end       int // of the one question; 0: there is none that can be read
 	opts      int // OPTs in the additional section that belong to the root
 	damaged   bool
+	// pointed: a name before the OPT ends in a pointer. Where to, and so whether
+	// it can be read on behind it, nobody looks at here.
+	pointed   bool
 	size      int // of the first OPT
 	version   byte
 	dnssec    bool
@@ -81,10 +84,12 @@ func hear(packet []byte) said {
 		for offset < len(packet) && packet[offset] != 0 && packet[offset] < 64 {
 			offset += 1 + int(packet[offset])
 		}
-		if offset < len(packet) && packet[offset] >= 0xC0 {
+		if offset < len(packet) && packet[offset] >= 64 {
+			s.damaged = packet[offset] < 0xC0
+			s.pointed = s.pointed || s.opts == 0
 			offset++
 		}
-		if offset++; offset+recordFixed > len(packet) || packet[owner] >= 64 && packet[owner] < 0xC0 {
+		if offset++; s.damaged || offset+recordFixed > len(packet) || offset-owner > 255 {
 			s.damaged = true
 			return s
 		}
@@ -246,7 +251,7 @@ func (c checks) extension(asked, got *said, m *dns.Msg) string {
 		return "an OPT too many, or one where none belongs"
 	case opts > 0 && asked.opts == 0:
 		return "an OPT that nobody asked for"
-	case opts == 0 && asked.opts > 0 && m.Rcode != dns.RcodeServerFailure:
+	case opts == 0 && asked.opts > 0 && m.Rcode != dns.RcodeServerFailure && (m.Rcode != dns.RcodeFormatError || !asked.pointed):
 		return "no OPT"
 	case opts == 0 && m.Rcode > 15:
 		return "an extended response code without an OPT"

@@ -21,6 +21,8 @@ func FuzzRespond(f *testing.F) {
 	for i, packet := range fuzzPackets(f, "pool.example.test.", "txt.example.test.", "big.example.test.") {
 		f.Add(packet, i%3 == 0)
 	}
+	// Behind a name that points to what comes after it nothing can be read.
+	f.Add(query{name: "txt.example.test.", qtype: typeTXT, authority: 1, sections: []byte("\xc0\xff\x00\x01\x00\x01\x00\x00\x00\x00\x00\x00"), opts: [][]byte{opt(1232, 0)}}.bytes(), false)
 	r := newTestResponder(testTable())
 	client := netip.MustParseAddr("127.0.0.1")
 	f.Fuzz(func(t *testing.T, packet []byte, tcp bool) {
