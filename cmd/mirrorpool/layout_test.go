@@ -23,7 +23,8 @@ var mayImport = map[string][]string{
 	"mirrorpool/dnsserver":         belowListeners,
 	"mirrorpool/redirect":          belowListeners,
 	"mirrorpool/admin":             belowListeners,
-	"mirrorpool/bench":             {"mirrorpool/bench/load", "mirrorpool/bench/packets"}, // measures the built program from outside
+	"mirrorpool/bench":             {"mirrorpool/bench/crowd", "mirrorpool/bench/load", "mirrorpool/bench/packets"}, // measures the built program from outside
+	"mirrorpool/bench/crowd":       {},
 	"mirrorpool/bench/load":        {},
 	"mirrorpool/bench/packets":     {},
 	"mirrorpool/bench/peers":       {},
