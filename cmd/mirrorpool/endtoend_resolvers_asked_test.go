@@ -42,6 +42,7 @@ func (e *exchange) what() string {
 
 // asked judges everything that the resolver asked and was answered.
 func (l *lab) asked(kind resolverKind) {
+	l.eventually("nothing is under way", 20*time.Second, l.tap.quiet)
 	exchanges := l.tap.all()
 	l.eachAnswer(exchanges)
 	l.noRepetitions(exchanges)

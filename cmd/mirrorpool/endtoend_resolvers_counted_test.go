@@ -105,7 +105,8 @@ func memberOf(record dns.RR) (member, pool string) {
 }
 
 // sample is a line of the metrics of DNS that count what comes and goes.
-var sample = regexp.MustCompile(`(?m)^mirrorpool_dns_((?:queries|questions|choices|edns|cookies|unusual|rate_limited|truncated|malformed|dropped|failures|socket_errors)_total)(\{[^}]*\})? (\S+)$`)
+var sample = regexp.MustCompile(`(?m)^mirrorpool_dns_((?:queries|questions|choices|edns|cookies|unusual|rate_limited|` +
+	`truncated|malformed|dropped|failures|socket_errors)_total)(\{[^}]*\})? (\S+)$`)
 
 // counters reads the server's metrics. Questions are added up over the pools.
 func (l *lab) counters() counts {

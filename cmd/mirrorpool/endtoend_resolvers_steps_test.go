@@ -126,8 +126,8 @@ func (l *lab) places(kind resolverKind) {
 	if !kind.subnet {
 		abroad = japanese
 	}
-	for range 3 {
-		for _, name := range []string{"near.mirrors.test.", "close.mirrors.test."} {
+	fromBoth := func(name string) {
+		for range 3 {
 			if got := addresses(l.ask(l.home, name, dns.TypeA)); !slices.Equal(got, []string{japanese}) {
 				l.Errorf("a client at home got %v for %s, want %s", got, name, japanese)
 			}
@@ -136,13 +136,21 @@ func (l *lab) places(kind resolverKind) {
 			}
 		}
 	}
+	fromBoth("near.mirrors.test.")
+	l.toldPlaces(kind, withoutRetries(l.tap.of("near.mirrors.test.", dns.TypeA)))
+	fromBoth("close.mirrors.test.") // an alias of it
+
 	// What does not depend on place is asked for once, whoever wants it.
 	l.ask(l.home, "note.mirrors.test.", dns.TypeTXT)
 	l.ask(l.abroad, "note.mirrors.test.", dns.TypeTXT)
 	if asked := withoutRetries(l.tap.of("note.mirrors.test.", dns.TypeTXT)); len(asked) != 1 {
 		l.Errorf("%d questions for a static record that clients of two networks asked for, want 1", len(asked))
 	}
-	asked := withoutRetries(l.tap.of("near.mirrors.test.", dns.TypeA))
+}
+
+// toldPlaces looks at the client subnets in the questions for a pool: of each
+// network once, since what is given to it is kept for it.
+func (l *lab) toldPlaces(kind resolverKind, asked []exchange) {
 	if !kind.subnet {
 		if len(asked) != 1 || subnet(asked[0].question) != nil {
 			l.Errorf("%d questions for the pool, want 1 without a client subnet", len(asked))

@@ -27,12 +27,13 @@ type tap struct {
 	streams *net.TCPListener
 	running sync.WaitGroup
 
-	mu      sync.Mutex
-	clients int // questions of clients up to now
-	log     []exchange
-	lost    []error // what the tap itself could not pass on
-	closed  bool    // it ends, so that errors are no wonder
-	open    map[net.Conn]bool
+	mu       sync.Mutex
+	clients  int // questions of clients up to now
+	underWay int // questions that have no answer yet
+	log      []exchange
+	lost     []error // what the tap itself could not pass on
+	closed   bool    // it ends, so that errors are no wonder
+	open     map[net.Conn]bool
 }
 
 // exchange is a question with its answer.
@@ -87,6 +88,7 @@ func (p *tap) relayPackets() {
 }
 
 func (p *tap) relayPacket(e exchange, from netip.AddrPort, question []byte) {
+	defer p.went()
 	dialer := net.Dialer{LocalAddr: &net.UDPAddr{IP: from.Addr().AsSlice()}}
 	server, err := dialer.Dial("udp", p.server)
 	if err != nil {
@@ -143,19 +145,24 @@ func (p *tap) relayStream(client net.Conn) {
 		if err != nil {
 			return // the resolver needs the connection no more
 		}
-		e := p.came("tcp")
-		if err := writeFrame(server, question); err != nil {
-			return // the server closed a quiet connection
-		}
-		answer, err := readFrame(server)
-		if err != nil {
-			return
-		}
-		p.add(e, question, answer)
-		if err := writeFrame(client, answer); err != nil {
-			return
+		if !p.relayFrame(client, server, question) {
+			return // one of them closed it
 		}
 	}
+}
+
+func (p *tap) relayFrame(client, server net.Conn, question []byte) bool {
+	e := p.came("tcp")
+	defer p.went()
+	if err := writeFrame(server, question); err != nil {
+		return false
+	}
+	answer, err := readFrame(server)
+	if err != nil {
+		return false
+	}
+	p.add(e, question, answer)
+	return writeFrame(client, answer) == nil
 }
 
 func readFrame(from io.Reader) ([]byte, error) {
@@ -185,7 +192,22 @@ func (p *tap) failed(doing string, err error) {
 func (p *tap) came(over string) exchange {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.underWay++
 	return exchange{at: time.Now(), client: p.clients, over: over}
+}
+
+// went ends it, with an answer or without.
+func (p *tap) went() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.underWay--
+}
+
+// quiet reports whether every question has its answer.
+func (p *tap) quiet() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.underWay == 0
 }
 
 // add writes an exchange down, before the resolver gets the answer.
