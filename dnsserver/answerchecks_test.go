@@ -251,7 +251,7 @@ func (c checks) extension(asked, got *said, m *dns.Msg) string {
 		return "an OPT too many, or one where none belongs"
 	case opts > 0 && asked.opts == 0:
 		return "an OPT that nobody asked for"
-	case opts == 0 && asked.opts > 0 && m.Rcode != dns.RcodeServerFailure && (m.Rcode != dns.RcodeFormatError || !asked.pointed):
+	case opts == 0 && asked.opts > 0 && m.Rcode != dns.RcodeServerFailure && (m.Rcode == dns.RcodeSuccess || !asked.pointed):
 		return "no OPT"
 	case opts == 0 && m.Rcode > 15:
 		return "an extended response code without an OPT"
