@@ -304,3 +304,22 @@ func TestPadding(t *testing.T) {
 		t.Errorf("padding of %d lengths: it is hardly tried", len(seen))
 	}
 }
+
+// Padding goes as far as a message does, and is left out where not even the option
+// fits.
+func TestPaddingOfAnyLength(t *testing.T) {
+	whole := make([]byte, maxMessage)
+	for length := headerSize; length <= maxMessage; length++ {
+		padded := len(appendPadding(whole[:length:length]))
+		want := (length + optionFixed + paddingBlock - 1) / paddingBlock * paddingBlock
+		if want > maxMessage {
+			want = maxMessage
+		}
+		if length+optionFixed > maxMessage {
+			want = length
+		}
+		if padded != want {
+			t.Fatalf("%d bytes are padded to %d, want %d", length, padded, want)
+		}
+	}
+}

@@ -14,6 +14,11 @@ func FuzzRespond(f *testing.F) {
 	for _, c := range headerCases {
 		f.Add(c.query.bytes(), false)
 	}
+	for _, table := range questionTables {
+		for i, c := range table.cases {
+			f.Add(c.packet, i%2 == 0)
+		}
+	}
 	for name := range testTable() {
 		f.Add(query{name: name, qtype: dns.TypeA}.bytes(), false)
 		f.Add(query{name: name, qtype: dns.TypeA, opts: [][]byte{opt(700, 0x8000, option(8, "\x00\x01\x18\x00\x7f\x01\x02"), option(3, ""))}}.bytes(), true)

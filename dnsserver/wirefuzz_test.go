@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -318,17 +319,38 @@ func lowerASCII(name []byte) {
 	}
 }
 
+// answering are the metrics that answering a question may change, by the names of
+// their fields.
+func (m *metrics) answering() map[string]*prometheus.CounterVec {
+	return map[string]*prometheus.CounterVec{
+		"queries": m.queries, "choices": m.choices, "truncated": m.truncated,
+		"malformed": m.malformed, "dropped": m.dropped, "failures": m.failures,
+		"types": m.types, "edns": m.edns, "cookies": m.cookies, "unusual": m.unusual, "limited": m.limited,
+	}
+}
+
+// Both paths are held to each other by all of their metrics.
+func TestAnsweringIsAllThatIsCounted(t *testing.T) {
+	m := newMetrics()
+	all := reflect.TypeFor[metrics]()
+	for i := range all.NumField() {
+		field := all.Field(i)
+		if field.Type != reflect.TypeFor[*prometheus.CounterVec]() || field.Name == "sockets" {
+			continue
+		}
+		if m.answering()[field.Name] == nil {
+			t.Errorf("%s is not compared", field.Name)
+		}
+	}
+}
+
 // tallied gives all that a responder has counted since the last time.
 func tallied(t testing.TB, r *responder) map[string]float64 {
 	t.Helper()
 	m := r.counts.metrics
 	m.sum()
 	all := make(map[string]float64)
-	for name, vec := range map[string]*prometheus.CounterVec{
-		"queries": m.queries, "choices": m.choices, "truncated": m.truncated,
-		"malformed": m.malformed, "dropped": m.dropped, "failures": m.failures,
-		"types": m.types, "edns": m.edns, "cookies": m.cookies, "unusual": m.unusual, "limited": m.limited,
-	} {
+	for name, vec := range m.answering() {
 		collected := make(chan prometheus.Metric, 128) // more than one answer counts
 		vec.Collect(collected)
 		close(collected)
@@ -431,6 +453,11 @@ func FuzzBothPaths(f *testing.F) {
 	}
 	for _, c := range headerCases {
 		add(c.query.bytes())
+	}
+	for _, table := range questionTables {
+		for _, c := range table.cases {
+			add(c.packet)
+		}
 	}
 	for _, packet := range cookiePackets(f, "127.1.2.3", "127.2.3.4") {
 		add(packet)
