@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -22,6 +23,9 @@ const floodInside = "inside-a-network-of-its-own"
 const (
 	// floodMemory is how much more memory the server may take in a flood.
 	floodMemory = 8 << 20
+	// floodLarge is from how many packets a second on the answers that the limit
+	// lets through are few.
+	floodLarge = 10_000
 	// floodLost is the part of an honest client's questions that may be lost
 	// where the flood is less than the server can answer.
 	floodLost = 0.005
@@ -143,7 +147,7 @@ func floodApart(ctx context.Context, arguments []string, out, errorOut io.Writer
 	if err != nil {
 		return fmt.Errorf("finding this program: %w", err)
 	}
-	apart := []string{"--net", "--kill-child"}
+	apart := []string{"--net"}
 	if os.Geteuid() != 0 {
 		apart = append(apart, "--map-root-user")
 	}
@@ -159,6 +163,7 @@ func floodApart(ctx context.Context, arguments []string, out, errorOut io.Writer
 	}
 	command := exec.CommandContext(ctx, "unshare", append(append(apart, self, "flood", floodInside), arguments...)...)
 	command.Stdin, command.Stdout, command.Stderr = os.Stdin, out, errorOut
+	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
 	command.WaitDelay = time.Minute
 	err = command.Run()
@@ -238,7 +243,7 @@ func (f *flooded) missed(out io.Writer) bool {
 	if f.After-f.Before > floodMemory {
 		miss("the server took %d bytes more in the flood, expected at most %d", f.After-f.Before, floodMemory)
 	}
-	if f.Limits && f.Where == "one" && f.amplification() > 1 {
+	if f.Limits && f.Where == "one" && (f.Rate == 0 || f.Rate >= floodLarge) && f.amplification() > 1 {
 		miss("%.2f bytes out for each byte in, expected at most 1", f.amplification())
 	}
 	// Flat out, packets are lost before anyone reads them.

@@ -156,9 +156,21 @@ func TestHonestClient(t *testing.T) {
 	}
 }
 
+func TestHonestClientEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	client := honestClient{
+		from: netip.MustParseAddr("127.0.0.1"), server: netip.MustParseAddrPort("127.0.0.1:9"),
+		name: func(int) string { return "a.test" }, rate: 1, duration: time.Hour, patience: time.Hour,
+	}
+	if _, err := client.run(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, expected that of the context", err)
+	}
+}
+
 func TestFloodMissed(t *testing.T) {
 	good := flooded{
-		Where: "one", Rate: 1000, Limits: true, Before: 30e6, After: 31e6, Client: honest{Sent: 100, Answered: 100},
+		Where: "one", Rate: floodLarge, Limits: true, Before: 30e6, After: 31e6, Client: honest{Sent: 100, Answered: 100},
 		Traffic: trafficCount{PacketsIn: 100, BytesIn: 10_000, PacketsOut: 60, BytesOut: 5_000, Read: 100},
 	}
 	for what, c := range map[string]struct {
@@ -169,6 +181,7 @@ func TestFloodMissed(t *testing.T) {
 		"memory":                 {func(f *flooded) { f.After = 50e6 }, true},
 		"amplification":          {func(f *flooded) { f.Traffic.BytesOut = 11_000 }, true},
 		"of what was read":       {func(f *flooded) { f.Traffic.Read = 40 }, true},
+		"in a small flood":       {func(f *flooded) { f.Traffic.BytesOut = 11_000; f.Rate = 100 }, false},
 		"elsewhere":              {func(f *flooded) { f.Traffic.BytesOut = 11_000; f.Where = "networks" }, false},
 		"without limits":         {func(f *flooded) { f.Traffic.BytesOut = 11_000; f.Limits = false }, false},
 		"a client":               {func(f *flooded) { f.Client.Answered = 99 }, true},

@@ -52,6 +52,7 @@ func (a honestClient) run(ctx context.Context) (honest, error) {
 		return honest{}, fmt.Errorf("asking from %s: %w", a.from, err)
 	}
 	defer connection.Close()
+	defer context.AfterFunc(ctx, func() { connection.Close() })()
 	var (
 		mutex     sync.Mutex
 		sent      = map[uint16]time.Time{}
@@ -112,6 +113,9 @@ func (a honestClient) run(ctx context.Context) (honest, error) {
 		_, _ = connection.Write(question.Packet)
 	}
 	reader.Wait()
+	if ctx.Err() != nil {
+		return honest{}, ctx.Err()
+	}
 	slices.Sort(latencies)
 	if n := len(latencies); n > 0 {
 		result.P50, result.P99 = latencies[n/2], latencies[min(n-1, n*99/100)]
