@@ -106,6 +106,56 @@ func TestUnroutedNetworks(t *testing.T) {
 	}
 }
 
+// Every address is found in its network, and no prefix that is told of another
+// one holds a network or reaches out of one.
+func TestUnroutedSet(t *testing.T) {
+	const all = unroutedSet(1<<len(unrouted) - 1)
+	r := rand.New(rand.NewPCG(1, 1))
+	outside := 0
+	check := func(address netip.Addr) {
+		want, least := 0, 0
+		for i, network := range unrouted {
+			if network.Contains(address) {
+				want = network.Bits()
+				if within, least := (all &^ (1 << i)).find(address); within != 0 || least != want {
+					t.Fatalf("%v, which is not in the set, is found with %d, %d", address, within, least)
+				}
+			}
+			for length := 0; network.Addr().Is4() == address.Is4() && length <= network.Bits(); length++ {
+				if netip.PrefixFrom(address, length).Masked().Contains(network.Addr()) {
+					least = max(least, length+1)
+				}
+			}
+		}
+		if want > 0 {
+			least = 0
+		} else {
+			outside++
+		}
+		if within, got := all.find(address); within != want || got != least {
+			t.Fatalf("%v: %d, %d, want %d, %d", address, within, got, want, least)
+		}
+		if within, least := unroutedSet(0).find(address); within != 0 || least != 0 {
+			t.Fatalf("%v is found in no network", address)
+		}
+	}
+	for first := range 256 {
+		for range 40 {
+			check(netip.AddrFrom4([4]byte{byte(first), byte(r.Uint32()), byte(r.Uint32()), byte(r.Uint32())}))
+			check(netip.AddrFrom16([16]byte{byte(first), byte(r.Uint32()), byte(r.Uint32()), 15: byte(r.Uint32())}))
+		}
+	}
+	for _, network := range unrouted {
+		last := lastWithin(network)
+		for _, address := range []netip.Addr{network.Addr(), last, network.Addr().Prev(), last.Next()} {
+			check(address)
+		}
+	}
+	if outside < 15000 {
+		t.Errorf("only %d addresses are outside", outside)
+	}
+}
+
 // With classes or without: everybody within the scope around a client gets the
 // same and is told that very scope, and the scopes of IPv6 keep out of the
 // IPv4-mapped addresses.
@@ -162,6 +212,15 @@ func neighbourOfMapped(r *rand.Rand) netip.Addr {
 	bit := 95 - r.IntN(40)
 	address[bit/8] ^= 0x80 >> (bit % 8)
 	return netip.AddrFrom16(address)
+}
+
+func lastWithin(network netip.Prefix) netip.Addr {
+	address := network.Addr().AsSlice()
+	for i := network.Bits(); i < 8*len(address); i++ {
+		address[i/8] |= 0x80 >> (i % 8)
+	}
+	last, _ := netip.AddrFromSlice(address)
+	return last
 }
 
 func addressWithin(r *rand.Rand, network netip.Prefix) netip.Addr {

@@ -41,22 +41,69 @@ func (f *family) unlocatedNetworks(m *geo.Map) (set unroutedSet) {
 }
 
 // find gives the length of the prefix of the network in the set that an address
-// lies in, or else 0 and the least length of a prefix around the address that no
-// network of the set lies in.
+// lies in, or else 0 and the least length of a prefix around the address that
+// neither holds an unrouted network nor reaches out of one.
 func (s unroutedSet) find(address netip.Addr) (within, least int) {
-	key, is4 := keyOf(address)
-	for i, network := range unrouted {
-		if s&(1<<i) == 0 || network.Addr().Is4() != is4 {
-			continue
-		}
-		start, _ := keyOf(network.Addr())
-		common := bits.LeadingZeros64(key ^ start)
-		if common >= network.Bits() {
-			return network.Bits(), 0
-		}
-		least = max(least, common+1)
+	if s == 0 {
+		return 0, 0
 	}
-	return 0, least
+	key, is4 := keyOf(address)
+	begins := &unrouted6
+	if is4 {
+		begins = &unrouted4
+	}
+	b := begins[key>>56]
+	if b.network == 0 {
+		return 0, int(b.least)
+	}
+	network := &unroutedKeys[b.network-1]
+	// Others begin with another byte, so that this one is the nearest.
+	common := bits.LeadingZeros64(key ^ network.key)
+	switch {
+	case common < network.bits:
+		return 0, common + 1
+	case s&(1<<(b.network-1)) != 0:
+		return network.bits, 0
+	}
+	return 0, network.bits
+}
+
+// unroutedKey is a network of unrouted with its address's keyOf.
+type unroutedKey struct {
+	key  uint64
+	bits int
+	is4  bool
+}
+
+var unroutedKeys = func() (all [len(unrouted)]unroutedKey) {
+	for i, network := range unrouted {
+		all[i].key, all[i].is4 = keyOf(network.Addr())
+		all[i].bits = network.Bits()
+	}
+	return all
+}()
+
+// unroutedByte is what is known of addresses by their first byte: 1 + the index
+// of the one network of unrouted that has addresses with it, or else the least
+// length of a prefix that holds none.
+type unroutedByte struct{ network, least uint8 }
+
+var unrouted4, unrouted6 = unroutedBytes(true), unroutedBytes(false)
+
+func unroutedBytes(is4 bool) (all [256]unroutedByte) {
+	for first := range all {
+		for i, network := range unroutedKeys {
+			if network.is4 != is4 {
+				continue
+			}
+			common := bits.LeadingZeros8(uint8(network.key>>56) ^ uint8(first))
+			all[first].least = max(all[first].least, uint8(common)+1)
+			if common >= min(8, network.bits) {
+				all[first].network = uint8(i) + 1
+			}
+		}
+	}
+	return all
 }
 
 // keyOf gives the first 64 bits of an address, or all 32 of an IPv4 one with
