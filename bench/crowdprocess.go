@@ -86,7 +86,7 @@ func gather(ctx context.Context, shared *sharedFlags, plan crowd.Plan) (_ *gathe
 			p.stop()
 		}
 	}()
-	if err := unix.Setpriority(unix.PRIO_PGRP, cmd.Process.Pid, 5); err != nil {
+	if err := stepBehind(cmd.Process.Pid); err != nil {
 		return nil, fmt.Errorf("letting the generator go before the crowd: %w", err)
 	}
 	if _, err := fmt.Fprintf(in, "%s\n", text); err != nil {
@@ -99,6 +99,17 @@ func gather(ctx context.Context, shared *sharedFlags, plan crowd.Plan) (_ *gathe
 		return nil, fmt.Errorf("the crowd did not come (%q, %v): %s", line, err, p.said.last())
 	}
 	return c, nil
+}
+
+// stepBehind lets a process, which has a group of its own, stand behind this one on
+// their processor.
+func stepBehind(process int) error {
+	const of, crowdNice = 20, 5
+	ours, err := unix.Getpriority(unix.PRIO_PROCESS, 0) // of less niceness the more
+	if err != nil {
+		return err
+	}
+	return unix.Setpriority(unix.PRIO_PGRP, process, of-ours+crowdNice)
 }
 
 // end ends the crowd and gives what became of it.

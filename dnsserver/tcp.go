@@ -42,6 +42,10 @@ const (
 	receiveBuffer = 64 << 10
 )
 
+// acceptAtOnce is how many connections are accepted before others have their turn:
+// half a millisecond's, with a question on each.
+const acceptAtOnce = 16
+
 // maxSpare is how many goroutines wait for their next connection.
 const maxSpare = 64
 
@@ -78,12 +82,15 @@ func (t *tcpServer) accept(ctx context.Context, listener *net.TCPListener, over 
 	defer stop()
 	defer listener.Close()
 	var pause backoff
-	for {
+	for accepted := 1; ; accepted++ {
 		socket, err := listener.AcceptTCP()
 		switch {
 		case err == nil:
 			pause.reset()
 			t.serve(socket, over)
+			if accepted%acceptAtOnce == 0 {
+				t.yield()
+			}
 		case ctx.Err() != nil:
 			t.drain(listener, over)
 			return nil

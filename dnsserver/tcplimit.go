@@ -63,6 +63,7 @@ type openConnections struct {
 	proxied queue
 	timer   *time.Timer   // runs expire
 	fires   time.Duration // when timer does; never: it is not set
+	rests   time.Duration // until when expire ends no more
 	// drained is when the last question is taken, once the server ends.
 	drained time.Time
 }
@@ -72,6 +73,11 @@ const (
 	// timerSlack is how much too late a connection may end because setting the
 	// timer for less would not pay.
 	timerSlack = 10 * time.Millisecond
+	// Connections that came together have their time-out together. So many end at
+	// once, and then others have their turn: what a thousand goroutines do that can
+	// run at the same time, a question over UDP would have to wait for.
+	expireAtOnce = 32
+	expireRests  = time.Millisecond
 	// endingShare is which part of the places those may take beside that are
 	// about to end: where none might, each new connection would wait for one
 	// that competes for the core with all the others.
@@ -270,7 +276,11 @@ func (o *openConnections) expire() {
 		return
 	}
 	now := time.Since(o.began)
-	for o.all.front != nil && o.all.front.since+o.timeout() <= now {
+	for n := 0; o.all.front != nil && o.all.front.since+o.timeout() <= now; n++ {
+		if n == expireAtOnce {
+			o.rests = now + expireRests
+			break
+		}
 		o.evict(o.all.front)
 		o.metrics.expired.Inc()
 	}
@@ -284,7 +294,7 @@ func (o *openConnections) setTimer(now, slack time.Duration) {
 	if o.all.front == nil {
 		return
 	}
-	due := o.all.front.since + o.timeout()
+	due := max(o.all.front.since+o.timeout(), o.rests)
 	if o.fires == never || due < o.fires-slack {
 		o.fires = due
 		o.timer.Reset(max(due-now, 0))

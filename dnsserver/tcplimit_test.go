@@ -290,3 +290,33 @@ func TestLimitsChangeWhileTheServerRuns(t *testing.T) {
 		}
 	}
 }
+
+// Connections whose time is over together end a few at a time, so that their ends
+// hold up nobody else, and all of them do.
+func TestExpiryLeavesOthersTheirTurn(t *testing.T) {
+	const all = 3*expireAtOnce + 1
+	o := newOpenConnections(TCPLimits{Connections: 10 * all, PerNetwork: 10 * all, Idle: time.Hour}, newTCPMetrics())
+	defer o.end()
+	server := &tcpServer{server: unbound(Config{}), open: o}
+	_, there := tcpPair(t)
+	for range all {
+		o.join(newConnection(server, there, overTCP))
+	}
+	o.mu.Lock()
+	o.limits.Idle = time.Nanosecond
+	o.mu.Unlock()
+	before := time.Now()
+	for last, ended := 0, 0; ended < all; last = ended {
+		o.expire() // as its timer does
+		ended = int(testutil.ToFloat64(o.metrics.expired))
+		if ended-last > expireAtOnce && time.Since(before) < expireRests {
+			t.Fatalf("%d ended at once, want at most %d", ended-last, expireAtOnce)
+		}
+		o.mu.Lock()
+		if ended < all && (o.fires == never || o.fires < o.rests) {
+			t.Errorf("the rest is not waited for: the timer fires at %v, not before %v", o.fires, o.rests)
+		}
+		o.mu.Unlock()
+		before = time.Now()
+	}
+}
