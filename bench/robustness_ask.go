@@ -171,12 +171,17 @@ func (a *asker) judgeGood(q load.Question, asked, answer []byte) {
 	a.right++
 }
 
-// blame keeps what is wrong. The same is told once.
+// blame keeps what is wrong, and of many different things the first ones.
 func (a *asker) blame(form string, arguments ...any) {
-	const most = 20
-	if what := fmt.Sprintf(form, arguments...); len(a.wrong) < most || a.wrong[what] > 0 {
-		a.wrong[what]++
+	const most, longest = 5, 1000
+	what := fmt.Sprintf(form, arguments...)
+	if len(what) > longest {
+		what = what[:longest] + "..."
 	}
+	if len(a.wrong) >= most && a.wrong[what] == 0 {
+		what = "something else"
+	}
+	a.wrong[what]++
 }
 
 // overDatagrams sends a batch, and waits for all answers: that of the good
@@ -337,7 +342,10 @@ func (a *asker) sometimesLeave() error {
 // targets look closer.
 func (a *asker) judge(packet, answer []byte) {
 	a.answered++
-	const kept = 0x79 // opcode and RD
+	kept := byte(15 << 3) // the opcode
+	if packet[2]&kept == 0 {
+		kept |= 1 // RD, which means something in a query alone
+	}
 	limit := largestMessage
 	if a.over == "udp" {
 		limit = 1232

@@ -38,7 +38,7 @@ func TestTheServerIsRobust(t *testing.T) {
 	}
 	t.Log(table.String())
 	if len(r.wrong) > 0 {
-		t.Errorf("wrong: %q", r.wrong)
+		t.Error("something is wrong")
 	}
 	var all asking
 	for over, c := range r.counts {
@@ -70,7 +70,7 @@ func TestWhatIsNotRobustIsTold(t *testing.T) {
 		err = a.run(t.Context(), watch)
 		a.close()
 		watch.stop()
-		if err == nil && len(a.wrong) == 0 || len(a.wrong) > 20 {
+		if err == nil && len(a.wrong) == 0 || len(a.wrong) > 6 {
 			t.Errorf("over %s: %d things are wrong: %v; %v", over, len(a.wrong), a.wrong, err)
 		}
 		if err := r.end(); err != nil {
