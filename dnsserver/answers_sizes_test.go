@@ -56,7 +56,7 @@ func (s rrset) needed(order []rrset) bool {
 func TestWholeRRsets(t *testing.T) {
 	for _, a := range append(readTables(t, "testdata/tables/sizes.txtar"), readTables(t, "testdata/tables/zones.txtar")...) {
 		t.Run(a.path, func(t *testing.T) {
-			s := start(t, Config{UDPSize: 4096, Table: func() Answerer { return a.table }})
+			s := start(t, Config{Settings: Settings{UDPSize: 4096}, Table: func() Answerer { return a.table }})
 			whole, short := dial(t, "tcp", s.address(false)), dial(t, "udp", s.address(false))
 			for _, c := range []net.Conn{whole, short} {
 				c.SetDeadline(time.Now().Add(time.Minute))
@@ -129,7 +129,7 @@ func lacking(full, m *dns.Msg) (wrong []string) {
 // TestSizes holds what is left of answers that are too large.
 func TestSizes(t *testing.T) {
 	a := readTables(t, "testdata/tables/sizes.txtar")[0]
-	s := start(t, Config{UDPSize: 4096, Table: func() Answerer { return a.table }})
+	s := start(t, Config{Settings: Settings{UDPSize: 4096}, Table: func() Answerer { return a.table }})
 	for _, c := range []struct {
 		name                             string
 		kind                             uint16
@@ -200,7 +200,7 @@ func TestPoolAlwaysFits(t *testing.T) {
 	if len(wireName(longest)) != 255 {
 		t.Fatal("the longest name is not so long")
 	}
-	s := start(t, Config{UDPSize: 4096, Table: func() Answerer { return a.table }})
+	s := start(t, Config{Settings: Settings{UDPSize: 4096}, Table: func() Answerer { return a.table }})
 	for _, c := range []struct {
 		name  string
 		drawn int // records

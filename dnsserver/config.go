@@ -16,9 +16,6 @@ type Answerer interface {
 	Answer(zones.Question, zones.Random) zones.Answer
 }
 
-// DefaultUDPSize is what a Config's UDPSize of 0 stands for.
-const DefaultUDPSize = 1232
-
 // Config is what a Server is made of.
 type Config struct {
 	// Listen are the addresses that are served, UDP and TCP on each, such as
@@ -32,9 +29,6 @@ type Config struct {
 	// is there. While it gives nil (an interface that is nil, see FromTable), questions
 	// get silence, so that resolvers ask another server.
 	Table func() Answerer
-	// UDPSize is the largest UDP answer in bytes, and what is announced in
-	// EDNS: 512 to 4096; 0: DefaultUDPSize.
-	UDPSize int
 	// Workers is how many goroutines answer at each address, one for each core
 	// that is to answer; 0: runtime.GOMAXPROCS.
 	Workers int
@@ -74,9 +68,6 @@ func (c Config) Validate() error {
 	}
 	if c.Workers < 0 {
 		errs = append(errs, fmt.Errorf("dns: found %d workers, expected at least 1", c.Workers))
-	}
-	if c.UDPSize != 0 && (c.UDPSize < minUDPSize || c.UDPSize > 4096) {
-		errs = append(errs, fmt.Errorf("dns.udp_size: found %d, expected %d to 4096 bytes", c.UDPSize, minUDPSize))
 	}
 	errs = append(errs, c.Settings.validate())
 	return errors.Join(errs...)
@@ -118,9 +109,6 @@ func readAddresses(key string, port int, listen []string) ([]netip.AddrPort, err
 
 // withDefaults puts in what zero values stand for.
 func (c Config) withDefaults() Config {
-	if c.UDPSize == 0 {
-		c.UDPSize = DefaultUDPSize
-	}
 	c.Settings = c.Settings.withDefaults()
 	if c.Workers == 0 {
 		c.Workers = runtime.GOMAXPROCS(0)

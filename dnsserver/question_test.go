@@ -174,7 +174,7 @@ func TestAnnouncedSizes(t *testing.T) {
 	for _, own := range []int{512, 1232, 4096} {
 		t.Run(fmt.Sprint(own), func(t *testing.T) {
 			table := readTables(t, "testdata/tables/questions.txtar")[0].table
-			s := startSecure(t, Config{Table: func() Answerer { return table }, UDPSize: own})
+			s := startSecure(t, Config{Table: func() Answerer { return table }, Settings: Settings{UDPSize: own}})
 			for _, over := range []transport{overUDP, overTCP, overTLS} {
 				a := newAsker(t, s, over, false)
 				for _, name := range names {
@@ -216,7 +216,7 @@ func (a *asker) expectSize(t *testing.T, name string, size int, cut bool) {
 		want, counts = "NOERROR aa tc q", counts+", truncated"
 	}
 	if size >= 0 {
-		want, counts = fmt.Sprintf("%s opt %d", want, a.server.config.UDPSize), "edns opt, "+counts
+		want, counts = fmt.Sprintf("%s opt %d", want, a.server.settings.Load().UDPSize), "edns opt, "+counts
 	}
 	a.expect(t, sizedQuestion(name, size), want, counts)
 }

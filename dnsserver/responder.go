@@ -259,7 +259,7 @@ func (r *responder) finish(q *request, rcode int, authoritative bool, options re
 	if q.edns.present {
 		r.optAt = len(r.message.Message())
 	}
-	return r.message.finish(q, rcode, r.config.UDPSize, authoritative, options)
+	return r.message.finish(q, rcode, r.settings.UDPSize, authoritative, options)
 }
 
 // sizeLimit is the largest answer in bytes that the client takes and we give.
@@ -270,7 +270,7 @@ func (r *responder) sizeLimit(q *request, over transport) int {
 	case !q.edns.present:
 		return minUDPSize
 	}
-	return min(max(int(q.edns.size), minUDPSize), r.config.UDPSize)
+	return min(max(int(q.edns.size), minUDPSize), r.settings.UDPSize)
 }
 
 // panicked is the answer where answering panicked: SERVFAIL and nothing that

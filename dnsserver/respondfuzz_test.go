@@ -45,6 +45,6 @@ func FuzzRespond(f *testing.F) {
 		if !slices.Equal(answer, before) {
 			t.Fatal("the answer is made of the question's own bytes")
 		}
-		checks{over: over, udpSize: r.config.UDPSize, whim: true}.check(t, packet, answer)
+		checks{over: over, udpSize: r.settings.UDPSize, whim: true}.check(t, packet, answer)
 	})
 }

@@ -31,7 +31,7 @@ func TestValidateNamesTheKey(t *testing.T) {
 		want   []string // parts of the error; none: it is valid
 	}{
 		{"good", Config{Listen: []string{"0.0.0.0:53", "[::]:53", "127.0.0.1:0", "127.0.0.1:0"}, Table: table}, nil},
-		{"limits", Config{Listen: good, Table: table, UDPSize: 512, Settings: Settings{NSID: strings.Repeat("x", 128)}}, nil},
+		{"limits", Config{Listen: good, Table: table, Settings: Settings{UDPSize: 512, NSID: strings.Repeat("x", 128)}}, nil},
 		{"no address", Config{Table: table}, []string{"dns.listen"}},
 		{"no port", Config{Listen: []string{"127.0.0.1"}, Table: table}, []string{"dns.listen[0]", `"127.0.0.1"`}},
 		{"a name", Config{Listen: []string{"127.0.0.1:53", "localhost:53"}, Table: table}, []string{"dns.listen[1]"}},
@@ -40,12 +40,12 @@ func TestValidateNamesTheKey(t *testing.T) {
 		{"mapped", Config{Listen: []string{"[::ffff:127.0.0.1]:53"}, Table: table}, []string{"dns.listen[0]", "127.0.0.1:53"}},
 		{"no table", Config{Listen: good}, []string{"table"}},
 		{"NSID", Config{Listen: good, Table: table, Settings: Settings{NSID: strings.Repeat("x", 129)}}, []string{"dns.nsid", "129"}},
-		{"small", Config{Listen: good, Table: table, UDPSize: 511}, []string{"dns.udp_size", "511"}},
-		{"large", Config{Listen: good, Table: table, UDPSize: 4097}, []string{"dns.udp_size"}},
+		{"small", Config{Listen: good, Table: table, Settings: Settings{UDPSize: 511}}, []string{"dns.udp_size", "511"}},
+		{"large", Config{Listen: good, Table: table, Settings: Settings{UDPSize: 4097}}, []string{"dns.udp_size"}},
 		{"connections", Config{Listen: good, Table: table, Settings: Settings{TCP: TCPLimits{Connections: -1}}}, []string{"dns.tcp_connections"}},
 		{"connections of a network", Config{Listen: good, Table: table, Settings: Settings{TCP: TCPLimits{PerNetwork: -1}}}, []string{"dns.tcp_connections_per_network"}},
 		{"idle", Config{Listen: good, Table: table, Settings: Settings{TCP: TCPLimits{Idle: -1}}}, []string{"dns.tcp_idle"}},
-		{"all at once", Config{Listen: []string{"x"}, UDPSize: 1}, []string{"dns.listen[0]", "dns.udp_size", "table"}},
+		{"all at once", Config{Listen: []string{"x"}, Settings: Settings{UDPSize: 1}}, []string{"dns.listen[0]", "dns.udp_size", "table"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			err := c.config.Validate()

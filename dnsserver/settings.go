@@ -15,6 +15,7 @@ const maxIdentity = 128
 
 // What Settings' zero values stand for.
 const (
+	DefaultUDPSize        = 1232
 	DefaultTCPConnections = 1000
 	DefaultTCPIdle        = 10 * time.Second
 )
@@ -28,6 +29,9 @@ type Settings struct {
 	// Identity what id.server and hostname.bind have (RFC 4892); at most 128
 	// bytes each; empty: REFUSED.
 	Version, Identity string
+	// UDPSize is the largest UDP answer in bytes, and what is announced in
+	// EDNS: 512 to 4096; 0: DefaultUDPSize.
+	UDPSize int
 	// TCP bounds what connections take.
 	TCP TCPLimits
 	// SubnetFrom are the networks of the resolvers whose client subnet is
@@ -70,6 +74,7 @@ func (s Settings) validate() error {
 		checkText("dns.nsid", s.NSID, maxIdentity),
 		checkText("dns.version", s.Version, maxIdentity),
 		checkText("dns.identity", s.Identity, maxIdentity),
+		checkUDPSize(s.UDPSize),
 		s.TCP.validate(),
 		checkNetworks("dns.client_subnet_from", s.SubnetFrom),
 		s.RateLimits.validate(),
@@ -99,6 +104,13 @@ func checkText(key, text string, most int) error {
 	return nil
 }
 
+func checkUDPSize(size int) error {
+	if size != 0 && (size < minUDPSize || size > roomSize) {
+		return fmt.Errorf("dns.udp_size: found %d, expected %d to %d bytes", size, minUDPSize, roomSize)
+	}
+	return nil
+}
+
 func checkNetworks(key string, networks []netip.Prefix) error {
 	var errs []error
 	for i, network := range networks {
@@ -111,6 +123,9 @@ func checkNetworks(key string, networks []netip.Prefix) error {
 
 // withDefaults puts in what zero values stand for.
 func (s Settings) withDefaults() Settings {
+	if s.UDPSize == 0 {
+		s.UDPSize = DefaultUDPSize
+	}
 	s.TCP = s.TCP.withDefaults()
 	return s
 }

@@ -149,7 +149,7 @@ func (r *responder) wireLimit(e *wireEDNS, over transport) int {
 	case !e.present:
 		limit = minUDPSize
 	default:
-		limit = min(max(e.size, minUDPSize), r.config.UDPSize)
+		limit = min(max(e.size, minUDPSize), r.settings.UDPSize)
 	}
 	if e.present {
 		limit -= optFixed
@@ -196,7 +196,7 @@ func (r *responder) appendWireOPT(message []byte, e *wireEDNS, a *zones.Appended
 	if e.cookie != cookieAbsent {
 		length += optionFixed + wholeCookieSize
 	}
-	size := r.config.UDPSize
+	size := r.settings.UDPSize
 	message = append(message, 0, 0, byte(dns.TypeOPT), byte(size>>8), byte(size), 0, 0, flags, 0, byte(length>>8), byte(length))
 	if e.subnet.present() {
 		message = append(message, 0, optionSubnet, 0, byte(len(e.subnet.wire)))

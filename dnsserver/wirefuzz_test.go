@@ -180,7 +180,9 @@ func (p *pair) ask(t testing.TB, q asked) (fast bool) {
 	t.Helper()
 	for i, r := range []*responder{p.alone, p.both} {
 		p.random[i].Seed(q.seed, q.seed)
-		p.config[i].UDPSize = q.udpSize
+		current := *r.shared.Load()
+		current.UDPSize = q.udpSize
+		r.shared.Store(&current)
 		r.counts.over = q.over
 		r.begin()
 	}

@@ -70,6 +70,7 @@ type dnsConfig struct {
 	NSID             string          `yaml:"nsid"`
 	Version          string          `yaml:"version"`
 	Identity         string          `yaml:"identity"`
+	UDPSize          int             `yaml:"udp_size"`
 	TCPConnections   int             `yaml:"tcp_connections"`
 	TCPPerNetwork    int             `yaml:"tcp_connections_per_network"` // 0: a quarter
 	TCPIdle          duration        `yaml:"tcp_idle"`
@@ -123,6 +124,7 @@ func defaultConfig() *config {
 		StateDir: "/var/lib/mirrorpool",
 		DNS: dnsConfig{
 			Listen:         []string{"0.0.0.0:53", "[::]:53"},
+			UDPSize:        dnsserver.DefaultUDPSize,
 			TCPConnections: dnsserver.DefaultTCPConnections,
 			TCPIdle:        duration(dnsserver.DefaultTCPIdle.String()),
 		},
@@ -349,6 +351,7 @@ func (d *dnsConfig) settings() dnsserver.Settings {
 		NSID:      d.NSID,
 		Version:   d.Version,
 		Identity:  d.Identity,
+		UDPSize:   d.UDPSize,
 		TCP:       dnsserver.TCPLimits{Connections: d.TCPConnections, PerNetwork: d.TCPPerNetwork, Idle: d.TCPIdle.value()},
 		ProxyFrom: mustPrefixes(d.ProxyFrom),
 	}
@@ -391,6 +394,9 @@ func (d *dnsConfig) validate(v *validation) {
 		if len(one.text) > 128 {
 			v.wrong(one.key, one.text, "at most 128 bytes")
 		}
+	}
+	if d.UDPSize < 512 || d.UDPSize > 4096 {
+		v.wrong("dns.udp_size", d.UDPSize, "512 to 4096 bytes")
 	}
 	if d.TCPConnections < 1 {
 		v.wrong("dns.tcp_connections", d.TCPConnections, "a whole number, at least 1")

@@ -50,6 +50,7 @@ dns:
     listen: ["0.0.0.0:853", "[::]:853"]
     certificate: /etc/mirrorpool/tls/fullchain.pem
     key: /etc/mirrorpool/tls/key.pem
+  udp_size: 1400
   tcp_connections: 1000
   tcp_connections_per_network: 250
   tcp_idle: 10s
@@ -97,7 +98,7 @@ func TestEveryKeyIsReadAndUnusedOnesAreNamed(t *testing.T) {
 	if !slices.Equal(unused, want) {
 		t.Errorf("not yet used: %q, want %q", unused, want)
 	}
-	if got.Git.MaxCapacityDrop != 0.5 || *got.DNS.RRL.Slip != 3 || got.Geo.ASN == "" || got.DNS.TCPPerNetwork != 250 || !got.Log.ClientAddresses {
+	if got.Git.MaxCapacityDrop != 0.5 || *got.DNS.RRL.Slip != 3 || got.Geo.ASN == "" || got.DNS.TCPPerNetwork != 250 || got.DNS.settings().UDPSize != 1400 || !got.Log.ClientAddresses {
 		t.Errorf("not all read: %+v", got)
 	}
 }
