@@ -177,8 +177,9 @@ func optionsOf(answer []byte) []byte {
 		offset, _ = plainName(answer, offset)
 		offset += 4
 	}
+	steps := maxMessage
 	for {
-		fixed, ok := recordName(answer, offset)
+		fixed, ok := recordName(answer, offset, &steps)
 		if !ok || fixed+recordFixed > len(answer) {
 			return nil
 		}

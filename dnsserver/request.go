@@ -144,9 +144,10 @@ func (q *request) readRecords(packet []byte, offset int) (int, bool) {
 		q.blame(faultSection)
 	}
 	before := answers + authorities
+	steps := len(packet)
 	for i := range before + additionals {
 		owner := offset
-		end, ok := recordName(packet, offset)
+		end, ok := recordName(packet, offset, &steps)
 		if !ok || end+recordFixed > len(packet) {
 			return offset, false
 		}
@@ -203,10 +204,22 @@ const maxPointers = maxName / 2
 
 // recordName gives the offset after a record's name, which may end in a pointer
 // to a name before it (RFC 1035 section 4.1.4).
-func recordName(packet []byte, offset int) (end int, ok bool) {
+//
+// The labels and pointers behind a name's first pointer are taken off steps, and
+// it is not ok where there are none left. Without that, records of twelve bytes
+// that all point to one long name would cost a hundred times what others do. A
+// step for each byte of the packet is enough for any that is meant well: a name
+// has half as many labels as bytes at most.
+func recordName(packet []byte, offset int, steps *int) (end int, ok bool) {
 	start, length, pointers := offset, 0, 0
 	for offset < len(packet) {
 		label := int(packet[offset])
+		if pointers > 0 {
+			if *steps == 0 {
+				return 0, false
+			}
+			*steps--
+		}
 		switch {
 		case label > 63:
 			if label < 0xC0 || offset+2 > len(packet) || pointers == maxPointers {
