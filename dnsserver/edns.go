@@ -143,8 +143,11 @@ type reply struct {
 	hasExpire bool
 	// bare leaves the options out, since the request was not understood, but for
 	// the cookie: who has one coming may pass over an answer without it (RFC
-	// 7873 section 5.3).
+	// 7873 section 5.3); and for padding, which every answer gets (RFC 7830
+	// section 4).
 	bare bool
+	// behind is how many bytes will follow the OPT; padding takes them in.
+	behind int
 }
 
 // replySize is the number of bytes that appendOPT will add at most.
@@ -190,6 +193,9 @@ func (e *edns) appendOPT(message []byte, udpSize, rcode int, r reply) []byte {
 	case r.cookie != nil:
 		message = appendCookie(message, r.cookie)
 	}
+	if e.wantsPadding {
+		message = appendPadding(message, r.behind)
+	}
 	binary.BigEndian.PutUint16(message[length:], uint16(len(message)-length-2))
 	return message
 }
@@ -216,9 +222,6 @@ func (e *edns) appendOptions(message []byte, r reply) []byte {
 		message = appendOption(message, optionKeepalive, 2)
 		message = binary.BigEndian.AppendUint16(message, r.keepalive)
 	}
-	if e.wantsPadding {
-		message = appendPadding(message)
-	}
 	return message
 }
 
@@ -232,10 +235,11 @@ func appendCookie(message []byte, cookie *[wholeCookieSize]byte) []byte {
 	return append(appendOption(message, optionCookie, len(cookie)), cookie[:]...)
 }
 
-// appendPadding fills the message, which ends in its OPT, to a whole number of
-// blocks, or as far as a message goes (RFC 7830, RFC 8467 section 4.1).
-func appendPadding(message []byte) []byte {
-	bare := len(message) + optionFixed
+// appendPadding fills the message, which ends in its OPT, and in so many bytes
+// behind it, to a whole number of blocks, or as far as a message goes (RFC 7830,
+// RFC 8467 section 4.1).
+func appendPadding(message []byte, behind int) []byte {
+	bare := len(message) + optionFixed + behind
 	if bare > maxMessage {
 		return message
 	}

@@ -48,7 +48,7 @@ func newMetrics() *metrics {
 	}
 	return &metrics{
 		queries: vec("queries_total",
-			"Questions answered, by pool (empty: no pool's name), response code and transport (udp, tcp).",
+			"Questions answered, by pool (empty: no pool's name), response code and transport (udp, tcp, tls).",
 			"pool", "rcode", "transport"),
 		choices: vec("choices_total",
 			"Members given, by pool and by whether they came first.", "pool", "member", "position"),
@@ -60,7 +60,7 @@ func newMetrics() *metrics {
 		unusual: vec("unusual_total", "Requests that are no plain questions of class IN, by what they were.", "kind"),
 		limited: vec("rate_limited_total",
 			"Answers over the rate limit, by kind and by what became of them (dropped, truncated, badcookie; slipped: an error sent as it is).", "kind", "action"),
-		truncated:   vec("truncated_total", "Answers with TC set.", "transport"),
+		truncated:   vec("truncated_total", "Answers with TC set, also where the rate limit held them back.", "transport"),
 		malformed:   vec("malformed_total", "Questions answered with FORMERR, by what was wrong.", "reason"),
 		dropped:     vec("dropped_total", "Packets that got silence.", "reason"),
 		failures:    vec("failures_total", "Questions answered with SERVFAIL by a fault of this program.", "reason"),

@@ -310,7 +310,7 @@ func TestPadding(t *testing.T) {
 func TestPaddingOfAnyLength(t *testing.T) {
 	whole := make([]byte, maxMessage)
 	for length := headerSize; length <= maxMessage; length++ {
-		padded := len(appendPadding(whole[:length:length]))
+		padded := len(appendPadding(whole[:length:length], 0))
 		want := (length + optionFixed + paddingBlock - 1) / paddingBlock * paddingBlock
 		if want > maxMessage {
 			want = maxMessage

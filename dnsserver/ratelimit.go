@@ -85,7 +85,7 @@ type limiter struct {
 }
 
 // newLimiter makes one of valid limits; nil where they are off. What the one
-// before it has counted goes on to count, so that a reload forgives nothing.
+// before it has counted goes on to count, so that a change of limits forgives nothing.
 func newLimiter(limits RateLimits, before *limiter) *limiter {
 	if limits.PerSecond == 0 {
 		return nil
@@ -173,9 +173,9 @@ const (
 	timeBits = 64 - tagBits
 	timeMask = 1<<timeBits - 1
 
-	// aheadMost is longer than a burst, since one worker's clock may be read
-	// later than another's.
-	aheadMost = int64(2 * time.Second)
+	// aheadMost is longer than a burst, which is a second at most, by how much
+	// later one worker may read its clock than another that the system has held up.
+	aheadMost = int64(time.Second + 300*time.Millisecond)
 )
 
 // add adds an interval to a key's pressure, or reports that it would become

@@ -7,12 +7,15 @@ import (
 	"math"
 	"net"
 	"net/netip"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/miekg/dns"
+
+	"mirrorpool/zones"
 )
 
 // limitZone has an answer of each kind for both tables.
@@ -251,7 +254,7 @@ func TestRateLimitTruncates(t *testing.T) {
 				t.Errorf("%s, %v: over TCP: %v", path, q.query, whole)
 			}
 		}
-		// Errors are as small as what would stand for them, and come as they are.
+		// Errors keep their codes, and nothing else.
 		for i, q := range kindQuestions()["error"] {
 			answer := s.ask(t, c, q.bytes())
 			if answer == nil {
@@ -490,7 +493,13 @@ func FuzzOverTheLimit(f *testing.F) {
 	f.Add(query{counts: &[4]uint16{0, 0, 0, 1}, opts: [][]byte{opt(1232, 0, option(optionCookie, "clientpt"))}}.bytes())
 	f.Add(query{name: "txt.example.test.", qtype: typeTXT, opts: [][]byte{opt(1232, flagDO, option(optionCookie, "clientpt"))}}.bytes())
 	f.Add(query{name: "version.bind.", qtype: typeTXT, class: 3, opts: [][]byte{opt(1232, 0, option(optionCookie, "clientpt-server-part"))}}.bytes())
+	f.Add(query{name: "elsewhere.test.", qtype: typeTXT, opts: [][]byte{opt(1232, 0, option(optionNSID, ""))}}.bytes())
+	f.Add(query{name: "elsewhere.test.", qtype: typeTXT, opts: [][]byte{opt(1232, 1<<16)}}.bytes())
+	f.Add(query{name: "yx.example.test.", qtype: typeTXT, opts: [][]byte{opt(1232, 0)}}.bytes())
 	table := testTable()
+	table["yx.example.test."] = func(zones.Question) zones.Answer {
+		return zones.Answer{Rcode: dns.RcodeYXDomain, Authoritative: true, Answer: records("long.example.test. 60 IN DNAME " + strings.Repeat("sixteen-letters-", 3) + ".example.test.")}
+	}
 	newOne := func(limits RateLimits) *responder {
 		config := Config{
 			Table: func() Answerer { return table }, now: func() time.Time { return testNow },
@@ -525,12 +534,20 @@ func FuzzOverTheLimit(f *testing.F) {
 			t.Fatalf("%x: %v over the limit, %v below it", packet, m, whole)
 		}
 		switch {
-		case bytes.Equal(got, want) && (free.cookie == cookieGood || kindOf(want) == kindError && free.cookie == cookieAbsent):
+		case bytes.Equal(got, want) && free.cookie == cookieGood:
 			// As it is.
 		case free.cookie == cookieGood:
 			t.Fatalf("%x: %v with a good cookie, expected %v", packet, m, whole)
 		case len(m.Answer)+len(m.Ns) != 0 || len(m.Extra) > 1:
 			t.Fatalf("%x: records over the limit: %v", packet, m)
+		case len(whole.Question) == 0 && rcodeOf(whole) == dns.RcodeSuccess:
+			if rcodeOf(m) != dns.RcodeSuccess || cookieIn(m) != cookieIn(whole) || m.Truncated {
+				t.Fatalf("%x: %v, expected the cookie of %v", packet, m, whole)
+			}
+		case free.cookie == cookieAbsent && kindOf(want) == kindError:
+			if rcodeOf(m) != rcodeOf(whole) || m.Truncated || m.IsEdns0() != nil && len(m.IsEdns0().Option) > 0 {
+				t.Fatalf("%x: %v, expected the code of %v and no more", packet, m, whole)
+			}
 		case free.cookie != cookieAbsent:
 			if rcodeOf(m) != dns.RcodeBadCookie || cookieIn(m) != cookieIn(whole) || m.Truncated || m.Authoritative {
 				t.Fatalf("%x: %v, expected BADCOOKIE with the cookie of %v", packet, m, whole)

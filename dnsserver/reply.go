@@ -59,12 +59,13 @@ const (
 	actionDropped   = "dropped"
 	actionTruncated = "truncated"
 	actionBadCookie = "badcookie"
-	actionSlipped   = "slipped" // an error, which is as small as what would replace it
+	actionSlipped   = "slipped" // an error, or a cookie that was all that was asked for
 )
 
 // limit gives the answer back while its client's network is within the rate
-// limit. Over it, what slips through has no records, and sends the client to
-// TCP, or back with the cookie that it now has; for the rest there is silence.
+// limit. Over it, what slips through has no records, no options but a cookie, and
+// sends the client to TCP, or back with the cookie that it now has; an error, which
+// would be the same over TCP, keeps its code. For the rest there is silence.
 func (r *responder) limit(answer []byte, client netip.Addr) []byte {
 	kind := kindOf(answer)
 	switch {
@@ -72,6 +73,9 @@ func (r *responder) limit(answer []byte, client netip.Addr) []byte {
 	case !r.settings.limiter.slips(r.random.Uint64()):
 		r.counts.limited(kind, actionDropped)
 		return nil
+	case answer[3]&15 == dns.RcodeSuccess && binary.BigEndian.Uint16(answer[4:]) == 0:
+		r.counts.limited(kind, actionSlipped) // RFC 7873 section 5.4 wants NOERROR
+		answer = r.withoutRecords(answer)
 	case r.cookie != cookieAbsent:
 		r.counts.limited(kind, actionBadCookie)
 		answer = r.withoutRecords(answer)
@@ -80,8 +84,20 @@ func (r *responder) limit(answer []byte, client netip.Addr) []byte {
 		answer[r.optAt+optRcode] = dns.RcodeBadCookie >> 4
 	case kind == kindError:
 		r.counts.limited(kind, actionSlipped)
+		low, high := answer[3]&15, byte(0)
+		if r.optAt > 0 {
+			high = answer[r.optAt+optRcode]
+		}
+		answer = r.withoutRecords(answer)
+		answer[3] |= low
+		if r.optAt > 0 {
+			answer[r.optAt+optRcode] = high
+		}
 	default:
 		r.counts.limited(kind, actionTruncated)
+		if answer[2]&(flagTC>>8) == 0 {
+			r.counts.truncated(overUDP)
+		}
 		answer = r.withoutRecords(answer)
 		answer[2] |= flagTC >> 8
 	}

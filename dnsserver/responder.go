@@ -169,10 +169,14 @@ func (r *responder) refuse(q *request, rcode int, over transport) []byte {
 	_ = r.message.Begin(q.echoed(), "", maxMessage)
 	bare := rcode == dns.RcodeFormatError || rcode == dns.RcodeBadVers || q.opcode() != dns.OpcodeQuery
 	r.counts.answered("", rcode, over)
+	signature := 0
+	if q.tsig.present() && rcode == dns.RcodeNotAuth {
+		signature = q.tsig.size()
+	}
 	answer := r.finish(q, rcode, false, reply{
-		nsid: r.settings.NSID, keepalive: r.keepalive, cookie: r.cookieGiven(), bare: bare,
+		nsid: r.settings.NSID, keepalive: r.keepalive, cookie: r.cookieGiven(), bare: bare, behind: signature,
 	})
-	if q.tsig.present() && rcode == dns.RcodeNotAuth && len(answer)+q.tsig.size() <= r.sizeLimit(q, over) {
+	if signature > 0 && len(answer)+signature <= r.sizeLimit(q, over) {
 		answer = q.tsig.appendBadKey(answer)
 	}
 	return answer
@@ -194,10 +198,13 @@ func (r *responder) chaos(q *request, over transport) []byte {
 		Authoritative: true,
 		Answer: []dns.RR{&dns.TXT{
 			Hdr: dns.RR_Header{Name: name, Rrtype: dns.TypeTXT, Class: dns.ClassCHAOS},
-			Txt: []string{text},
+			Txt: []string{escaped.Replace(text)},
 		}},
 	}, over)
 }
+
+// escaped writes a text as the DNS library reads the strings of TXT records.
+var escaped = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
 
 // answer asks the table and packs what it says.
 func (r *responder) answer(q *request, table Answerer, client netip.Addr, over transport) []byte {

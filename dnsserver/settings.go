@@ -96,7 +96,7 @@ func (l TCPLimits) validate() error {
 	return errors.Join(errs...)
 }
 
-// checkText holds a text to its length, and to what a TXT record can show.
+// checkText holds a text to its length.
 func checkText(key, text string, most int) error {
 	if len(text) > most {
 		return fmt.Errorf("%s: found %d bytes, expected at most %d", key, len(text), most)
