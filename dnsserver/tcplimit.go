@@ -64,8 +64,10 @@ type openConnections struct {
 	timer   *time.Timer   // runs expire
 	fires   time.Duration // when timer does; never: it is not set
 	rests   time.Duration // until when expire ends no more
-	// drained is when the last question is taken, once the server ends.
+	// drained is when the last question is taken, once the server ends. From then
+	// on over is closed: who has not shaken hands by then does not any more.
 	drained time.Time
+	over    chan struct{}
 }
 
 const (
@@ -93,6 +95,7 @@ func newOpenConnections(limits TCPLimits, m *tcpMetrics) *openConnections {
 		proxied:  queue{number: queueOfNetwork},
 		networks: make(map[netip.Prefix]*queue),
 		fires:    never,
+		over:     make(chan struct{}),
 	}
 	o.gone.L = &o.mu
 	o.timer = time.AfterFunc(time.Hour, o.expire)
@@ -262,17 +265,21 @@ func (o *openConnections) end() {
 		return
 	}
 	o.drained = time.Now().Add(drainWhole)
-	o.timer.Stop()
+	o.timer.Reset(drainWhole)
 	for c := o.all.front; c != nil; c = c.places[queueOfAll].after {
 		c.arm(o.drained)
 	}
 }
 
-// expire ends the connections whose time is over.
+// expire ends the connections whose time is over. Once the server ends, it ends
+// the wait of those that have not shaken hands, which no deadline does.
 func (o *openConnections) expire() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if !o.drained.IsZero() {
+		if !time.Now().Before(o.drained) { // or else it was about to run already
+			o.closeOver()
+		}
 		return
 	}
 	now := time.Since(o.began)
@@ -286,6 +293,15 @@ func (o *openConnections) expire() {
 	}
 	o.fires = never
 	o.setTimer(now, 0)
+}
+
+// closeOver closes over, once. The lock is held.
+func (o *openConnections) closeOver() {
+	select {
+	case <-o.over:
+	default:
+		close(o.over)
+	}
 }
 
 // setTimer lets the timer fire when the first connection's time is over, unless

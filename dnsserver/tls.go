@@ -157,16 +157,22 @@ func (s *tlsSocket) Read(into []byte) (int, error) {
 }
 
 // work waits for a place to compute at. Who has lost the connection's place
-// meanwhile gets none.
+// meanwhile gets none, and nobody does where the server's end is over: a signature
+// for each of those that wait would hold it up.
 func (s *tlsSocket) work() error {
+	c := s.connection
 	select {
-	case <-s.connection.lost:
+	case <-c.lost:
 		return os.ErrDeadlineExceeded
-	case s.connection.tcp.handshakes <- struct{}{}:
+	case <-c.tcp.open.over:
+		return os.ErrDeadlineExceeded
+	case c.tcp.handshakes <- struct{}{}:
 		s.works = true
 	}
-	select {
-	case <-s.connection.lost:
+	select { // the one above may choose among several
+	case <-c.lost:
+		return os.ErrDeadlineExceeded
+	case <-c.tcp.open.over:
 		return os.ErrDeadlineExceeded
 	default:
 		return nil
