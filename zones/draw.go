@@ -80,7 +80,7 @@ func (f *family) locate(m *geo.Map, client, resolver netip.Addr) (choice *select
 		choice, _ = f.choose(m, resolver)
 		return choice, false, 0
 	}
-	if client == resolver || !f.placeDependent || !client.IsValid() {
+	if !f.placeDependent || !client.IsValid() {
 		choice, scope = f.choose(m, client)
 		return choice, f.placeDependent, scope
 	}
@@ -90,11 +90,13 @@ func (f *family) locate(m *geo.Map, client, resolver netip.Addr) (choice *select
 
 // locateSubnet is locate for a client in a subnet that the resolver told. One in a
 // network that is not routed is where its resolver is, as far as can be known, and
-// so are all others of this resolver in that network (RFC 7871 section 10).
+// so are all others of this resolver in that network (RFC 7871 section 10). That
+// the subnet is the resolver's own changes nothing of the scope: scopes that are
+// told to one resolver must not overlap (RFC 7871 section 7.2.1).
 func (f *family) locateSubnet(m *geo.Map, client, resolver netip.Addr) (choice *selection.Choice, scope int) {
 	choice, scope = f.choose(m, client)
 	within, least := f.unlocatedIn.find(client)
-	if within > 0 {
+	if within > 0 && client != resolver {
 		choice, _ = f.choose(m, resolver)
 	}
 	if scope > 0 { // or else it is for everybody

@@ -205,6 +205,28 @@ func TestScopesPartTheAddresses(t *testing.T) {
 	}
 }
 
+// What one resolver is told parts the addresses too, also where a subnet is that
+// of the resolver itself.
+func TestScopesPartTheAddressesOfAResolver(t *testing.T) {
+	table := testTable(t, "answers-pools.txtar")
+	for _, resolver := range []string{"9.9.9.9", "10.0.0.1", "11.0.0.1", "100.0.0.1", "172.32.0.1", "192.0.0.1", "fd00::1", "2001:db8::1"} {
+		var told []netip.Prefix
+		asker := netip.MustParseAddr(resolver)
+		for _, subnet := range []string{resolver, "9.9.9.0", "10.0.0.0", "11.0.0.0", "100.0.0.0", "128.0.0.1", "172.32.0.0", "192.0.0.0", "192.168.0.0", "fd00::", "2001:db8::"} {
+			client := netip.MustParseAddr(subnet)
+			a := table.Answer(Question{Name: "near.example.org.", Type: dns.TypeA, Client: client, Resolver: asker}, rand.NewPCG(1, 1))
+			told = append(told, netip.PrefixFrom(client, a.ScopeBits).Masked())
+		}
+		for _, one := range told {
+			for _, other := range told {
+				if one != other && one.Overlaps(other) {
+					t.Errorf("%s is told of %v and of %v", resolver, one, other)
+				}
+			}
+		}
+	}
+}
+
 // neighbourOfMapped gives an IPv6 address with few bits, beside the IPv4-mapped
 // addresses.
 func neighbourOfMapped(r *rand.Rand) netip.Addr {
