@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 
 	"mirrorpool/dnsserver"
@@ -86,6 +85,12 @@ func (n *node) reconfigure(work context.Context) error {
 	n.config.Store(next)
 	n.warnUnused(next)
 	n.warnFiles(next)
+	if next.cookies != old.cookies {
+		n.warnExposed(next.cookies)
+	}
+	if next.certificate != old.certificate {
+		n.warnCertificate(next.certificate)
+	}
 	n.logOutput.configure(next.Log)
 	if geography != nil {
 		n.geo.Store(geography)
@@ -109,38 +114,39 @@ func (n *node) reopenGeography(old, next *config) (*geography, error) {
 	return geography, errors.Join(fatal, without)
 }
 
-// replaceListeners binds what other addresses are configured for; if the second
-// cannot be bound, the first goes back to what it was. What can change without
-// new sockets does.
+// replaceListeners binds what other addresses are configured for. An address that
+// cannot be had is found before anything changes, where that can be told; if the
+// second listener cannot be bound nevertheless, the first goes back to what it was.
+// What can change without new sockets does.
 func (n *node) replaceListeners(old, next *config) error {
 	otherDNS := !slices.Equal(next.DNS.Listen, old.DNS.Listen) || !slices.Equal(next.DNS.tlsListen(), old.DNS.tlsListen())
-	shared := share(old.DNS.allListen(), next.DNS.allListen())
 	otherHTTP := !slices.Equal(next.HTTP.Listen, old.HTTP.Listen)
+	var givenUp []place
 	if otherDNS {
-		if err := n.dns.replace(n.bindDNS(next), n.bindDNS(old), shared); err != nil {
+		givenUp = n.dns.places()
+		if err := probePlaces(next.dnsPlaces(), givenUp); err != nil {
 			return err
 		}
 	}
 	if otherHTTP {
-		err := n.redirect.replace(n.bindRedirect(next), n.bindRedirect(old), share(old.HTTP.Listen, next.HTTP.Listen))
-		if err != nil {
+		if err := probePlaces(next.httpPlaces(), slices.Concat(givenUp, n.redirect.places())); err != nil {
+			return err
+		}
+	}
+	if otherDNS {
+		if err := n.dns.replace(n.bindDNS(next), n.bindDNS(old), next.dnsPlaces()); err != nil {
+			return err
+		}
+	}
+	if otherHTTP {
+		if err := n.redirect.replace(n.bindRedirect(next), n.bindRedirect(old), next.httpPlaces()); err != nil {
 			if otherDNS {
-				err = errors.Join(err, n.dns.replace(n.bindDNS(old), n.bindDNS(old), shared))
+				err = errors.Join(err, n.dns.replace(n.bindDNS(old), n.bindDNS(old), old.dnsPlaces()))
 			}
 			return err
 		}
 	}
 	return n.adjustListeners(next)
-}
-
-// share reports whether some port is in both lists: an address that means all
-// collides with any.
-func share(one, other []string) bool {
-	ports := map[uint16]bool{}
-	for _, address := range one {
-		ports[netip.MustParseAddrPort(address).Port()] = true
-	}
-	return slices.ContainsFunc(other, func(address string) bool { return ports[netip.MustParseAddrPort(address).Port()] })
 }
 
 // adjustListeners gives the listeners what they take while they run. The

@@ -82,16 +82,19 @@ func (s *service) run(next listener) {
 	}()
 }
 
-// replace lets another listener take over. It is bound beside the old one if
-// it can be. If it shares an address with the old one it cannot: then the old one
-// gives its sockets up, goes on with what it has begun, and is bound again if
-// the new one cannot be.
-func (s *service) replace(bind, old func() (listener, error), shared bool) error {
-	next, err := bind()
+// places are those that the running listener has.
+func (s *service) places() []place { return boundPlaces(s.listener()) }
+
+// replace lets another listener take over, which is for the places next. It is
+// bound beside the old one if it can be. If it collides with the old one it
+// cannot: then the old one gives its sockets up, goes on with what it has begun,
+// and is bound again if the new one cannot be.
+func (s *service) replace(bind, old func() (listener, error), next []place) error {
+	bound, err := bind()
 	before := s.running
-	if shared && before != nil && errors.Is(err, syscall.EADDRINUSE) {
+	if before != nil && errors.Is(err, syscall.EADDRINUSE) && collide(next, s.places()) {
 		s.release()
-		next, err = bindAfter(before, bind)
+		bound, err = bindAfter(before, bind)
 		if err != nil {
 			err = withWayOut(err)
 			if again := s.start(func() (listener, error) { return bindAfter(before, old) }); again != nil {
@@ -106,7 +109,7 @@ func (s *service) replace(bind, old func() (listener, error), shared bool) error
 		return withWayOut(err)
 	}
 	s.release()
-	s.run(next)
+	s.run(bound)
 	if before != nil {
 		<-before.done
 	}
@@ -115,12 +118,17 @@ func (s *service) replace(bind, old func() (listener, error), shared bool) error
 
 // bindAfter binds as soon as a listener that is ending has let its sockets go,
 // which may be before it has ended: both kinds go on with what clients have begun
-// after they have closed the sockets that others need.
+// after they have closed the sockets that others need. What cannot be bound then,
+// another program has.
 func bindAfter(ending *runningListener, bind func() (listener, error)) (listener, error) {
+	places := boundPlaces(ending.listener)
 	for {
 		next, err := bind()
 		if !errors.Is(err, syscall.EADDRINUSE) {
 			return next, err
+		}
+		if allFree(places) {
+			return bind()
 		}
 		select {
 		case <-ending.done:

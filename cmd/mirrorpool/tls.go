@@ -63,9 +63,6 @@ func (d *dnsConfig) tlsListen() []string {
 	return d.TLS.Listen
 }
 
-// allListen are all addresses of the name server.
-func (d *dnsConfig) allListen() []string { return slices.Concat(d.Listen, d.tlsListen()) }
-
 // certificate is what is shown to clients over TLS, from files that are read again
 // and again. Files that have become bad change nothing. It is safe for concurrent
 // use.
@@ -175,14 +172,18 @@ func (n *node) warnCertificate(c *certificate) {
 	if c == nil {
 		return
 	}
-	if c.isExposed() {
-		n.logger.Warn().Str("file", c.keyFile).
-			Msg("every user of this machine may read the key of the certificate: chmod 640")
-	}
+	n.warnKey(c)
 	leaf := c.shown.Load().Leaf
 	if now := time.Now(); now.After(leaf.NotAfter) || now.Before(leaf.NotBefore) {
 		n.logger.Warn().Str("file", c.chainFile).Time("from", leaf.NotBefore).Time("until", leaf.NotAfter).
 			Msg("clients that check the certificate refuse it: it is not valid now")
+	}
+}
+
+func (n *node) warnKey(c *certificate) {
+	if c.isExposed() {
+		n.logger.Warn().Str("file", c.keyFile).
+			Msg("every user of this machine may read the key of the certificate: chmod 640")
 	}
 }
 
@@ -216,6 +217,7 @@ func (n *node) refreshCertificate() {
 		n.stages.succeed(stageTLS) // that it failed before TLS was turned off is no matter any more
 		return
 	}
+	exposed := c.isExposed()
 	changed, err := c.refresh()
 	if err != nil {
 		if n.stages.fail(stageTLS, err) {
@@ -229,6 +231,8 @@ func (n *node) refreshCertificate() {
 	if changed {
 		n.logger.Info().Time("until", c.shown.Load().Leaf.NotAfter).Msg("another certificate is in use")
 		n.warnCertificate(c)
+	} else if !exposed {
+		n.warnKey(c)
 	}
 }
 
