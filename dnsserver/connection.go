@@ -3,6 +3,7 @@ package dnsserver
 import (
 	"encoding/binary"
 	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"time"
@@ -54,9 +55,9 @@ func newConnection(t *tcpServer, socket *net.TCPConn, over transport) *connectio
 }
 
 // wire is what the questions come over.
-func (c *connection) wire() net.Conn {
+func (c *connection) wire() io.ReadWriter {
 	if c.secure != nil {
-		return c.secure.tls
+		return c.secure
 	}
 	return c.socket
 }

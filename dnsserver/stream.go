@@ -1,6 +1,6 @@
 package dnsserver
 
-import "net"
+import "io"
 
 // stream is what the questions of a connection come from and its answers go to.
 type stream interface {
@@ -25,14 +25,14 @@ func (nothing) Temporary() bool { return true }
 // wait. It waits with a small buffer of its own, so that no connection holds a
 // room meanwhile, and gives in each round what that brought, and then nothing.
 type waitingStream struct {
-	wire   net.Conn
+	wire   io.ReadWriter
 	came   []byte        // and was not given yet
 	buffer [1 << 10]byte // that it came in: some twenty questions
 }
 
 // runWaiting serves whenever there is something to read, until the connection
 // ends.
-func (c *connection) runWaiting(wire net.Conn) {
+func (c *connection) runWaiting(wire io.ReadWriter) {
 	s := &waitingStream{wire: wire}
 	for {
 		n, err := wire.Read(s.buffer[:])

@@ -55,8 +55,22 @@ const (
 	handshakeRefused     = "refused"     // it sent an alert: mostly, it does not take the certificate
 	handshakeTimeout     = "timeout"     // it was too slow, or lost its place
 	handshakeClosed      = "closed"      // it went away
+	handshakeTooLarge    = "too_large"   // it says more than any client has to
 	handshakeOther       = "other"
 )
+
+// TLS collects a message of a handshake until it is whole, and would do so up to
+// 64 kB, in a buffer of twice that. So this is how many bytes a client may say
+// until hands are shaken, of which a large hello is a quarter; and later how many in
+// which there is nothing of a question: a record, of which 18 kB are the most, and
+// new keys.
+const (
+	maxShaking     = 16 << 10
+	maxWithoutData = 24 << 10
+)
+
+// errTooLarge: the client has said more than that.
+var errTooLarge = errors.New("too much in messages of TLS itself")
 
 // makeTLS gives what all connections share: so a client may come back with a
 // ticket to any of them. The keys of tickets change every day by themselves.
@@ -100,19 +114,25 @@ func (s *secureConnection) serveFrom(direct stream) stream {
 	return s
 }
 
-// read is stream's. TLS tells of the end together with what came before it, and
+// Read is io.Reader's. TLS tells of the end together with what came before it, and
 // then again.
-func (s *secureConnection) read(into []byte) (int, error) {
+func (s *secureConnection) Read(into []byte) (int, error) {
 	n, err := s.tls.Read(into)
 	if n > 0 {
-		err = nil
+		s.socket.spent, err = 0, nil
 	}
 	return n, err
 }
 
+// Write is io.Writer's.
+func (s *secureConnection) Write(from []byte) (int, error) { return s.tls.Write(from) }
+
+// read is stream's.
+func (s *secureConnection) read(into []byte) (int, error) { return s.Read(into) }
+
 // write is stream's.
 func (s *secureConnection) write(from []byte) error {
-	_, err := s.tls.Write(from)
+	_, err := s.Write(from)
 	return err
 }
 
@@ -129,15 +149,31 @@ type tlsSocket struct {
 	connection *connection
 	came       []byte // what is to be read first
 	direct     stream // nil: reading waits
+	spent      int    // bytes read since there was something of a question, or since the beginning
 	shaking    bool   // hands are being shaken
 	works      bool   // it holds one of the places for that
 	lacks      string // why the handshake will fail, where its beginning tells
 }
 
-// Read is net.Conn's. What is computed between two reads of a handshake takes long:
-// a signature as much as hundreds of answers. So only a few do that at once, and
-// however many clients come, questions find a core.
+// Read is net.Conn's. It fails where the client has said too much for nothing.
 func (s *tlsSocket) Read(into []byte) (int, error) {
+	most := maxWithoutData
+	if s.shaking {
+		most = maxShaking
+	}
+	if s.spent >= most {
+		s.lacks = handshakeTooLarge
+		return 0, errTooLarge
+	}
+	n, err := s.readSome(into[:min(len(into), most-s.spent)])
+	s.spent += n
+	return n, err
+}
+
+// readSome reads what there is. What is computed between two reads of a handshake
+// takes long: a signature as much as hundreds of answers. So only a few do that at
+// once, and however many clients come, questions find a core.
+func (s *tlsSocket) readSome(into []byte) (int, error) {
 	switch {
 	case s.direct != nil:
 		return s.direct.read(into)
@@ -228,7 +264,7 @@ func (c *connection) greetTLS() bool {
 	if first[0] == proxySignature[0] {
 		return c.introduce(io.MultiReader(bytes.NewReader(first[:]), c.socket)) && c.handshake(nil)
 	}
-	return c.handshake(first[:]) && c.introduce(c.secure.tls)
+	return c.handshake(first[:]) && c.introduce(c.secure)
 }
 
 // handshake begins TLS, and reports whether it could. The clock is then set anew.
@@ -238,7 +274,7 @@ func (c *connection) handshake(came []byte) bool {
 	secure := tls.Server(socket, c.tcp.server.tls)
 	err := secure.Handshake()
 	socket.rest()
-	socket.shaking = false
+	socket.shaking, socket.spent = false, 0
 	m := c.tcp.server.metrics.connections
 	if err != nil {
 		m.handshakeFailed(socket.reason(err))

@@ -260,6 +260,32 @@ func TestTLSWaitingConnectionsAreSmall(t *testing.T) {
 	}
 }
 
+// endlessTalk is a client that always says more.
+type endlessTalk struct{ stream }
+
+func (endlessTalk) read(into []byte) (int, error) { return len(into), nil }
+
+// A client that says too much of TLS and nothing of a question is no client: TLS
+// would collect a message of its own without a bound worth the name.
+func TestTLSMessagesAreBounded(t *testing.T) {
+	for most, shaking := range map[int]bool{maxShaking: true, maxWithoutData: false} {
+		socket := &tlsSocket{direct: endlessTalk{}, shaking: shaking}
+		n, err := io.Copy(io.Discard, struct{ io.Reader }{socket})
+		if n != int64(most) || !errors.Is(err, errTooLarge) {
+			t.Errorf("shaking hands: %v: %d bytes and %v, want %d and %v", shaking, n, err, most, errTooLarge)
+		}
+	}
+	for way, portable := range streamWays {
+		t.Run(way, func(t *testing.T) {
+			client := startSecure(t, Config{portable: portable}).dialTLS(t, nil)
+			large := query{name: "txt.example.test.", qtype: typeTXT, opts: [][]byte{opt(1232, 0, option(65001, string(make([]byte, maxMessage/2))))}}.bytes()
+			for range 5 { // more than the bound, but of questions
+				ask(t, client, large)
+			}
+		})
+	}
+}
+
 func TestTLSConfigIsChecked(t *testing.T) {
 	table := testTable()
 	good := func() *tls.Certificate { return nil }

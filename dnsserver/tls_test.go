@@ -116,6 +116,7 @@ func TestTLSHandshakeFailures(t *testing.T) {
 		{"noise in a record", "other", says("\x16\x03\x01\x00\x08\x01\x00\x00\x04abcd"), "EOF"},
 		{"an empty record", "other", says("\x16\x03\x01\x00\x00" + strings.Repeat("\x16\x03\x01\x00\x00", 40)), "EOF"},
 		{"a record that is too long", "not_tls", says("\x16\x03\x01\xff\xff" + strings.Repeat("a", 600)), "EOF"},
+		{"a hello without end", "too_large", says("\x16\x03\x01\x40\x00\x01\x00\xff\xff" + strings.Repeat("a", maxShaking-9)), "EOF"},
 		{"silence", "timeout", says(""), "EOF"},
 		{"a part of a record", "timeout", says("\x16\x03\x01\x02\x00\x01"), "EOF"},
 		{"the end at once", "closed", func(_ *testing.T, c net.Conn) error {

@@ -21,7 +21,7 @@ func newTLSMetrics() tlsMetrics {
 		}, []string{"version", "resumed"}),
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "mirrorpool_dns_tls_handshake_failures_total",
-			Help: "TLS handshakes that failed, by reason (alpn, version, certificate, not_tls, refused, timeout, closed, other).",
+			Help: "TLS handshakes that failed, by reason (alpn, version, certificate, not_tls, refused, timeout, closed, too_large, other).",
 		}, []string{"reason"}),
 	}
 }
