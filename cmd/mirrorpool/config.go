@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -159,8 +158,11 @@ func parseConfig(path string, data []byte) (*config, error) {
 		position := documents[1].Body.GetToken().Position
 		return nil, fmt.Errorf("%s:%d:%d: a second YAML document, expected one", path, position.Line, position.Column)
 	}
-	c := defaultConfig()
+	c, v := defaultConfig(), &validation{path: path, file: file}
 	if len(documents) > 0 {
+		if checkForm(v, documents[0].Body); len(v.mistakes) > 0 {
+			return nil, errors.New(strings.Join(v.mistakes, "\n"))
+		}
 		if err := yaml.UnmarshalWithOptions(data, c, yaml.Strict()); err != nil {
 			return nil, yamlError(path, err)
 		}
@@ -170,48 +172,12 @@ func parseConfig(path string, data []byte) (*config, error) {
 			return nil, fmt.Errorf("%s: state_dir: %w", path, err)
 		}
 	}
-	v := &validation{path: path, file: file}
 	c.validate(v)
 	if len(v.mistakes) > 0 {
-		return nil, fmt.Errorf("%s", strings.Join(v.mistakes, "\n"))
+		return nil, errors.New(strings.Join(v.mistakes, "\n"))
 	}
 	c.unused = v.unused
 	return c, nil
-}
-
-// yamlError words an error of the YAML library as file:line:column: message.
-func yamlError(path string, err error) error {
-	var located yaml.Error
-	if !errors.As(err, &located) || located.GetToken() == nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	position := located.GetToken().Position
-	message := located.GetMessage()
-	var wrongType *yaml.TypeError
-	if errors.As(err, &wrongType) {
-		message = fmt.Sprintf("found %q, expected %s", located.GetToken().Value, expectedKind(wrongType.DstType))
-	}
-	if unknown, found := strings.CutPrefix(message, "unknown field "); found {
-		message = fmt.Sprintf("unknown key %s: see the configuration's manual for the keys there are", unknown)
-	}
-	return fmt.Errorf("%s:%d:%d: %s", path, position.Line, position.Column, message)
-}
-
-// expectedKind says in words what a key takes.
-func expectedKind(kind reflect.Type) string {
-	switch kind.Kind() {
-	case reflect.Bool:
-		return "true or false"
-	case reflect.Int:
-		return "a whole number"
-	case reflect.Float64:
-		return "a number"
-	case reflect.Slice:
-		return "a list, such as [\"127.0.0.1:8053\"]"
-	case reflect.Struct, reflect.Pointer, reflect.Map:
-		return "keys with values"
-	}
-	return "text"
 }
 
 // validation collects what is wrong with values, each with its place.
