@@ -23,6 +23,7 @@ func FuzzParse(f *testing.F) {
 	for _, test := range mirrorsCases() {
 		f.Add([]byte(test.data), []byte(redirectFile(``)))
 	}
+	f.Add([]byte(`[{"weight": 1, "url_prefix": "https://a.example/`+strings.Repeat("a", 1950)+`"}]`), []byte(redirectFile(``)))
 	mirrorsSchema, poolsSchema := compileSchema(f, "mirrors"), compileSchema(f, "pools")
 	f.Fuzz(func(t *testing.T, mirrors, pools []byte) {
 		files := fstest.MapFS{MirrorsPath: {Data: mirrors}, PoolsPath: {Data: pools}}

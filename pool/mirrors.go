@@ -106,9 +106,9 @@ func readURLPrefix(v value, first map[string]Position) string {
 	case !strings.HasSuffix(prefix, "/"):
 		prefix += "/"
 		if v.document.lenient {
-			v.report(Warning, v.describe(), fmt.Sprintf(`a final "/", which is added: %q`, prefix))
+			v.report(Warning, v.describe(), `a final "/", which is added: `+quote(prefix))
 		} else {
-			v.refuse(fmt.Sprintf(`a final "/": %q`, prefix))
+			v.refuse(`a final "/": ` + quote(prefix))
 		}
 	}
 	key := urlPrefixKey(prefix)

@@ -117,6 +117,7 @@ func FuzzMasterFile(f *testing.F) {
 		"$TTL 1\n@ SOA . . 1 2 3 4 5\n NS .\n",
 		"a 5 A 127.0.0.1\n\tA 127.0.0.2 ; c\n$ORIGIN b\nc TXT \"d\ne\" \\\"f (g) \"\"\r\n",
 		"a 1h IN TXT ( \"(\" ;) \"\n \"x\" )\n@ CLASS1 TYPE1 \\# 4 7f000001\n$GENERATE 0-2 h${1,2,x} CNAME $\n b 5 A 127.0.0.1",
+		strings.Repeat(";", 256) + "x;\n",
 		"a A\n", "a A x\nb A 127.0.0.1\n", "a A 127.0.0.1 \n \\032 5 IN A 127.0.0.1\n", "( a 5 IN\n A 127.0.0.1 )\n(b) 5 A 127.0.0.1",
 	} {
 		f.Add([]byte(data))
@@ -192,6 +193,11 @@ func readWhole(data []byte, take func(string)) (ok bool, err error) {
 			return false, nil // what $GENERATE makes
 		}
 		take(r.rr.String())
+	}
+	// It refuses some rows of semicolons, also in lines that have nothing else and
+	// that it is never shown here.
+	if err := zp.Err(); err != nil && strings.Contains(err.Error(), "comment length") {
+		return false, nil
 	}
 	return true, zp.Err()
 }
