@@ -9,26 +9,25 @@ import (
 // maxServiceNames bounds how many names one SVCB RRset makes additional data of.
 const maxServiceNames = 32
 
-// additional is the additional data of one RRset while it is collected.
+// additional is the additional data of one RRset while it is collected. What it
+// holds is bounded by what one message can: more is never sent.
 type additional struct {
-	draft  *draft
-	glue   map[string][]RRset // by canonical name
-	kind   uint16             // of the RRset
-	named  map[string]bool    // canonical names whose addresses were looked for
-	most   int                // of named
-	served []*Node            // whose records of the same type there are
-	// own is the wildcard whose own addresses are added when the name that it
-	// stands for is known; or nil.
-	own *Node
-	out []Addition
+	draft *draft
+	glue  map[string][]RRset // by canonical name
+	kind  uint16             // of the RRset
+	named map[string]bool    // canonical names whose addresses were looked for
+	most  int                // of named
+	size  int                // of out in a message, in bytes, at least
+	short bool               // glue that a referral must have does not fit
+	out   []Addition
 }
 
 // addAdditional gives the RRsets of a zone that is built their additional data.
 //
 // NS, MX, SRV, AFSDB, RT and KX records get the addresses that the zone has for
 // the names that they point to (RFC 1035, section 3.3; RFC 1183; RFC 2230; RFC
-// 2782), those that a wildcard gives included. At a delegation that is its glue, and those that nobody can do without
-// come first (RFC 9471). SVCB records and those like them get besides, in alias
+// 2782), those that a wildcard gives included. At a delegation that is its glue, and
+// what nobody can do without comes first (RFC 9471). SVCB records and those like them get besides, in alias
 // mode, the records of the name that they point to (RFC 9460, section 4.1).
 // Addresses of pools are drawn for each client, and are never additional data.
 func (p *parser) addAdditional(d *draft) {
@@ -49,11 +48,8 @@ func (p *parser) addAdditional(d *draft) {
 					a.addresses(p, host(rr))
 				}
 			case dns.TypeSVCB, dns.TypeHTTPS:
-				a.served, a.most = []*Node{node}, maxServiceNames
-				if isWildcard(name) && slices.ContainsFunc(set.Records, servesItself) {
-					a.own, set.OwnAddresses = node, true
-				}
-				a.services(p, name, set.Records)
+				a.most = maxServiceNames
+				a.services(p, name, node, set)
 			}
 			set.Additional = slices.Clip(a.out)
 		}
@@ -65,34 +61,54 @@ func (a *additional) servers(p *parser, owner string, set *RRset) {
 	for _, first := range []bool{true, false} {
 		for _, rr := range set.Records {
 			name := target(rr)
-			if within(canonical(name), owner) != first {
+			key := canonical(name)
+			if a.short || within(key, owner) != first {
 				continue
 			}
-			if glue := a.glue[canonical(name)]; len(glue) == 0 {
+			if glue := a.glue[key]; len(glue) == 0 {
 				a.addresses(p, name)
-			} else if !a.named[canonical(name)] {
-				a.named[canonical(name)] = true
-				for _, set := range glue {
-					a.out = append(a.out, Addition{Records: set.Records})
+			} else if !a.named[key] {
+				a.named[key] = true
+				for i := range glue {
+					a.addGlue(&glue[i], first)
 				}
 			}
 		}
 	}
 }
 
-// services collects what SVCB records of an owner point to.
-func (a *additional) services(p *parser, owner string, records []dns.RR) {
-	for _, rr := range records {
+// addGlue adds glue. Of that which a referral must have (RFC 9471 section 3.1) what
+// does not fit is added as well, once: it makes every message a truncated one.
+func (a *additional) addGlue(set *RRset, needed bool) {
+	if !a.add(Addition{Records: set.Records}) && needed && !a.short {
+		a.short = true
+		a.out = append(a.out, Addition{Records: set.Records})
+	}
+}
+
+// services collects what the SVCB records of an owner point to, each target once.
+func (a *additional) services(p *parser, owner string, node *Node, set *RRset) {
+	followed := map[string]bool{}
+	for _, rr := range set.Records {
 		service := serviceOf(rr)
 		switch {
+		case len(a.named) >= a.most:
+			return
 		case service == nil:
+		case servesItself(rr) && isWildcard(owner):
+			if !a.named["."] { // which no target is: it is the name that is asked for
+				a.named["."] = true
+				a.addressesOf(node, Addition{AtAsked: true})
+			}
 		case servesItself(rr):
 			a.addresses(p, owner)
 		case service.Target == ".":
 			// The service is not there (RFC 9460, section 2.5.1).
 		default:
+			key := canonical(service.Target)
 			a.addresses(p, service.Target)
-			if service.Priority == 0 {
+			if service.Priority == 0 && !followed[key] {
+				followed[key] = true
 				a.alias(p, service.Target)
 			}
 		}
@@ -100,18 +116,15 @@ func (a *additional) services(p *parser, owner string, records []dns.RR) {
 }
 
 // alias adds the records of the name that an SVCB record in alias mode points to.
+// Theirs are found when they are asked for: many RRsets may lead to the same.
 func (a *additional) alias(p *parser, name string) {
 	node := a.find(p, name)
-	if node == nil || slices.Contains(a.served, node) || len(a.served) > maxAliases {
+	if node == nil {
 		return
 	}
-	set := node.set(a.kind)
-	if set == nil {
-		return
+	if set := node.set(a.kind); set != nil {
+		a.out = append(a.out, Addition{Records: set.Records, Owner: name, Service: set})
 	}
-	a.served = append(a.served, node)
-	a.out = append(a.out, Addition{Records: set.Records, Owner: name})
-	a.services(p, name, set.Records)
 }
 
 // addresses adds the addresses of a name, once.
@@ -122,18 +135,36 @@ func (a *additional) addresses(p *parser, name string) {
 	}
 	a.named[key] = true
 	node := a.find(p, name)
-	if node == nil || node == a.own {
+	if node == nil {
 		return
 	}
+	var of Addition
+	if isWildcard(canonical(node.Name)) {
+		of.Owner = name
+	}
+	a.addressesOf(node, of)
+}
+
+// addressesOf adds the addresses of a node with the owner of a kind of addition.
+func (a *additional) addressesOf(node *Node, of Addition) {
 	for _, kind := range []uint16{dns.TypeA, dns.TypeAAAA} {
 		if set := node.set(kind); set != nil {
-			addition := Addition{Records: set.Records}
-			if isWildcard(canonical(node.Name)) {
-				addition.Owner = name
-			}
-			a.out = append(a.out, addition)
+			of.Records = set.Records
+			a.add(of)
 		}
 	}
+}
+
+// add adds an RRset if it may fit a message behind the others: RRsets are sent
+// whole, and in this order.
+func (a *additional) add(one Addition) bool {
+	size := leastSize(one.Records)
+	if a.size+size > maxMessage {
+		return false
+	}
+	a.size += size
+	a.out = append(a.out, one)
+	return true
 }
 
 // find gives the node that this zone answers from for a name; nil: another one
@@ -152,33 +183,6 @@ func (a *additional) find(p *parser, name string) *Node {
 		return node.Wildcard
 	}
 	return node
-}
-
-// additions gives the records that are additional data of an RRset whoever asks.
-func (s *RRset) additions() []dns.RR {
-	switch {
-	case len(s.Additional) == 0:
-		return nil
-	case len(s.Additional) == 1:
-		return s.Additional[0].records()
-	}
-	count := 0
-	for i := range s.Additional {
-		count += len(s.Additional[i].Records)
-	}
-	out := make([]dns.RR, 0, count)
-	for i := range s.Additional {
-		out = append(out, s.Additional[i].records()...)
-	}
-	return out
-}
-
-// records gives the records with the owner that they are to have.
-func (a *Addition) records() []dns.RR {
-	if a.Owner == "" {
-		return a.Records
-	}
-	return owned(a.Records, a.Owner)
 }
 
 // target gives the name that an NS, MX or SRV record points to, which must not be

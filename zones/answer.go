@@ -122,7 +122,7 @@ func (l *lookup) refer(node *Node) {
 	servers := node.set(dns.TypeNS)
 	l.answer.Authoritative = l.aliases > 0
 	l.answer.Authority = servers.Records
-	l.answer.Additional = servers.additions()
+	l.answer.Additional = servers.additions(l.name)
 }
 
 // take answers from a node, with the name that is looked for as owner.
@@ -156,25 +156,11 @@ func (l *lookup) take(node *Node) (alias bool) {
 			return false
 		}
 		l.append(owned(set.Records, l.name))
-		l.answer.Additional = l.additional(node, set)
+		l.answer.Additional = set.additions(l.name)
 	default:
 		l.deny()
 	}
 	return false
-}
-
-// additional gives the additional data of an RRset of a node.
-func (l *lookup) additional(node *Node, set *RRset) []dns.RR {
-	if set.OwnAddresses {
-		var out []dns.RR
-		for _, kind := range []uint16{dns.TypeA, dns.TypeAAAA} {
-			if addresses := node.set(kind); addresses != nil {
-				out = append(out, owned(addresses.Records, l.name)...)
-			}
-		}
-		return append(out, set.additions()...)
-	}
-	return set.additions()
 }
 
 // refusal is what ANY gets: the HINFO of RFC 8482, section 4.2, if the name

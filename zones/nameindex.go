@@ -341,22 +341,24 @@ func (b *indexBuilder) moving(first string, kind uint16) (rendered, bool) {
 	return r, true
 }
 
-// returns reports whether the aliases that a wildcard starts lead to a name that
-// the wildcard stands for as well: whoever asks for that name gets another answer
-// than those who ask for others.
+// returns reports whether the aliases that a wildcard starts, or its services,
+// lead to a name that the wildcard stands for as well: whoever asks for that name
+// gets another answer than those who ask for others.
 func (b *indexBuilder) returns(zone *Zone, encloser string, kind uint16) bool {
-	a, _, _ := b.ask(below(encloser, 1), kind)
+	asked := below(encloser, 1)
+	a, _, _ := b.ask(asked, kind)
+	back := func(name string) bool {
+		if name = canonical(name); !within(name, encloser) || name == asked {
+			return false
+		}
+		node, exact := zone.find(name)
+		return !exact && node == zone.nodes[encloser]
+	}
 	return slices.ContainsFunc(a.Answer, func(rr dns.RR) bool {
 		cname, ok := rr.(*dns.CNAME)
-		if !ok {
-			return false
-		}
-		target := canonical(cname.Target)
-		if !within(target, encloser) {
-			return false
-		}
-		node, exact := zone.find(target)
-		return !exact && node == zone.nodes[encloser]
+		return ok && back(cname.Target)
+	}) || slices.ContainsFunc(a.Answer, servesItself) && slices.ContainsFunc(a.Additional, func(rr dns.RR) bool {
+		return back(rr.Header().Name)
 	})
 }
 

@@ -52,9 +52,6 @@ type RRset struct {
 	// Additional is what the zone has for the names that NS, MX, SRV, SVCB
 	// and such records point to. Addresses of pools are drawn, and not here.
 	Additional []Addition
-	// OwnAddresses tells that the addresses of the name that was asked for, for
-	// which this wildcard's records stand, are additional data as well.
-	OwnAddresses bool
 }
 
 // Addition is an RRset that belongs to the additional data of others. It is put
@@ -62,6 +59,12 @@ type RRset struct {
 type Addition struct {
 	Records []dns.RR
 	Owner   string // that the records get; empty: they keep theirs
+	// AtAsked tells that the records get the name that was asked for, for which
+	// the wildcard stands that points to itself.
+	AtAsked bool
+	// Service is the RRset whose records these are, if its own additional data
+	// belongs here as well: a record in alias mode leads to it.
+	Service *RRset
 }
 
 // set gives the node's records of a type, or nil.
