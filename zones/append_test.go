@@ -198,7 +198,7 @@ func randomFile(r *rand.Rand, pools []*pool.Pool) string {
 	}
 	for i := range r.IntN(25) {
 		kind, data := "A", fmt.Sprintf("127.0.0.%d", i)
-		switch r.IntN(14) {
+		switch r.IntN(18) {
 		case 0, 1:
 			kind, data = "NS", randomName(r)
 		case 2, 3, 4:
@@ -217,6 +217,10 @@ func randomFile(r *rand.Rand, pools []*pool.Pool) string {
 			kind, data = "AAAA", fmt.Sprintf("fd00::%d", i)
 		case 10:
 			kind, data = "DS", "1 8 2 "+strings.Repeat("00", 32)
+		case 11:
+			kind, data = "AFSDB", fmt.Sprint(i, " ", randomName(r))
+		case 12, 13, 14:
+			kind, data = []string{"SVCB", "HTTPS"}[r.IntN(2)], fmt.Sprint(r.IntN(2)*i, " ", []string{".", randomName(r)}[r.IntN(2)])
 		}
 		fmt.Fprintf(&file, "%s IN %s %s\n", owner(), kind, data)
 	}
@@ -352,7 +356,7 @@ func randomClient(r *rand.Rand) netip.Addr {
 
 var appendTypes = []uint16{
 	dns.TypeA, dns.TypeAAAA, dns.TypeTXT, dns.TypeMX, dns.TypeNS, dns.TypeSOA, dns.TypeCNAME, dns.TypeSRV,
-	dns.TypeDS, dns.TypeDNAME, dns.TypePTR, dns.TypeANY,
+	dns.TypeDS, dns.TypeDNAME, dns.TypePTR, dns.TypeANY, dns.TypeSVCB, dns.TypeHTTPS, dns.TypeAFSDB,
 }
 
 // TestAppend asks random tables for all of their names, and those near them, and
