@@ -20,6 +20,7 @@ type connection struct {
 	proxied bool              // a header of the PROXY protocol comes first
 	secure  *secureConnection // over TLS; nil before the handshake
 	rest    []byte            // of a question that is not whole, with its length before it
+	taken   int               // bytes that others wait for to be served, see yieldEvery
 
 	lost chan struct{} // over TLS: closed when it has lost its place
 
@@ -31,13 +32,14 @@ type connection struct {
 	quiet   bool          // nothing of a question has come
 }
 
-// yieldEvery is how many bytes of questions a connection that always has one more
-// is answered before others have their turn: some 200 questions.
+// yieldEvery is how many bytes a connection that always has more is served before
+// others have their turn: some 100 questions. It counts what comes out of the
+// socket, for over TLS much of that may be no question and costs more than one.
 const yieldEvery = 8 << 10
 
-// readAtLeast is how many bytes a read counts for at least, for one that brings a
-// byte, as a TLS record may, takes as long as answering does.
-const readAtLeast = 64
+// readCosts is how many bytes a read counts for beside those that it brings, for
+// one that brings a byte, as a TLS record may, takes as long as answering does.
+const readCosts = 64
 
 // errEnding: the connection has lost its place.
 var errEnding = errors.New("the connection is about to end")
@@ -103,10 +105,13 @@ func (c *connection) serve(s stream) (ends bool) {
 	r := c.tcp.rooms.Get().(*room)
 	defer c.tcp.rooms.Put(r)
 	in := c.resume(r)
-	for taken := 0; ; {
-		if taken >= yieldEvery {
-			taken = 0
+	for c.taken = 0; ; {
+		if c.taken >= yieldEvery {
+			c.taken = 0
 			c.tcp.yield()
+			if !c.tcp.open.has(c) {
+				return true // a question that never becomes whole asks for nothing else
+			}
 		}
 		in = growFull(in)
 		n, err := s.read(in[len(in):cap(in)])
@@ -118,7 +123,7 @@ func (c *connection) serve(s stream) (ends bool) {
 			c.tcp.failed(c.over, "read", err)
 			return true
 		}
-		taken += max(n, readAtLeast)
+		c.taken += readCosts
 		begun := len(in) > 0
 		in = in[:len(in)+n]
 		whole := wholeQuestions(in)

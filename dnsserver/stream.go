@@ -25,15 +25,16 @@ func (nothing) Temporary() bool { return true }
 // wait. It waits with a small buffer of its own, so that no connection holds a
 // room meanwhile, and gives in each round what that brought, and then nothing.
 type waitingStream struct {
-	wire   io.ReadWriter
-	came   []byte        // and was not given yet
-	buffer [1 << 10]byte // that it came in: some twenty questions
+	connection *connection
+	wire       io.ReadWriter
+	came       []byte        // and was not given yet
+	buffer     [1 << 10]byte // that it came in: some twenty questions
 }
 
 // runWaiting serves whenever there is something to read, until the connection
 // ends.
 func (c *connection) runWaiting(wire io.ReadWriter) {
-	s := &waitingStream{wire: wire}
+	s := &waitingStream{connection: c, wire: wire}
 	for {
 		n, err := wire.Read(s.buffer[:])
 		s.came = s.buffer[:n]
@@ -54,6 +55,7 @@ func (s *waitingStream) read(into []byte) (int, error) {
 	}
 	n := copy(into, s.came)
 	s.came = s.came[n:]
+	s.connection.taken += n
 	return n, nil
 }
 

@@ -73,6 +73,7 @@ func (s *directStream) read(into []byte) (int, error) {
 		case n == 0:
 			return 0, io.EOF
 		default:
+			s.connection.taken += int(n)
 			return int(n), nil
 		}
 	}

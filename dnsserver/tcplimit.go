@@ -257,6 +257,14 @@ func (o *openConnections) active(c *connection, quiet bool) (keepalive uint16, g
 	return keepaliveUnits(o.timeout()), true
 }
 
+// has reports whether a connection still has its place, as active does, and leaves
+// its clock.
+func (o *openConnections) has(c *connection) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return c.open && (o.drained.IsZero() || time.Now().Before(o.drained))
+}
+
 // end makes all connections end once they have got their answers.
 func (o *openConnections) end() {
 	o.mu.Lock()

@@ -69,6 +69,14 @@ const (
 	maxWithoutData = 24 << 10
 )
 
+// readAtOnce is how much is read for TLS at once. What has been read is paid for
+// once others have had their turn, so it must not be as much as for many turns.
+const readAtOnce = 4 << 10
+
+// writeCosts is how many bytes a record to the client counts for: TLS answers
+// new keys with its own, which takes as long as ten answers do.
+const writeCosts = 256
+
 // errTooLarge: the client has said more than that.
 var errTooLarge = errors.New("too much in messages of TLS itself")
 
@@ -176,7 +184,7 @@ func (s *tlsSocket) Read(into []byte) (int, error) {
 func (s *tlsSocket) readSome(into []byte) (int, error) {
 	switch {
 	case s.direct != nil:
-		return s.direct.read(into)
+		return s.direct.read(into[:min(len(into), readAtOnce)])
 	case len(s.came) > 0:
 		n := copy(into, s.came)
 		s.came = s.came[n:]
@@ -228,6 +236,7 @@ func (s *tlsSocket) Write(from []byte) (int, error) {
 	if s.direct == nil {
 		return s.TCPConn.Write(from)
 	}
+	s.connection.taken += writeCosts
 	if err := s.direct.write(from); err != nil {
 		return 0, err
 	}
