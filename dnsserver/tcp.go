@@ -169,7 +169,8 @@ func (t *tcpServer) finish() {
 	}
 }
 
-// failed counts errors that are not the ordinary end of a connection.
+// failed counts errors that are not the ordinary end of a connection: of system
+// calls, or of a client that does not speak TLS as it has to.
 func (t *tcpServer) failed(over transport, operation string, err error) {
 	for _, ordinary := range []error{
 		io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, os.ErrDeadlineExceeded, syscall.ECONNRESET, syscall.EPIPE, errEnding,
@@ -179,6 +180,10 @@ func (t *tcpServer) failed(over transport, operation string, err error) {
 		}
 	}
 	if op := (*net.OpError)(nil); errors.As(err, &op) && op.Op == alertOfClient {
+		return
+	}
+	if errno := syscall.Errno(0); over == overTLS && !errors.As(err, &errno) {
+		t.server.metrics.connections.broken.Inc()
 		return
 	}
 	t.server.metrics.sockets.WithLabelValues(string(over) + "_" + operation).Inc()

@@ -33,5 +33,5 @@ func newTCPMetrics() *tcpMetrics {
 }
 
 func (m *tcpMetrics) collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.open, m.evicted, m.expired, m.handshakes, m.failures}
+	return []prometheus.Collector{m.open, m.evicted, m.expired, m.handshakes, m.failures, m.broken}
 }

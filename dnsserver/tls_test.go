@@ -161,6 +161,35 @@ func TestTLSHandshakeFailures(t *testing.T) {
 	}
 }
 
+// What a client does wrong in TLS is no failed system call.
+func TestTLSBrokenRecordsAreCounted(t *testing.T) {
+	for way, portable := range streamWays {
+		t.Run(way, func(t *testing.T) {
+			s := startSecure(t, Config{portable: portable})
+			broken := s.metrics.connections.broken
+			for name, says := range map[string]string{
+				"a wrong MAC":           "\x17\x03\x03\x00\x20" + strings.Repeat("a", 32),
+				"no record":             string(framed(txt)),
+				"an alert in the clear": "\x15\x03\x03\x00\x02\x01\x00",
+				"too many for nothing":  strings.Repeat("\x14\x03\x03\x00\x01\x01", 20),
+			} {
+				before := testutil.ToFloat64(broken)
+				client := s.dialTLS(t, nil)
+				ask(t, client, txt)
+				if _, err := io.WriteString(client.NetConn(), says); err != nil {
+					t.Fatal(err)
+				}
+				eventually(t, name+" is counted", func() bool { return testutil.ToFloat64(broken) == before+1 })
+			}
+			for _, operation := range []string{"tls_read", "tls_write"} {
+				if got := counted(s.metrics.sockets, operation); got != 0 {
+					t.Errorf("%v errors of %s counted", got, operation)
+				}
+			}
+		})
+	}
+}
+
 // Questions are answered in their order, however they are cut into records and
 // segments, and with as few records as their number allows.
 func TestTLSPipelining(t *testing.T) {

@@ -7,10 +7,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// tlsMetrics are what is counted of handshakes.
+// tlsMetrics are what is counted of handshakes, and of TLS after them.
 type tlsMetrics struct {
 	handshakes *prometheus.CounterVec
 	failures   *prometheus.CounterVec
+	broken     prometheus.Counter
 }
 
 func newTLSMetrics() tlsMetrics {
@@ -23,6 +24,10 @@ func newTLSMetrics() tlsMetrics {
 			Name: "mirrorpool_dns_tls_handshake_failures_total",
 			Help: "TLS handshakes that failed, by reason (alpn, version, certificate, not_tls, refused, timeout, closed, too_large, other).",
 		}, []string{"reason"}),
+		broken: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "mirrorpool_dns_tls_broken_total",
+			Help: "Connections over TLS that ended after the handshake because what came is not TLS as it has to be.",
+		}),
 	}
 }
 
