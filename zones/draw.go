@@ -95,8 +95,11 @@ func (f *family) locate(m *geo.Map, client, resolver netip.Addr) (choice *select
 // told to one resolver must not overlap (RFC 7871 section 7.2.1).
 func (f *family) locateSubnet(m *geo.Map, client, resolver netip.Addr) (choice *selection.Choice, scope int) {
 	choice, scope = f.choose(m, client)
+	if client == resolver && (scope == 0 || scope >= longestUnrouted) {
+		return choice, scope // most questions have no subnet: nothing below changes it
+	}
 	within, least := f.unlocatedIn.find(client)
-	if within > 0 && client != resolver {
+	if within > 0 {
 		choice, _ = f.choose(m, resolver)
 	}
 	if scope > 0 { // or else it is for everybody

@@ -145,11 +145,16 @@ func TestUnroutedSet(t *testing.T) {
 			check(netip.AddrFrom16([16]byte{byte(first), byte(r.Uint32()), byte(r.Uint32()), 15: byte(r.Uint32())}))
 		}
 	}
+	longest := 0
 	for _, network := range unrouted {
+		longest = max(longest, network.Bits())
 		last := lastWithin(network)
 		for _, address := range []netip.Addr{network.Addr(), last, network.Addr().Prev(), last.Next()} {
 			check(address)
 		}
+	}
+	if longest != longestUnrouted {
+		t.Errorf("the longest prefix has %d bits", longest)
 	}
 	if outside < 15000 {
 		t.Errorf("only %d addresses are outside", outside)

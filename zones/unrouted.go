@@ -23,6 +23,9 @@ var unrouted = [...]netip.Prefix{
 	netip.MustParsePrefix("fe80::/10"),
 }
 
+// longestUnrouted is the length of the longest of their prefixes.
+const longestUnrouted = 16
+
 // unroutedSet is a set of networks of unrouted.
 type unroutedSet uint8
 
