@@ -3,6 +3,7 @@ package dnsserver
 import (
 	"errors"
 	"io"
+	"net"
 	"os"
 	"syscall"
 	"unsafe"
@@ -58,6 +59,22 @@ func (c *connection) run() {
 	if err != nil {
 		c.tcp.failed(c.over, "read", err)
 	}
+}
+
+// hasGone reports, without waiting, whether the other side has ended what it says,
+// also where not all of that was read.
+func hasGone(socket *net.TCPConn) bool {
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return true
+	}
+	gone := false
+	err = raw.Control(func(descriptor uintptr) {
+		one := []unix.PollFd{{Fd: int32(descriptor), Events: unix.POLLRDHUP}}
+		n, err := unix.Poll(one, 0)
+		gone = err == nil && n > 0 // it tells of errors and of a reset unasked
+	})
+	return gone || err != nil
 }
 
 // read gives what is there, at least a byte, or errNothing, or io.EOF.

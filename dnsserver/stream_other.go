@@ -2,7 +2,10 @@
 
 package dnsserver
 
-import "syscall"
+import (
+	"net"
+	"syscall"
+)
 
 // boundBuffers leaves the system's buffers as they are: what a listener has is
 // not what its connections get everywhere.
@@ -14,3 +17,6 @@ func (c *connection) run() {
 		c.runWaiting(c.wire())
 	}
 }
+
+// hasGone takes all for present: nothing tells without reading everywhere.
+func hasGone(*net.TCPConn) bool { return false }

@@ -160,6 +160,7 @@ type tlsSocket struct {
 	spent      int    // bytes read since there was something of a question, or since the beginning
 	shaking    bool   // hands are being shaken
 	works      bool   // it holds one of the places for that
+	said       bool   // the client was told something
 	lacks      string // why the handshake will fail, where its beginning tells
 }
 
@@ -219,8 +220,11 @@ func (s *tlsSocket) work() error {
 	case <-c.tcp.open.over:
 		return os.ErrDeadlineExceeded
 	default:
-		return nil
 	}
+	if !s.said && hasGone(s.TCPConn) {
+		return net.ErrClosed // it will not hear the signature, nor prove that it has
+	}
+	return nil
 }
 
 // rest gives the place up.
@@ -233,6 +237,7 @@ func (s *tlsSocket) rest() {
 
 // Write is net.Conn's.
 func (s *tlsSocket) Write(from []byte) (int, error) {
+	s.said = true
 	if s.direct == nil {
 		return s.TCPConn.Write(from)
 	}
