@@ -99,7 +99,7 @@ func TestTakenAddressInAReload(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer overTCP.Close()
-	overUDP, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	overUDP, err := net.ListenPacket("udp4", "127.0.0.77:0") // where nobody has the same port over TCP
 	if err != nil {
 		t.Fatal(err)
 	}
