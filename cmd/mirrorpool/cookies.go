@@ -99,10 +99,10 @@ func (c *cookies) draw(now time.Time) (changed bool) {
 func readCookies(path string) (secrets dnsserver.CookieSecrets, mode fs.FileMode, err error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return secrets, 0, fmt.Errorf("%w: make it with `openssl rand -hex 16`, or take the key out for a secret that is drawn at each start", err)
+		return secrets, 0, fmt.Errorf("%w: make it with `openssl rand -hex 16`, or take the key out for a secret that is drawn at each start and once a day", err)
 	}
 	if !info.Mode().IsRegular() {
-		return secrets, 0, fmt.Errorf("%s is no regular file", path) // a pipe would be waited for
+		return secrets, 0, fmt.Errorf("%s is no regular file: name one with one or two lines of 32 hexadecimal digits", path) // a pipe would be waited for
 	}
 	file, err := os.Open(path)
 	if err != nil {
@@ -114,7 +114,7 @@ func readCookies(path string) (secrets dnsserver.CookieSecrets, mode fs.FileMode
 		return secrets, 0, err
 	}
 	if len(data) > maxCookiesFile {
-		return secrets, 0, fmt.Errorf("%s has more than %d bytes: expected one or two lines of 32 hexadecimal digits", path, maxCookiesFile)
+		return secrets, 0, fmt.Errorf("%s has more than %d bytes: name a file with one or two lines of 32 hexadecimal digits", path, maxCookiesFile)
 	}
 	secrets, err = dnsserver.ParseCookieSecrets(data)
 	if err != nil {

@@ -48,8 +48,8 @@ func TestCookieFilesThatAreNoGood(t *testing.T) {
 		"missing": "no such file or directory: make it with `openssl rand -hex 16`",
 		"short":   "line 2: a secret of 31 characters",
 		"empty":   "no secret in it",
-		"large":   "more than 65536 bytes",
-		"pipe":    "no regular file",
+		"large":   "more than 65536 bytes: name a file with one or two lines",
+		"pipe":    "no regular file: name one with one or two lines",
 		".":       "no regular file",
 	} {
 		_, err := openCookies(in(name))

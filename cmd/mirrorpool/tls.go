@@ -140,7 +140,7 @@ func readPEM(path string) (data []byte, mode fs.FileMode, err error) {
 		return nil, 0, fmt.Errorf("%w: write it there, or take dns.tls out", err)
 	}
 	if !info.Mode().IsRegular() {
-		return nil, 0, fmt.Errorf("%s is no regular file", path) // a pipe would be waited for
+		return nil, 0, fmt.Errorf("%s is no regular file: name a file in PEM, or take dns.tls out", path) // a pipe would be waited for
 	}
 	file, err := os.Open(path)
 	if err != nil {
@@ -152,7 +152,7 @@ func readPEM(path string) (data []byte, mode fs.FileMode, err error) {
 		return nil, 0, err
 	}
 	if len(data) > maxCertificateFile {
-		return nil, 0, fmt.Errorf("%s has more than %d bytes", path, maxCertificateFile)
+		return nil, 0, fmt.Errorf("%s has more than %d bytes: name a file in PEM of the certificate with its chain, or of its key, alone", path, maxCertificateFile)
 	}
 	return data, info.Mode(), nil
 }

@@ -111,13 +111,13 @@ func TestCertificatesThatAreNoGood(t *testing.T) {
 				f.put(f.chainFile(), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("x")}))
 			}, "dns.tls: CHAIN with KEY: ",
 		},
-		"too much": {func(f *pairFiles) { f.put(f.keyFile(), bytes.Repeat([]byte("#"), maxCertificateFile+1)) }, "dns.tls.key: KEY has more than 1048576 bytes"},
+		"too much": {func(f *pairFiles) { f.put(f.keyFile(), bytes.Repeat([]byte("#"), maxCertificateFile+1)) }, "dns.tls.key: KEY has more than 1048576 bytes: name a file in PEM"},
 		"a pipe": {func(f *pairFiles) {
 			os.Remove(f.keyFile())
 			if err := syscall.Mkfifo(f.keyFile(), 0o600); err != nil {
 				f.Fatal(err)
 			}
-		}, "dns.tls.key: KEY is no regular file"},
+		}, "dns.tls.key: KEY is no regular file: name a file in PEM"},
 		"a directory": {func(f *pairFiles) {
 			os.Remove(f.chainFile())
 			if err := os.Mkdir(f.chainFile(), 0o700); err != nil {
