@@ -70,16 +70,26 @@ func TestWholeRRsets(t *testing.T) {
 				if full.Truncated {
 					t.Errorf("%s %s: TC over TCP", q.Name, dns.Type(q.Qtype))
 				}
-				for _, size := range []int{0, 700, 1232} {
-					packet := query{name: q.Name, qtype: q.Qtype}
+				sizes := []int{0, 700, 1232}
+				for i, size := range sizes {
+					packet := query{id: uint16(i), name: q.Name, qtype: q.Qtype}
 					if size > 0 {
 						packet.opts = [][]byte{opt(uint16(size), 0)}
 					}
-					answer := ask(t, short, packet.bytes())
+					send(t, short, packet.bytes())
+				}
+				for i, size := range sizes { // one worker has them all, and answers in order
+					answer, err := receive(short)
+					if err != nil {
+						t.Fatalf("%s %s with %d bytes: %v", q.Name, dns.Type(q.Qtype), size, err)
+					}
 					if len(answer) > max(size, minUDPSize) {
 						t.Fatalf("%s %s: %d bytes where %d are taken", q.Name, dns.Type(q.Qtype), len(answer), max(size, minUDPSize))
 					}
 					m := parse(t, answer)
+					if int(m.Id) != i {
+						t.Fatalf("%s %s: answer %d came in place of %d", q.Name, dns.Type(q.Qtype), m.Id, i)
+					}
 					if found := lacking(full, m); len(found) > 0 {
 						t.Errorf("%s %s with %d bytes: %s\n%v", q.Name, dns.Type(q.Qtype), size, strings.Join(found, "; "), m)
 					}

@@ -130,10 +130,7 @@ func TestBothPathsBelieveTheSame(t *testing.T) {
 	from := []netip.Prefix{
 		netip.MustParsePrefix("127.0.0.0/15"), netip.MustParsePrefix("fd00::/16"), netip.MustParsePrefix("0.0.0.0/2"),
 	}
-	questions := 2000
-	if testing.Short() {
-		questions = 300
-	}
+	questions := drawn(t, 150)
 	for _, a := range fuzzTables() {
 		if a == nil {
 			continue

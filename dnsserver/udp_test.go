@@ -128,7 +128,7 @@ func padded(id uint16, size int) []byte {
 func TestUDPSizes(t *testing.T) {
 	response := query{id: 7, flags: flagQR, name: "txt.example.test.", qtype: typeTXT}.bytes()
 	whole := padded(7, roomSize)
-	for _, c := range []struct {
+	cases := []struct {
 		name     string
 		question []byte
 		rcode    int // -1: silence
@@ -148,23 +148,24 @@ func TestUDPSizes(t *testing.T) {
 		{"larger, a response", append(bytes.Clone(response), whole...), -1, 0},
 		{"larger, NOTIFY", append([]byte{0, 7, dns.OpcodeNotify << 3, 0}, whole...), dns.RcodeNotImplemented, 0},
 		{"as large as can be", append(bytes.Clone(whole), make([]byte, 65507-len(whole))...), dns.RcodeFormatError, 0},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			for _, maker := range packetMakers {
-				for bound, asked := range families() {
-					socket := bindLoose(t, bound)
-					w := maker.worker(t, testTable(), socket, netip.MustParseAddr(bound).IsUnspecified())
-					runWorker(t, w)
-					for _, to := range asked {
-						client := dial(t, "udp", netip.AddrPortFrom(netip.MustParseAddr(to), portOf(socket)))
-						checkAnswer(t, maker.name+" at "+to+" of "+bound, client, c.question, c.rcode, c.records)
-					}
-					if got := counted(w.metrics.sockets, "write"); got != 0 {
-						t.Errorf("%s at %s: %v answers could not be sent", maker.name, bound, got)
+	}
+	for _, maker := range packetMakers {
+		for bound, asked := range families() {
+			t.Run(maker.name+" "+bound, func(t *testing.T) {
+				socket := bindLoose(t, bound)
+				w := maker.worker(t, testTable(), socket, netip.MustParseAddr(bound).IsUnspecified())
+				runWorker(t, w)
+				for _, to := range asked {
+					client := dial(t, "udp", netip.AddrPortFrom(netip.MustParseAddr(to), portOf(socket)))
+					for _, c := range cases {
+						checkAnswer(t, c.name+" at "+to, client, c.question, c.rcode, c.records)
 					}
 				}
-			}
-		})
+				if got := counted(w.metrics.sockets, "write"); got != 0 {
+					t.Errorf("%v answers could not be sent", got)
+				}
+			})
+		}
 	}
 }
 

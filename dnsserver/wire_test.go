@@ -226,8 +226,9 @@ func TestWirePathOutgrowsItsBuffer(t *testing.T) {
 					client: netip.MustParseAddr("127.0.0.1"), over: overTCP, udpSize: DefaultUDPSize,
 				}
 				for _, room := range []int{len(q.packet), len(q.packet) + 40, replyRoom, maxMessage} {
-					q.room = room
-					p.ask(t, q)
+					if q.room = room; p.ask(t, q) {
+						break // with more room it is the same answer
+					}
 				}
 				r := wireResponder(a.table, 0)
 				buffer := make([]byte, replyRoom)

@@ -76,7 +76,7 @@ func manyNames(t testing.TB) *archived {
 	})
 }
 
-// world serves the pools with the places of all countries.
+// world serves the pools with the places of all countries, or some of them.
 func world(t testing.TB, all []*archived) *archived {
 	t.Helper()
 	places, _, err := geo.Embedded()
@@ -84,9 +84,29 @@ func world(t testing.TB, all []*archived) *archived {
 		t.Fatal(err)
 	}
 	a := *all[slices.IndexFunc(all, func(a *archived) bool { return strings.HasSuffix(a.path, "tables/pools.txtar") })]
+	if !drawnMany(t) {
+		places = someOf(places)
+	}
 	a.path, a.input.Geo = "world", places
 	a.compile(t)
 	return &a
+}
+
+// someOf keeps a few hundred networks, mostly wide ones: with all of them, it
+// takes seconds to compile a table.
+func someOf(places *geo.Map) *geo.Map {
+	some := make(map[netip.Prefix]geo.Place)
+	random := rand.New(rand.NewPCG(5, 5))
+	for range 300 {
+		for _, address := range []netip.Addr{
+			netip.AddrFrom4([4]byte{byte(random.Uint32()), byte(random.Uint32()), byte(random.Uint32()), 1}),
+			netip.AddrFrom16([16]byte{0x20 + byte(random.UintN(16)), byte(random.Uint32()), byte(random.Uint32()), byte(random.Uint32()), 15: 1}),
+		} {
+			place, bits := places.Lookup(address)
+			some[netip.PrefixFrom(address, bits).Masked()] = place
+		}
+	}
+	return geo.NewMap(some)
 }
 
 // recompiled comes from a table before it, of another definition with the same
@@ -582,10 +602,7 @@ func randomSubnet(random *rand.Rand) string {
 // TestBothPaths asks every table many questions, which takes the fuzz target
 // far longer to come to.
 func TestBothPaths(t *testing.T) {
-	questions := 1500
-	if testing.Short() {
-		questions = 300
-	}
+	questions := drawn(t, 300)
 	for _, a := range fuzzTables() {
 		if a == nil {
 			continue
