@@ -44,7 +44,7 @@ const protocolDoT = "dot"
 
 // endWithin is how long the end of a connection may wait to be said to a client
 // that does not take its answers.
-const endWithin = time.Millisecond
+const endWithin = 50 * time.Millisecond
 
 // Why a handshake failed, as values of a label.
 const (
