@@ -13,10 +13,13 @@
 // through the DNS library (responder.go). Both give the same answers.
 //
 // What it promises: a packet with QR set gets silence, and so does one shorter
-// than a header; everything else gets one answer that carries its ID. No
+// than a header, one that a load balancer sends without its header, and what is
+// over the rate limit; everything else gets one answer that carries its ID. No
 // packet ends the server. Memory is bounded by the number of workers, the cap
 // on connections, and what clients have in fact sent. No client's address is
-// kept, counted or handed to anyone but the table.
+// counted or handed to anyone but the table, nor kept: a connection's is there
+// while it is open, and of a network that gets answers over UDP the rate limit has
+// a part of a hash whose key nobody knows.
 //
 // Where the standards leave a choice, or where servers differ:
 //
