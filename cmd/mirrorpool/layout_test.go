@@ -19,7 +19,8 @@ var mayImport = map[string][]string{
 	"mirrorpool/pool/geo":          {"mirrorpool/pool"},
 	"mirrorpool/pool/geo/geodata":  {"mirrorpool/pool/geo"},
 	"mirrorpool/pool/selection":    {"mirrorpool/pool", "mirrorpool/pool/geo", "mirrorpool/pool/health"},
-	"mirrorpool/zones":             {"mirrorpool/pool", "mirrorpool/pool/geo", "mirrorpool/pool/health", "mirrorpool/pool/selection"},
+	"mirrorpool/zones":             {"mirrorpool/pool", "mirrorpool/pool/geo", "mirrorpool/pool/health", "mirrorpool/pool/selection", "mirrorpool/zones/signing"},
+	"mirrorpool/zones/signing":     {},
 	"mirrorpool/dnsserver":         belowListeners,
 	"mirrorpool/redirect":          belowListeners,
 	"mirrorpool/admin":             belowListeners,
@@ -30,7 +31,7 @@ var mayImport = map[string][]string{
 	"mirrorpool/bench/peers":       {},
 	"mirrorpool/bench/peers/geodb": {},
 	"mirrorpool/cmd/mirrorpool": append([]string{
-		"mirrorpool/gitsource", "mirrorpool/dnsserver", "mirrorpool/redirect", "mirrorpool/admin",
+		"mirrorpool/gitsource", "mirrorpool/dnsserver", "mirrorpool/redirect", "mirrorpool/admin", "mirrorpool/zones/signing",
 	}, belowListeners...),
 }
 
