@@ -27,7 +27,7 @@ type ZoneDescription struct {
 // PoolDescription says what a pool is and what is known of its members.
 type PoolDescription struct {
 	Name        string              `json:"name"` // without the final dot
-	Zone        string              `json:"zone"` // apex, with the final dot
+	Zone        string              `json:"zone"` // apex, with the final dot; empty: none of the table's
 	TTL         uint32              `json:"ttl"`  // seconds
 	Answers     int                 `json:"answers"`
 	Policy      pool.Policy         `json:"policy"`
@@ -140,9 +140,17 @@ func newer(live, compiled *health.Report) *health.Report {
 	return live
 }
 
+// apex is that of the pool's zone; empty if it lies in none.
+func (s *servedPool) apex() string {
+	if s.zone == nil {
+		return ""
+	}
+	return s.zone.Apex
+}
+
 func (s *servedPool) describe(compiled, live *health.Report) PoolDescription {
 	d := PoolDescription{
-		Name: s.definition.Name, Zone: s.zone.Apex, TTL: s.definition.TTL, Answers: s.definition.Answers,
+		Name: s.definition.Name, Zone: s.apex(), TTL: s.definition.TTL, Answers: s.definition.Answers,
 		Policy: s.definition.Policy, WhenAllDown: s.definition.WhenAllDown,
 		IPv4:    FamilyDescription{Served: s.ipv4.served, Mode: s.ipv4.mode},
 		IPv6:    FamilyDescription{Served: s.ipv6.served, Mode: s.ipv6.mode},

@@ -19,8 +19,8 @@ import (
 // servedPool is a pool as a table serves it.
 type servedPool struct {
 	definition *pool.Pool
-	zone       *Zone
-	tally      int // where a Tally counts it
+	zone       *Zone // nil: it lies in none, and is published elsewhere
+	tally      int   // where a Tally counts it
 	*compiledPool
 }
 

@@ -33,6 +33,9 @@ func (p *parser) layOver() {
 	}
 }
 
+// orPublished is the other way out for a pool that lies in no zone.
+const orPublished = ", or a node that publishes it in a zone elsewhere"
+
 // placePool finds the deepest zone that a pool's name lies in.
 func (p *parser) placePool(index int, one *pool.Pool, apexes []string) {
 	if one.Name == "" {
@@ -48,11 +51,12 @@ func (p *parser) placePool(index int, one *pool.Pool, apexes []string) {
 	d, found := deepest(p.drafts, name)
 	if !found {
 		switch {
+		case p.elsewhere[name]: // it is published there
 		case p.unreadable: // its zone may be the one that could not be told
 		case len(apexes) == 0:
-			refuse(fmt.Sprintf("%q, and no zones", one.Name), "a file zones/NAME.zone of a zone that it lies in")
+			refuse(fmt.Sprintf("%q, and no zones", one.Name), "a file zones/NAME.zone of a zone that it lies in"+orPublished)
 		default:
-			refuse(fmt.Sprintf("%q, which lies in no zone", one.Name), "a name in "+listed(apexes))
+			refuse(fmt.Sprintf("%q, which lies in no zone", one.Name), "a name in "+listed(apexes)+orPublished)
 		}
 		return
 	}

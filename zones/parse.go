@@ -19,17 +19,25 @@ import (
 // without ".zone"; the zone's apex is the owner of its SOA record. What is
 // wrong but can be left out is left out with a Warning: duplicates, DNSSEC
 // records, and what a delegation or a DNAME hides.
-func Parse(definition *pool.Definition) (*Static, []pool.Problem) {
-	return parse(definition, maxRecords)
+//
+// elsewhere are the names of pools that may lie in none of these zones, because
+// their records are published in a zone of somebody else. Such a pool is chosen
+// from and explained like any other; questions for its name are for others.
+func Parse(definition *pool.Definition, elsewhere ...string) (*Static, []pool.Problem) {
+	return parse(definition, maxRecords, elsewhere...)
 }
 
-func parse(definition *pool.Definition, limit int) (*Static, []pool.Problem) {
+func parse(definition *pool.Definition, limit int, elsewhere ...string) (*Static, []pool.Problem) {
 	p := &parser{
+		elsewhere:  map[string]bool{},
 		definition: definition,
 		limit:      limit,
 		drafts:     map[string]*draft{},
 		reported:   map[string]int{},
 		unlisted:   map[string]pool.Problem{},
+	}
+	for _, name := range elsewhere {
+		p.elsewhere[canonical(dns.Fqdn(name))] = true
 	}
 	for _, file := range definition.Zones {
 		if d := p.read(file); d != nil {
@@ -59,6 +67,7 @@ type parser struct {
 	buffer     [dns.MaxMsgSize]byte
 	reported   map[string]int // by file
 	unlisted   map[string]pool.Problem
+	elsewhere  map[string]bool // names of pools that may lie in no zone
 }
 
 const (

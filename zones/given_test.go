@@ -1,0 +1,136 @@
+package zones
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/miekg/dns"
+
+	"mirrorpool/pool"
+	"mirrorpool/pool/health"
+)
+
+const elsewherePools = `{"version": 1, "pools": [
+  {"name": "dl.elsewhere.test", "ttl": 90, "health": {"check": "tcp", "port": 80}, "members": [
+    {"id": "one", "addresses": ["127.0.0.1", "127.0.0.2", "::1"], "weight": 10},
+    {"id": "two", "addresses": ["127.0.0.3"], "weight": 4},
+    {"id": "off", "addresses": ["127.0.0.4"], "weight": 0},
+    {"id": "spare", "addresses": ["127.0.0.5"], "weight": 2, "reserve": true}]},
+  {"name": "empty.elsewhere.test", "when_all_down": "empty", "health": {"check": "tcp", "port": 80}, "members": [
+    {"id": "one", "addresses": ["127.0.0.9"], "weight": 10}]}
+]}`
+
+func elsewhereDefinition(t *testing.T, pools string) *pool.Definition {
+	t.Helper()
+	definition, problems := pool.Inspect(fstest.MapFS{"pools.json": {Data: []byte(pools)}})
+	if pool.HasErrors(problems) {
+		t.Fatal(problems)
+	}
+	return definition
+}
+
+// TestPoolsElsewhere: a pool without a zone is refused unless it is named, and then
+// served to all but questions.
+func TestPoolsElsewhere(t *testing.T) {
+	definition := elsewhereDefinition(t, elsewherePools)
+	for _, test := range []struct {
+		names   []string
+		refused int
+	}{
+		{nil, 2},
+		{[]string{"dl.elsewhere.test"}, 1},
+		{[]string{"DL.Elsewhere.test.", "empty.elsewhere.test"}, 0},
+	} {
+		static, problems := Parse(definition, test.names...)
+		if len(problems) != test.refused || (static == nil) != (test.refused > 0) {
+			t.Errorf("elsewhere %q: static %v, problems %v", test.names, static != nil, problems)
+		}
+		for _, problem := range problems {
+			if !strings.Contains(problem.Expected, "publishes") {
+				t.Errorf("the problem does not tell of publishing: %v", problem)
+			}
+		}
+	}
+}
+
+// TestGiven: what a pool without a zone gives as one set.
+func TestGiven(t *testing.T) {
+	definition := elsewhereDefinition(t, elsewherePools)
+	static, _ := Parse(definition, "dl.elsewhere.test", "empty.elsewhere.test")
+	for _, test := range []struct {
+		name, pool string
+		down       []string
+		expected   string
+	}{
+		{"all up", "dl.elsewhere.test", nil, "90 127.0.0.1/5 127.0.0.2/5 127.0.0.3/4 | ::1/10"},
+		{"any spelling", "DL.elsewhere.TEST.", nil, "90 127.0.0.1/5 127.0.0.2/5 127.0.0.3/4 | ::1/10"},
+		{"one address down", "dl.elsewhere.test", []string{"127.0.0.2"}, "90 127.0.0.1/5 127.0.0.3/4 | ::1/10"},
+		{"the reserve", "dl.elsewhere.test", []string{"127.0.0.1", "127.0.0.2", "127.0.0.3"}, "90 127.0.0.5/2 | ::1/10"},
+		{"all down", "dl.elsewhere.test", []string{"127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.5", "::1"}, "90 127.0.0.1/5 127.0.0.2/5 127.0.0.3/4 127.0.0.5/2 | ::1/10"},
+		{"empty", "empty.elsewhere.test", []string{"127.0.0.9"}, "60 | empty"},
+	} {
+		states := map[health.Target]health.State{}
+		for _, assignment := range health.Targets(definition) {
+			states[assignment.Target] = health.State{Verdict: health.Up}
+			for _, address := range test.down {
+				if assignment.Target.Address == netip.MustParseAddr(address) {
+					states[assignment.Target] = health.State{Verdict: health.Down}
+				}
+			}
+		}
+		table, err := Compile(Input{Definition: definition, Static: static, Health: health.NewReport(states)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		given, found := table.Given(test.pool)
+		if text := givenText(given); !found || text != test.expected {
+			t.Errorf("%s: %q, expected %q", test.name, text, test.expected)
+		}
+	}
+}
+
+func givenText(given Given) string {
+	text := fmt.Sprint(given.TTL)
+	for _, one := range given.IPv4 {
+		text += fmt.Sprintf(" %s/%v", one.Address, one.Weight)
+	}
+	text += " |"
+	for _, one := range given.IPv6 {
+		text += fmt.Sprintf(" %s/%v", one.Address, one.Weight)
+	}
+	if given.EmptyByWish {
+		text += " empty"
+	}
+	return text
+}
+
+// TestTableWithPoolsElsewhere: what goes over all pools can do without a zone.
+func TestTableWithPoolsElsewhere(t *testing.T) {
+	definition := elsewhereDefinition(t, elsewherePools)
+	static, _ := Parse(definition, "dl.elsewhere.test", "empty.elsewhere.test")
+	table, err := Compile(Input{Definition: definition, Static: static})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := Compile(Input{Definition: definition, Static: static, Previous: table}); err != nil || len(again.Serials()) != 0 {
+		t.Errorf("compiled again: %v, %v", again, err)
+	}
+	if pools := table.Pools(nil); len(pools) != 2 || pools[0].Zone != "" || len(pools[0].Members) != 4 {
+		t.Errorf("described as %+v", pools)
+	}
+	if table.ExplainPool("dl.elsewhere.test", netip.Addr{}, 4, nil) == nil {
+		t.Error("not explained")
+	}
+	if answer := table.Answer(Question{Name: "dl.elsewhere.test.", Type: dns.TypeA}, nil); answer.Rcode != dns.RcodeRefused {
+		t.Errorf("answered %s", answerText(answer))
+	}
+	if _, found := table.Given("nothing.elsewhere.test"); found {
+		t.Error("a pool that is not there is given")
+	}
+	if given, _ := table.Given("dl.elsewhere.test"); len(given.Members) != 6 {
+		t.Errorf("members %v", given.Members)
+	}
+}
