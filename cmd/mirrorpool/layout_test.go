@@ -21,7 +21,8 @@ var mayImport = map[string][]string{
 	"mirrorpool/pool/selection":    {"mirrorpool/pool", "mirrorpool/pool/geo", "mirrorpool/pool/health"},
 	"mirrorpool/zones":             {"mirrorpool/pool", "mirrorpool/pool/geo", "mirrorpool/pool/health", "mirrorpool/pool/selection", "mirrorpool/zones/signing"},
 	"mirrorpool/zones/signing":     {},
-	"mirrorpool/dnsserver":         belowListeners,
+	"mirrorpool/dnsserver":         append([]string{"mirrorpool/dnsserver/tsig"}, belowListeners...),
+	"mirrorpool/dnsserver/tsig":    {},
 	"mirrorpool/redirect":          belowListeners,
 	"mirrorpool/admin":             belowListeners,
 	"mirrorpool/bench":             {"mirrorpool/bench/crowd", "mirrorpool/bench/load", "mirrorpool/bench/packets"}, // measures the built program from outside
@@ -31,7 +32,7 @@ var mayImport = map[string][]string{
 	"mirrorpool/bench/peers":       {},
 	"mirrorpool/bench/peers/geodb": {},
 	"mirrorpool/cmd/mirrorpool": append([]string{
-		"mirrorpool/gitsource", "mirrorpool/dnsserver", "mirrorpool/redirect", "mirrorpool/admin", "mirrorpool/zones/signing",
+		"mirrorpool/gitsource", "mirrorpool/dnsserver", "mirrorpool/dnsserver/tsig", "mirrorpool/redirect", "mirrorpool/admin", "mirrorpool/zones/signing",
 	}, belowListeners...),
 }
 
