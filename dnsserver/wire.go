@@ -67,6 +67,7 @@ func (r *responder) wire(buffer []byte, length int, client netip.Addr, over tran
 	if e.subnet.present() {
 		asked.Client = e.subnet.client
 	}
+	asked.DNSSEC = e.dnssec
 	asked.Limit = r.wireLimit(&e, over)
 	a := &r.fast.appended
 	message, ok := r.fast.table.Append(buffer[:end], asked, r.random, r.fast.tally, a)

@@ -23,6 +23,9 @@ const maxAliases = 8
 // delegates it, and is otherwise not there (RFC 4035, section 3.1.4.1). ANY gets
 // one RRset (RFC 8482): the CNAME where there is one, or else HINFO "RFC8482".
 // Records at the name asked for carry it as it was asked.
+//
+// With DNSSEC, what a signed zone has is followed by its signatures, and what it has
+// not is proven by NSEC records in the authority section (RFC 4035, section 3.1).
 func (t *Table) Answer(q Question, random Random) Answer {
 	l := t.follow(q, random)
 	return l.answer
@@ -47,6 +50,7 @@ func (t *Table) follow(q Question, random Random) (l lookup) {
 			break // the rest is for others to answer
 		}
 	}
+	l.answer.Authority = appendShared(l.answer.Authority, l.proofs)
 	return l
 }
 
@@ -79,12 +83,21 @@ type lookup struct {
 
 	denied bool        // the answer has the zone's SOA in the authority section
 	pooled *servedPool // that the answer came from; or nil
+
+	// signed is the zone's signing if signatures are asked for; proofs are NSEC
+	// records that the authority section gets, of the links proven.
+	signed *signedZone
+	proofs []dns.RR
+	proven []*denial
 }
 
 // deny says that there is no such name or type (RFC 2308).
 func (l *lookup) deny() {
 	l.denied = true
 	l.answer.Authority = l.zone.negative
+	if l.signed != nil {
+		l.answer.Authority = appendShared(l.zone.negative, l.signed.negative)
+	}
 }
 
 func (l *lookup) looped() bool {
@@ -99,6 +112,9 @@ func (l *lookup) looped() bool {
 // step looks one name up in one zone. It reports whether the answer goes on at
 // another name, which is then in l.name.
 func (l *lookup) step() (alias bool) {
+	if l.signed = nil; l.question.DNSSEC {
+		l.signed = l.zone.signed
+	}
 	node, exact := l.zone.find(l.key)
 	switch {
 	case node.Delegation && !(exact && l.question.Type == dns.TypeDS):
@@ -107,12 +123,15 @@ func (l *lookup) step() (alias bool) {
 	case exact:
 		return l.take(node)
 	case node.set(dns.TypeDNAME) != nil:
-		return l.rename(node.set(dns.TypeDNAME))
+		return l.rename(node)
 	case node.Wildcard != nil:
+		l.proveNameless() // that the wildcard stands for (RFC 4035, section 3.1.3.3)
 		return l.take(node.Wildcard)
 	}
 	l.answer.Rcode = dns.RcodeNameError
 	l.deny()
+	l.proveNameless()
+	l.proveNoWildcard(node)
 	return false
 }
 
@@ -123,13 +142,18 @@ func (l *lookup) refer(node *Node) {
 	l.answer.Authoritative = l.aliases > 0
 	l.answer.Authority = servers.Records
 	l.answer.Additional = servers.additions(l.name)
+	l.proveDelegation(node)
 }
 
 // take answers from a node, with the name that is looked for as owner.
 func (l *lookup) take(node *Node) (alias bool) {
 	kind := l.question.Type
 	if set := node.set(dns.TypeCNAME); set != nil {
+		if l.takeSigning(node, kind) {
+			return false
+		}
 		l.append(owned(set.Records, l.name))
+		l.sign(node, dns.TypeCNAME)
 		if kind == dns.TypeCNAME || kind == dns.TypeANY {
 			return false
 		}
@@ -146,19 +170,25 @@ func (l *lookup) take(node *Node) (alias bool) {
 		}
 	}
 	switch {
+	case l.takeSigning(node, kind):
 	case kind == dns.TypeANY && node.exists():
 		l.append(l.refusal(node))
 	case kind == dns.TypeSOA && node.set(dns.TypeSOA) != nil:
 		l.append(owned(l.zone.soa, l.name))
+		if l.signed != nil {
+			l.append(owned(l.signed.soa, l.name))
+		}
 	case node.set(kind) != nil:
 		set := node.set(kind)
 		if kind == dns.TypeDNAME && l.renamedBy(l.key) {
 			return false
 		}
 		l.append(owned(set.Records, l.name))
-		l.answer.Additional = set.additions(l.name)
+		l.sign(node, kind)
+		l.answer.Additional = l.signAdditional(set.additions(l.name))
 	default:
 		l.deny()
+		l.proveTypeless(node, kind)
 	}
 	return false
 }
@@ -178,13 +208,15 @@ func (l *lookup) refusal(node *Node) []dns.RR {
 
 // rename follows a DNAME above the name, with a CNAME made for this name (RFC
 // 6672, section 3.1).
-func (l *lookup) rename(set *RRset) (alias bool) {
+func (l *lookup) rename(node *Node) (alias bool) {
+	set := node.set(dns.TypeDNAME)
 	dname, ok := set.Records[0].(*dns.DNAME)
 	if !ok {
 		return false
 	}
 	if !l.renamedBy(canonical(dname.Hdr.Name)) {
 		l.append(set.Records)
+		l.signAs(node, dns.TypeDNAME, dname.Hdr.Name)
 	}
 	renamed, ok := substitute(l.name, l.key, canonical(dname.Hdr.Name), dname.Target)
 	if !ok {
@@ -234,19 +266,32 @@ func (l *lookup) draw(served *servedPool, f *family) {
 	a.Pool, l.pooled = served.definition.Name, served
 	if !f.served {
 		l.deny()
+		l.proveTypeless(l.node(served), l.question.Type)
 		return
 	}
 	var choice *selection.Choice
 	choice, a.PlaceDependent, a.ScopeBits = f.locate(l.table.geo, l.question.Client, l.question.Resolver)
 	before := len(a.Answer)
+	signed := l.signedFamily(served)
+	var set *signedSet
 	if choice.Mode == selection.Self {
 		l.append(owned(f.self, l.name))
+		if signed != nil {
+			set = signed.find(signed.self)
+		}
 	} else {
 		var onStack [32]int
-		l.give(served, f, choice.Mode, f.order(choice, l.random, onStack[:0]))
+		order := f.order(choice, l.random, onStack[:0])
+		if signed != nil {
+			order, set = signed.settle(choice, order, l.random)
+		}
+		l.give(served, f, choice.Mode, order)
 	}
 	if a.Drawn = len(a.Answer) - before; a.Drawn == 0 {
 		l.deny()
+		l.proveTypeless(l.node(served), l.question.Type)
+	} else if set != nil {
+		a.Signatures = signatureRecords(set.signatures, l.name)
 	}
 }
 
@@ -284,14 +329,19 @@ func (m *memberRecords) given(mode selection.Mode) []dns.RR {
 	return m.up
 }
 
-// append adds records to the answer section. What is shared with the table is
+// append adds records to the answer section.
+func (l *lookup) append(records []dns.RR) { l.answer.Answer = appendShared(l.answer.Answer, records) }
+
+// appendShared appends records to some that may be shared with the table, which are
 // never appended to.
-func (l *lookup) append(records []dns.RR) {
-	if l.answer.Answer == nil {
-		l.answer.Answer = records[:len(records):len(records)]
-		return
+func appendShared(records, more []dns.RR) []dns.RR {
+	if len(more) == 0 {
+		return records
 	}
-	l.answer.Answer = append(l.answer.Answer, records...)
+	if len(records) == 0 {
+		return more[:len(more):len(more)]
+	}
+	return append(records[:len(records):len(records)], more...)
 }
 
 // owned gives records with the owner spelt as asked: themselves where they are

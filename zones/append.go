@@ -16,6 +16,7 @@ type Asked struct {
 	Client netip.Addr // the zero Addr: a client that wants to stay unlocated
 	// Resolver is as in Question.
 	Resolver netip.Addr
+	DNSSEC   bool // as in Question
 	// Limit is how long the message may become, in bytes, without OPT.
 	Limit int
 }
@@ -41,6 +42,9 @@ type Appended struct {
 // answer has to be made by Answer: it does not fit, or is a rare one.
 func (t *Table) Append(message []byte, q *Asked, random Random, tally *Tally, a *Appended) (_ []byte, ok bool) {
 	*a = Appended{}
+	if t.signing && (q.DNSSEC || isSigningType(q.Type)) {
+		return message, false
+	}
 	index := t.static.index
 	node, below := index.closest(&q.Name)
 	switch {

@@ -32,6 +32,7 @@ type compiledPool struct {
 	places     []geo.Place
 	ipv4, ipv6 *family
 	content    [32]byte // digest of what may be drawn
+	parts      [2]*part // A and AAAA, as transfers give them
 }
 
 // family is one address family of a pool: what A or AAAA questions get.
@@ -91,6 +92,7 @@ func compilePool(in *Input, definition *pool.Pool, tables *sharedTables) *compil
 	c.ipv4 = c.compileFamily(in, dns.TypeA, tables)
 	c.ipv6 = c.compileFamily(in, dns.TypeAAAA, tables)
 	c.content = c.digest()
+	c.parts = c.transfer()
 	return c
 }
 
@@ -274,6 +276,16 @@ func appendAddress(wire []byte, rr dns.RR) []byte {
 // given are the addresses that may be drawn now for a client of which nothing
 // is known and that no rule names, sorted.
 func (f *family) given() []netip.Addr {
+	records := f.givenRecords()
+	out := make([]netip.Addr, len(records))
+	for i, rr := range records {
+		out[i] = addressOf(rr)
+	}
+	return out
+}
+
+// givenRecords are the records of those addresses, in their order.
+func (f *family) givenRecords() []dns.RR {
 	if !f.served {
 		return nil
 	}
@@ -295,16 +307,13 @@ func (f *family) given() []netip.Addr {
 	case len(reserve) > 0:
 		records = reserve
 	case f.mode == selection.Self:
-		records = f.self
+		records = slices.Clone(f.self)
 	case f.mode == selection.All:
 		records = all
 	}
-	out := make([]netip.Addr, len(records))
-	for i, rr := range records {
-		out[i] = addressOf(rr)
-	}
-	slices.SortFunc(out, netip.Addr.Compare)
-	return slices.Compact(out)
+	byAddress := func(a, b dns.RR) int { return addressOf(a).Compare(addressOf(b)) }
+	slices.SortFunc(records, byAddress)
+	return slices.CompactFunc(records, func(a, b dns.RR) bool { return byAddress(a, b) == 0 })
 }
 
 func addressOf(rr dns.RR) netip.Addr {

@@ -142,7 +142,7 @@ func (p *parser) build(d *draft) {
 		z.SOA, _ = soa.Records[0].(*dns.SOA)
 		z.SOA.Serial = 0
 	}
-	z.digest = z.contentDigest()
+	z.layOut()
 }
 
 // buildNode gives the zone what an owner has to serve, and warns of the rest.

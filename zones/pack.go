@@ -80,14 +80,8 @@ func (p *Packer) Fill(a *Answer) error {
 		p.Truncated = true
 		return err
 	}
-	for i := len(static); i < len(a.Answer); i++ {
-		if ok, err = p.set(a.Answer[i:i+1], &p.Answers); err != nil {
-			return err
-		}
-		if !ok {
-			break
-		}
-		p.Given++
+	if err := p.drawn(a.Answer[len(static):], a.Signatures); err != nil {
+		return err
 	}
 	if drawn > 0 && p.Given == 0 {
 		p.Truncated = true
@@ -107,6 +101,26 @@ func (p *Packer) Fill(a *Answer) error {
 			p.Truncated = true
 		}
 		rest = rest[n:]
+	}
+	return nil
+}
+
+// drawn writes drawn records: as many as fit or, where they are signed, all of them
+// with their signatures or none.
+func (p *Packer) drawn(records, signatures []dns.RR) error {
+	if len(signatures) > 0 {
+		ok, err := p.set(append(records[:len(records):len(records)], signatures...), &p.Answers)
+		if ok {
+			p.Given = len(records)
+		}
+		return err
+	}
+	for i := range records {
+		ok, err := p.set(records[i:i+1], &p.Answers)
+		if err != nil || !ok {
+			return err
+		}
+		p.Given++
 	}
 	return nil
 }

@@ -1,14 +1,12 @@
 package zones
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"hash"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/miekg/dns"
@@ -49,25 +47,6 @@ func (d digest) address(a netip.Addr) { d.text(string(a.AsSlice())) }
 
 func (d digest) hexadecimal() string { return hex.EncodeToString(d.Sum(nil)) }
 
-// contentDigest digests the zone's RRsets in canonical order. It packs records,
-// which writes to them, and must not be called once the zone is shared.
-func (z *Zone) contentDigest() [sha256.Size]byte {
-	d := newDigest()
-	d.text(z.Apex)
-	for _, name := range z.names {
-		for _, set := range z.nodes[name].Sets {
-			d.set(name, set)
-		}
-	}
-	slices.SortFunc(z.glue, func(a, b RRset) int {
-		return cmp.Or(strings.Compare(a.owner(), b.owner()), int(a.Type)-int(b.Type))
-	})
-	for _, set := range z.glue {
-		d.set(set.owner(), set)
-	}
-	return [sha256.Size]byte(d.Sum(nil))
-}
-
 func (s RRset) owner() string { return canonical(s.Records[0].Header().Name) }
 
 // set digests an RRset; the order of its records does not matter.
@@ -97,11 +76,14 @@ func rdata(rr dns.RR) string {
 }
 
 // content digests what the table gives for a zone: the static records and, of
-// every pool, what may be drawn. Weights and places are not in it: they decide
+// every pool, what may be drawn, and their signatures. Weights and places are not in it: they decide
 // who gets what, but not what there is.
-func (t *Table) content(z *Zone) string {
+func (t *Table) content(z *Zone, signed *signedZone) string {
 	d := newDigest()
 	_, _ = d.Write(z.digest[:])
+	if signed != nil {
+		_, _ = d.Write(signed.digest[:])
+	}
 	for _, name := range z.pools {
 		d.text(name)
 		_, _ = d.Write(t.pools[z.nodes[name].Pool].content[:])

@@ -26,6 +26,7 @@ import (
 	"mirrorpool/pool"
 	"mirrorpool/pool/geo"
 	"mirrorpool/pool/health"
+	"mirrorpool/zones/signing"
 )
 
 // Input is everything that a table depends on. Compile reads it and nothing else.
@@ -42,6 +43,10 @@ type Input struct {
 	Commit        string
 	CommitTime    time.Time
 	Now           time.Time
+	// Signing are the plans of the zones that are signed, by apex.
+	Signing map[string]*signing.Plan
+	// Signer signs what is not signed ahead; nil: other sets are given in its place.
+	Signer *Signer
 	// Previous is the table before this one, or nil. What nothing has changed
 	// about is taken over from it; the table is the same without.
 	Previous *Table
@@ -63,6 +68,8 @@ type Question struct {
 	// are answered for it, and so is a Client in a network that is not routed and
 	// of which nothing is known.
 	Resolver netip.Addr
+	// DNSSEC asks for signatures and proofs: the DO bit (RFC 3225).
+	DNSSEC bool
 }
 
 // Answer is what a table says to a Question. The records are shared with the
@@ -76,6 +83,9 @@ type Answer struct {
 	// Drawn are the last records of Answer that were drawn from a pool; an
 	// answer that is too large may lose them from the end, down to one.
 	Drawn int
+	// Signatures are those of the drawn records, which are then given whole or not
+	// at all. They follow them.
+	Signatures []dns.RR
 	// PlaceDependent tells that another Client might have got another answer;
 	// ScopeBits is then the length of the prefix around Client in which all
 	// get the same shares. Otherwise ScopeBits is 0.
@@ -109,7 +119,8 @@ type Table struct {
 	hosts  map[string]*Host       // by hostKey
 	// selfAddresses are the node's own that the pools were compiled with.
 	selfAddresses []netip.Addr
-	tallies       int // numbers that a Tally counts
+	tallies       int  // numbers that a Tally counts
+	signing       bool // of any zone
 	tables        *sharedTables
 }
 
@@ -122,7 +133,15 @@ type servedZone struct {
 
 	// The same ready to send, without a body where they cannot be.
 	soaReady, negativeReady rendered
-	apexLength              int // in wire format
+	signed                  *signedZone // nil: it is not
+
+	version *Version
+	// raised is when the serial was given; zero: before the first table. With
+	// held, serial and version are those of the table before, until serialHold
+	// after that.
+	raised     time.Time
+	held       bool
+	apexLength int // in wire format
 }
 
 // Compile makes a table. It reads the input and nothing else, and keeps parts
@@ -155,22 +174,38 @@ func compile(in Input, bounds tableBounds) (*Table, error) {
 	}
 	var renders renderer
 	for _, zone := range in.Static.sorted {
-		served := t.compileZone(&in, zone)
+		served, err := t.compileZone(&in, zone)
+		if err != nil {
+			return nil, err
+		}
 		served.render(&renders)
 		t.zones[zone.Apex] = served
+		t.signing = t.signing || served.signed != nil
 		t.served = append(t.served, served)
 	}
 	return t, nil
 }
 
 // compileZone gives a zone its serial. The pools have to be compiled before.
-func (t *Table) compileZone(in *Input, zone *Zone) *servedZone {
-	last, seen := in.Serials[zone.Apex]
-	serial := nextSerial(last, seen, t.content(zone), in.Now)
-	soa, negative := *zone.SOA, *zone.SOA
-	soa.Serial, negative.Serial = serial.Number, serial.Number
-	negative.Hdr.Ttl = min(zone.SOA.Hdr.Ttl, zone.SOA.Minttl)
-	return &servedZone{Zone: zone, serial: serial, soa: []dns.RR{&soa}, negative: []dns.RR{&negative}}
+func (t *Table) compileZone(in *Input, zone *Zone) (*servedZone, error) {
+	var signed *signedZone
+	if plan := in.Signing[zone.Apex]; plan != nil {
+		var err error
+		if signed, err = t.sign(in, zone, plan); err != nil {
+			return nil, err
+		}
+	}
+	before := in.Previous.zone(zone.Apex)
+	served := t.serve(in, zone, signed, before)
+	if signed != nil {
+		if err := signed.signSOA(served, before); err != nil {
+			return nil, err
+		}
+	}
+	if !served.held {
+		served.version = t.version(served, before)
+	}
+	return served, nil
 }
 
 // render makes ready to send what a zone's serial is in.

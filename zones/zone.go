@@ -24,12 +24,13 @@ type Zone struct {
 	SOA     *dns.SOA
 	Records int // served from the file, glue included
 
-	nodes  map[string]*Node // by canonical name, with the empty non-terminals
-	names  []string         // of nodes, sorted
-	pools  []string         // the names of pools among them, sorted
-	glue   []RRset          // of all delegations, sorted by name
-	parent *Zone            // the nearest zone above that is served here; or nil
-	digest [32]byte         // of the content, without the serial
+	nodes    map[string]*Node // by canonical name, with the empty non-terminals
+	names    []string         // of nodes, sorted
+	pools    []string         // the names of pools among them, sorted
+	glue     []RRset          // of all delegations, sorted by name
+	parent   *Zone            // the nearest zone above that is served here; or nil
+	digest   [32]byte         // of the content, without the serial
+	contents *contents        // the same as it is transferred
 }
 
 // Node is an owner name of a zone, or an empty non-terminal, which has no

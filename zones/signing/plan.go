@@ -40,6 +40,8 @@ type Plan struct {
 	// Lifetime is that of a signature, from the time of signing on.
 	Lifetime time.Duration
 	Now      time.Time
+	// Warnings are what is to be known of keys whose times do not fit.
+	Warnings []string
 }
 
 // Window is the time in which the signature of an RRset is good, and when it is to
@@ -57,15 +59,22 @@ func (p *Plan) Window(owner string, kind uint16) (inception, expiration uint32, 
 // Sign signs an RRset: all records have one owner, spelt in canonical form, type
 // and TTL.
 func (p *Plan) Sign(records []dns.RR) ([]Signature, error) {
+	if len(records) == 0 {
+		return nil, fmt.Errorf("signing in zone %s: there are no records", p.Apex)
+	}
 	header := records[0].Header()
 	keys := p.keysFor(header.Rrtype)
 	if len(keys) == 0 {
 		return nil, fmt.Errorf("signing %s %s: there is no key for it", header.Name, dns.Type(header.Rrtype))
 	}
 	inception, expiration, _ := p.Window(header.Name, header.Rrtype)
+	set, err := newSignable(records, keys[0].signer(), inception, expiration)
+	if err != nil {
+		return nil, fmt.Errorf("signing %s %s: %w", header.Name, dns.Type(header.Rrtype), err)
+	}
 	signatures := make([]Signature, 0, len(keys))
 	for _, key := range keys {
-		one, err := key.sign(records, inception, expiration)
+		one, err := set.sign(key)
 		if err != nil {
 			return nil, err
 		}

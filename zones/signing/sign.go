@@ -3,13 +3,17 @@ package signing
 import (
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/miekg/dns"
+	"golang.org/x/crypto/cryptobyte"
+	"golang.org/x/crypto/cryptobyte/asn1"
 )
 
 // Signature is what an RRSIG record says of one RRset (RFC 4034, section 3). It is
@@ -23,38 +27,94 @@ type Signature struct {
 	Data                  []byte
 }
 
-// sign signs an RRset.
-func (k *Key) sign(records []dns.RR, inception, expiration uint32) (Signature, error) {
-	header := records[0].Header()
-	if k.private == nil {
-		return Signature{}, fmt.Errorf("signing %s %s: the private half of key %s is not there", header.Name, dns.Type(header.Rrtype), k.ID())
+// signable is what signatures of an RRset are made over (RFC 4034, section 3.1.8.1):
+// the data of the RRSIG without the signature, and the records.
+type signable struct {
+	header dns.RR_Header // of the first record
+	labels uint8
+	wire   []byte
+}
+
+// newSignable puts an RRset into canonical form once for all keys of a zone.
+func newSignable(records []dns.RR, zone []byte, inception, expiration uint32) (*signable, error) {
+	s := &signable{header: *records[0].Header()}
+	prefix := make([]byte, signatureFixed+len(zone), 512)
+	binary.BigEndian.PutUint16(prefix, s.header.Rrtype)
+	binary.BigEndian.PutUint32(prefix[4:], s.header.Ttl)
+	binary.BigEndian.PutUint32(prefix[8:], expiration)
+	binary.BigEndian.PutUint32(prefix[12:], inception)
+	copy(prefix[signatureFixed:], zone)
+	var err error
+	if s.wire, s.labels, err = appendSet(prefix, records); err != nil {
+		return nil, err
 	}
-	rr := dns.RRSIG{
-		Algorithm: k.Record.Algorithm, KeyTag: k.tag, SignerName: k.Record.Hdr.Name,
-		Inception: inception, Expiration: expiration,
-	}
-	if err := rr.Sign(deterministic{k.private}, records); err != nil {
-		return Signature{}, fmt.Errorf("signing %s %s with key %s: %w", header.Name, dns.Type(header.Rrtype), k.ID(), err)
-	}
-	data, err := base64.StdEncoding.DecodeString(rr.Signature)
+	s.wire[3] = s.labels
+	return s, nil
+}
+
+// sign signs an RRset with one of the zone's keys.
+func (s *signable) sign(key *Key) (Signature, error) {
+	s.wire[2] = key.Algorithm()
+	binary.BigEndian.PutUint16(s.wire[16:], key.tag)
+	data, err := key.signature(s.wire)
 	if err != nil {
-		return Signature{}, fmt.Errorf("signing %s %s: %w", header.Name, dns.Type(header.Rrtype), err)
+		return Signature{}, fmt.Errorf("signing %s %s with key %s: %w", s.header.Name, dns.Type(s.header.Rrtype), key.ID(), err)
 	}
 	return Signature{
-		Key: k, Covered: rr.TypeCovered, Labels: rr.Labels, TTL: rr.OrigTtl,
-		Inception: inception, Expiration: expiration, Data: data,
+		Key: key, Covered: s.header.Rrtype, Labels: s.labels, TTL: s.header.Ttl,
+		Expiration: binary.BigEndian.Uint32(s.wire[8:]), Inception: binary.BigEndian.Uint32(s.wire[12:]), Data: data,
 	}, nil
 }
 
-// deterministic signs without randomness: ECDSA after RFC 6979, the others are so
-// by themselves.
-type deterministic struct{ crypto.Signer }
-
-func (d deterministic) Sign(random io.Reader, digest []byte, options crypto.SignerOpts) ([]byte, error) {
-	if _, ok := d.Signer.(*ecdsa.PrivateKey); ok {
-		random = nil
+// signature signs without randomness: ECDSA after RFC 6979, which a nil source
+// asks for; the others are so by themselves.
+func (k *Key) signature(data []byte) ([]byte, error) {
+	switch private := k.private.(type) {
+	case nil:
+		return nil, errors.New("its private half is not there")
+	case *ecdsa.PrivateKey:
+		digest, hash := digestOf(k.Algorithm(), data)
+		encoded, err := private.Sign(nil, digest, hash)
+		if err != nil {
+			return nil, err
+		}
+		return plainECDSA(encoded, (private.Curve.Params().BitSize+7)/8)
+	case *rsa.PrivateKey:
+		digest, hash := digestOf(k.Algorithm(), data)
+		return rsa.SignPKCS1v15(nil, private, hash, digest)
+	default:
+		return private.Sign(nil, data, crypto.Hash(0))
 	}
-	return d.Signer.Sign(random, digest, options)
+}
+
+// digestOf hashes as the algorithm wants it (RFC 5702, RFC 6605).
+func digestOf(algorithm uint8, data []byte) ([]byte, crypto.Hash) {
+	switch algorithm {
+	case dns.RSASHA512:
+		digest := sha512.Sum512(data)
+		return digest[:], crypto.SHA512
+	case dns.ECDSAP384SHA384:
+		digest := sha512.Sum384(data)
+		return digest[:], crypto.SHA384
+	}
+	digest := sha256.Sum256(data)
+	return digest[:], crypto.SHA256
+}
+
+// plainECDSA makes the two numbers of a signature, each of so many bytes, out of
+// their ASN.1 form (RFC 6605, section 4).
+func plainECDSA(encoded []byte, size int) ([]byte, error) {
+	var r, s []byte
+	input := cryptobyte.String(encoded)
+	var inner cryptobyte.String
+	if !input.ReadASN1(&inner, asn1.SEQUENCE) || !inner.ReadASN1Integer(&r) || !inner.ReadASN1Integer(&s) ||
+		len(r) > size || len(s) > size {
+		return nil, errors.New("the library's signature is not of the form that it should have")
+	}
+	plain := make([]byte, 2*size)
+	copy(plain[size-len(r):], r)
+	copy(plain[2*size-len(s):], s)
+	return plain, nil
 }
 
 // RR gives the RRSIG record, whose owner is that of the RRset as it is answered.

@@ -1,0 +1,387 @@
+package zones
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"mirrorpool/pool/selection"
+	"mirrorpool/zones/signing"
+)
+
+// maxAhead is how many sets of records of one family of a pool are signed ahead.
+const maxAhead = 4096
+
+// setPlan is with what the sets of one family of a pool are signed. It is immutable.
+type setPlan struct {
+	plan  *signing.Plan
+	owner string // canonical
+	kind  uint16
+	ttl   uint32
+
+	inception uint32 // of the signatures
+	renew     time.Time
+	hash      uint64
+}
+
+func newSetPlan(plan *signing.Plan, owner string, kind uint16, ttl uint32) *setPlan {
+	p := &setPlan{plan: plan, owner: owner, kind: kind, ttl: ttl}
+	p.inception, _, p.renew = plan.Window(owner, kind)
+	text := binary.BigEndian.AppendUint32([]byte(owner), ttl)
+	hash := sha256.Sum256(binary.BigEndian.AppendUint32(text, p.inception+uint32(kind)))
+	p.hash = binary.BigEndian.Uint64(hash[:])
+	return p
+}
+
+// same reports whether what another plan has signed is as this one would sign it.
+func (p *setPlan) same(other *setPlan) bool {
+	return p == other || p.owner == other.owner && p.kind == other.kind && p.ttl == other.ttl &&
+		p.inception == other.inception && p.plan.SameAs(other.plan)
+}
+
+// signedSet is a set's signatures, as such and in wire format one behind another:
+// their owner is a pointer to the name that was asked for.
+type signedSet struct {
+	signatures []signing.Signature
+	wire       []byte
+}
+
+func (p *setPlan) sign(records []dns.RR) (signedSet, error) {
+	signatures, err := p.plan.Sign(records)
+	if err != nil {
+		return signedSet{}, err
+	}
+	set := signedSet{signatures: signatures}
+	for i := range signatures {
+		set.wire = append(set.wire, questionPointer>>8, questionPointer&0xFF)
+		set.wire = signatures[i].AppendRecord(set.wire)
+	}
+	return set, nil
+}
+
+// signedFamily is a family of a pool in a zone that is signed.
+type signedFamily struct {
+	*family
+	plan   *setPlan
+	signer *Signer // nil: nothing is signed later
+	// up and all are the keys of each member's records in the modes of the choice.
+	up, all []setKey
+	self    setKey
+	// ahead are the sets that are signed, by key.
+	ahead map[setKey]*signedSet
+	// instead are those that are given where what was drawn is not signed: by
+	// Choice.ID, the orders that begin with each of Shares; nil: those of one
+	// member alone are.
+	instead [][][][]int
+	// transferred is the set of all members that are up, as secondaries get it.
+	transferred *signedSet
+}
+
+// signFamily signs ahead what a family may give, taking over what it can from the
+// table before.
+func signFamily(plan *setPlan, f *family, signer *Signer, before *signedFamily) (*signedFamily, error) {
+	if before != nil && before.family == f && before.plan.same(plan) {
+		return before, nil
+	}
+	s := &signedFamily{family: f, plan: plan, signer: signer, ahead: map[setKey]*signedSet{}}
+	if before != nil && !before.plan.same(plan) {
+		before = nil
+	}
+	for i := range f.members {
+		s.up = append(s.up, keyOfRecords(f.members[i].up))
+		s.all = append(s.all, keyOfRecords(f.members[i].all))
+	}
+	s.self = keyOfRecords(f.self)
+	work := aheadWork{family: s, before: before}
+	work.plan()
+	if err := work.sign(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// records are those of members, in any order.
+func (s *signedFamily) records(members []int32, all bool) []dns.RR {
+	var records []dns.RR
+	for _, index := range members {
+		if all {
+			records = append(records, s.members[index].all...)
+		} else {
+			records = append(records, s.members[index].up...)
+		}
+	}
+	return records
+}
+
+// keyOf gives the key of a draw.
+func (s *signedFamily) keyOf(mode selection.Mode, order []int) (key setKey) {
+	keys := s.up
+	if mode == selection.All {
+		keys = s.all
+	}
+	for _, index := range order {
+		key = key.plus(keys[index])
+	}
+	return key
+}
+
+// find gives the signatures of a set, or nil.
+func (s *signedFamily) find(key setKey) *signedSet {
+	if set := s.ahead[key]; set != nil || s.signer == nil {
+		return set
+	}
+	return s.signer.find(s.plan, key)
+}
+
+// settle gives the signatures of a draw. Where it is not signed, it is to be for
+// the next time, and another draw takes its place that begins with the same member,
+// so that each member's share of first places is what it is to be.
+func (s *signedFamily) settle(choice *selection.Choice, order []int, random Random) ([]int, *signedSet) {
+	if set := s.find(s.keyOf(choice.Mode, order)); set != nil || len(order) == 0 {
+		return order, set
+	}
+	s.want(choice.Mode, order)
+	first := order[0]
+	if other := s.other(choice, first, random); other != nil {
+		if set := s.find(s.keyOf(choice.Mode, other)); set != nil {
+			return append(order[:0], other...), set
+		}
+	}
+	return order[:1], s.find(s.keyOf(choice.Mode, order[:1]))
+}
+
+// other draws one of the orders that are signed ahead and begin with a member; nil:
+// there is none.
+func (s *signedFamily) other(choice *selection.Choice, first int, random Random) []int {
+	if uint(choice.ID) >= uint(len(s.instead)) || s.instead[choice.ID] == nil {
+		return nil
+	}
+	at, found := slices.BinarySearchFunc(choice.Shares, first, func(share selection.Share, index int) int { return share.Index - index })
+	if !found {
+		return nil
+	}
+	orders := s.instead[choice.ID][at]
+	if len(orders) == 0 {
+		return nil
+	}
+	return orders[firstOf(random, len(orders))]
+}
+
+func (s *signedFamily) want(mode selection.Mode, order []int) {
+	if s.signer == nil || len(order) > maxWantedMembers {
+		return
+	}
+	w := wantedSet{family: s, all: mode == selection.All, count: len(order)}
+	for i, index := range order {
+		w.members[i] = int32(index)
+	}
+	s.signer.want(w)
+}
+
+// aheadWork collects what is to be signed ahead, and signs it.
+type aheadWork struct {
+	family  *signedFamily
+	before  *signedFamily // with the same plan; or nil
+	keys    []setKey
+	records [][]dns.RR
+}
+
+// plan finds the sets: all that can be drawn while they are few; or else for each
+// member some that begin with it, and it alone.
+func (w *aheadWork) plan() {
+	s := w.family
+	f := s.family
+	if given := f.givenRecords(); len(given) > 0 {
+		w.add(given)
+	}
+	if len(f.self) > 0 {
+		w.add(f.self)
+	}
+	choices := f.knownChoices()
+	sets, firsts := 0.0, 0
+	for _, choice := range choices {
+		sets += combinations(len(choice.Shares), f.wire.most)
+		firsts += len(choice.Shares)
+	}
+	known := f.choices != nil || !f.placeDependent
+	if known && sets <= maxAhead {
+		for _, choice := range choices {
+			w.addAll(choice, nil, 0)
+		}
+		return
+	}
+	for i := range f.members {
+		w.add(f.members[i].up)
+		w.add(f.members[i].all)
+	}
+	const most = 64 // of each member
+	each := min(maxAhead/max(firsts, 1), most)
+	for _, choice := range choices {
+		if choice.ID < 0 || each == 0 {
+			continue
+		}
+		for len(s.instead) <= choice.ID {
+			s.instead = append(s.instead, nil)
+		}
+		s.instead[choice.ID] = w.addSome(choice, each)
+	}
+}
+
+// knownChoices are those that are known before the first question, each once.
+func (f *family) knownChoices() []*selection.Choice {
+	if !f.served {
+		return nil
+	}
+	var choices []*selection.Choice
+	for _, choice := range append([]*selection.Choice{f.unlocated}, f.choices...) {
+		if len(choice.Shares) > 0 && !slices.Contains(choices, choice) {
+			choices = append(choices, choice)
+		}
+	}
+	return choices
+}
+
+// combinations is how many sets of k of n there are; more than can be counted is
+// infinite.
+func combinations(n, k int) float64 {
+	k = min(k, n)
+	count := 1.0
+	for i := range min(k, n-k) {
+		count *= float64(n-i) / float64(i+1)
+	}
+	return math.Round(count)
+}
+
+// add adds a set, once.
+func (w *aheadWork) add(records []dns.RR) {
+	if len(records) == 0 {
+		return
+	}
+	key := keyOfRecords(records)
+	if _, there := w.family.ahead[key]; there {
+		return
+	}
+	w.family.ahead[key] = nil
+	w.keys = append(w.keys, key)
+	w.records = append(w.records, records)
+}
+
+// addAll adds all sets of a choice that begin with those in front, from Share number
+// from on.
+func (w *aheadWork) addAll(choice *selection.Choice, front []int, from int) {
+	if len(front) == min(w.family.wire.most, len(choice.Shares)) {
+		w.addOrder(choice.Mode, front)
+		return
+	}
+	for i := from; i < len(choice.Shares); i++ {
+		w.addAll(choice, append(front, choice.Shares[i].Index), i+1)
+	}
+}
+
+func (w *aheadWork) addOrder(mode selection.Mode, order []int) {
+	if _, there := w.family.ahead[w.family.keyOf(mode, order)]; there {
+		return
+	}
+	members := make([]int32, len(order))
+	for i, index := range order {
+		members[i] = int32(index)
+	}
+	w.add(w.family.records(members, mode == selection.All))
+}
+
+// addSome adds, for each candidate of a choice, so many orders that begin with it.
+func (w *aheadWork) addSome(choice *selection.Choice, each int) [][][]int {
+	out := make([][][]int, len(choice.Shares))
+	for i := range choice.Shares {
+		for number := range each {
+			order := w.family.drawBehind(choice, i, number)
+			w.addOrder(choice.Mode, order)
+			out[i] = append(out[i], order)
+		}
+	}
+	return out
+}
+
+// drawBehind draws, as the choice does, those that follow one of its candidates. The
+// draw depends on the members' addresses and a number alone, so that a change of
+// health changes only the draws that the member is in, and most signatures stay.
+func (s *signedFamily) drawBehind(choice *selection.Choice, first, number int) []int {
+	type candidate struct {
+		index int
+		mark  float64
+	}
+	key := s.memberKey(choice.Shares[first].Index)
+	var others []candidate
+	for i, share := range choice.Shares {
+		if i == first {
+			continue
+		}
+		mine := s.memberKey(share.Index)
+		var text [40]byte
+		for at, word := range [...]uint64{key.low, key.high, mine.low, mine.high, uint64(number)} {
+			binary.BigEndian.PutUint64(text[8*at:], word)
+		}
+		hash := sha256.Sum256(text[:])
+		// In (0, 1); the greatest of u^(1/weight) win, one after another.
+		u := (float64(binary.BigEndian.Uint64(hash[:])>>11) + 0.5) / (1 << 53)
+		others = append(others, candidate{share.Index, math.Log(u) / share.Share})
+	}
+	slices.SortFunc(others, func(a, b candidate) int {
+		switch {
+		case a.mark > b.mark:
+			return -1
+		case a.mark < b.mark:
+			return 1
+		}
+		return a.index - b.index
+	})
+	order := []int{choice.Shares[first].Index}
+	for _, other := range others[:min(len(others), s.wire.most-1)] {
+		order = append(order, other.index)
+	}
+	return order
+}
+
+// memberKey tells a member from others, in any state of health.
+func (s *signedFamily) memberKey(index int) setKey { return s.all[index] }
+
+// sign signs what was added, or takes it over.
+func (w *aheadWork) sign() error {
+	s := w.family
+	sets := make([]*signedSet, len(w.keys))
+	err := inParallel(len(w.keys), func(i int) error {
+		if sets[i] = w.known(w.keys[i]); sets[i] != nil {
+			return nil
+		}
+		set, err := s.plan.sign(owned(w.records[i], s.plan.owner))
+		sets[i] = &set
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for i, key := range w.keys {
+		s.ahead[key] = sets[i]
+	}
+	if given := s.family.givenRecords(); len(given) > 0 {
+		s.transferred = s.ahead[keyOfRecords(given)]
+	}
+	return nil
+}
+
+// known gives a set that was signed before, or nil.
+func (w *aheadWork) known(key setKey) *signedSet {
+	if w.before != nil {
+		if set := w.before.ahead[key]; set != nil {
+			return set
+		}
+	}
+	if w.family.signer == nil {
+		return nil
+	}
+	return w.family.signer.find(w.family.plan, key)
+}

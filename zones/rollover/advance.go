@@ -1,0 +1,259 @@
+package rollover
+
+import (
+	"fmt"
+	"time"
+)
+
+// Facts are what waits are made of. Who calls Advance finds them out anew for each
+// call; a wait is computed when it begins.
+type Facts struct {
+	// KeyTTL is that of DNSKEY, CDS and CDNSKEY, and ZoneTTL the greatest of all
+	// other RRsets of the zone, as it is served now.
+	KeyTTL, ZoneTTL time.Duration
+	// ParentTTL is the TTL of the zone's DS RRset at the parent, the greatest seen.
+	ParentTTL time.Duration
+	// Propagation is how long a secondary may serve what was before, at most.
+	Propagation time.Duration
+	// Since is from when on this zone has been served without a break.
+	Since time.Time
+	// Served tells that the zone is served as Plan says.
+	Served bool
+	// Behind tells that a secondary is known to serve what was before still.
+	Behind bool
+	// Parent is what the parent's servers say of the zone's DS.
+	Parent ParentDS
+}
+
+// ParentDS is what the servers of the parent say of the DS records of the zone.
+type ParentDS int
+
+// What the parent's servers say, all of them.
+const (
+	// ParentUnknown: nobody was asked, or not everybody has answered.
+	ParentUnknown ParentDS = iota
+	// ParentChanged: each names the new key, and none names an old one.
+	ParentChanged
+	// ParentUnchanged: some do not yet, or do not any more.
+	ParentUnchanged
+)
+
+// leastKept is how long resolvers keep at least what has a smaller TTL.
+const leastKept = 5 * time.Second
+
+// kept is how long a copy with a TTL is kept at most.
+func kept(ttl time.Duration) time.Duration { return max(ttl, leastKept) }
+
+// Held is what caches may hold of RRsets that had a greater TTL than they have now:
+// TTL is the one of now, Before the greater one, Changed when that ended, and Spread
+// when all secondaries had noticed. The zero Changed: there is none.
+type Held struct {
+	TTL     time.Duration `json:"ttl,omitempty"`
+	Before  time.Duration `json:"before,omitempty"`
+	Changed time.Time     `json:"changed,omitzero"`
+	Spread  time.Time     `json:"spread,omitzero"`
+}
+
+// note takes down the TTL of now.
+func (h Held) note(now time.Time, ttl time.Duration, facts Facts) Held {
+	if ttl < h.TTL {
+		h.Before, h.Changed, h.Spread = max(h.TTL, h.Before), now, time.Time{}
+	}
+	h.TTL = ttl
+	if h.Changed.IsZero() {
+		return h
+	}
+	if spread := latest(h.Changed, facts.Since).Add(facts.Propagation); h.Spread.IsZero() && !now.Before(spread) {
+		h.Spread = spread
+	}
+	if !h.Spread.IsZero() && now.After(h.Spread.Add(kept(h.Before))) {
+		h.Before, h.Changed, h.Spread = 0, time.Time{}, time.Time{}
+	}
+	return h
+}
+
+// out is when all copies of before a change that has spread are out of caches; not
+// known until a smaller TTL has spread as well.
+func (h Held) out(spread time.Time) (at time.Time, known bool) {
+	at = spread.Add(kept(h.TTL))
+	switch {
+	case h.Changed.IsZero():
+		return at, true
+	case h.Spread.IsZero():
+		return at, false
+	}
+	return latest(at, h.Spread.Add(kept(h.Before))), true
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// Advance takes the rollover on as far as it can go now: by one step at most, for
+// the next one has to be served first. It is called at least whenever the table
+// that is served changed, and at the time that Next tells.
+func (s State) Advance(now time.Time, facts Facts) (State, []Event) {
+	return s.advance(rulesOf(s.Kind), now, facts)
+}
+
+func (s State) advance(rules []rule, now time.Time, facts Facts) (State, []Event) {
+	s.Keys, s.Zone = s.Keys.note(now, facts.KeyTTL, facts), s.Zone.note(now, facts.ZoneTTL, facts)
+	this, next := find(rules, s.Step())
+	if s.Kind == "" || this == nil {
+		return s, nil
+	}
+	s.ParentTTL = max(s.ParentTTL, facts.ParentTTL)
+	if this.step == StepParentCaches && facts.Parent == ParentUnchanged && !s.ParentSaid {
+		s.ParentSeen = time.Time{}
+		s = s.enter(StepParent, now)
+		return s, []Event{s.event(now, "the parent's DS is not the new one everywhere any more: waiting for it again")}
+	}
+	if this.wait&parentHas != 0 {
+		if facts.Parent != ParentChanged {
+			return s.serve(now, facts), nil
+		}
+		s, events, _ := s.parentSeen(now, "every server of the parent has the DS of the new key")
+		return s, events
+	}
+	if s = s.serve(now, facts); s.Spread.IsZero() {
+		return s, nil
+	}
+	if s.Until.IsZero() {
+		s.Until = s.until(this)
+	}
+	if s.Until.IsZero() || now.Before(s.Until) {
+		return s, nil
+	}
+	if next == nil {
+		cancelled := this.step == StepUndo
+		text := "the rollover is done"
+		if cancelled {
+			text = "the cancelled rollover is undone"
+		}
+		s = s.end(now, cancelled)
+		return s, []Event{s.event(now, text)}
+	}
+	s = s.enter(next.step, now)
+	return s, []Event{s.event(now, next.about)}
+}
+
+// serve takes down that the zone is served as the step says, and that all
+// secondaries have that. A node that has begun anew starts over: nobody knows how
+// long it was away, and what its secondaries had fetched before.
+func (s State) serve(now time.Time, facts Facts) State {
+	if s.Served.IsZero() && facts.Served {
+		s.Served = now
+	}
+	if s.Served.IsZero() || !s.Spread.IsZero() || facts.Behind {
+		return s
+	}
+	if spread := latest(s.Served, facts.Since).Add(facts.Propagation); !now.Before(spread) {
+		s.Spread = spread
+	}
+	return s
+}
+
+// until is when what a step waits for is out of caches; zero: that is not known.
+func (s State) until(this *rule) time.Time {
+	var until time.Time
+	for _, one := range []struct {
+		wait caches
+		held Held
+	}{{keyCaches, s.Keys}, {zoneCaches, s.Zone}} {
+		if this.wait&one.wait == 0 {
+			continue
+		}
+		out, known := one.held.out(s.Spread)
+		if !known {
+			return time.Time{}
+		}
+		until = latest(until, out)
+	}
+	if this.wait&parentCaches != 0 {
+		until = latest(until, s.ParentSeen.Add(kept(s.parentTTL())))
+	}
+	return until
+}
+
+func (s State) parentTTL() time.Duration {
+	if s.ParentTTLSaid > 0 {
+		return s.ParentTTLSaid
+	}
+	return s.ParentTTL
+}
+
+// Next is when Advance may have something to do if nothing else happens; zero: only
+// then.
+func (s State) Next(now time.Time, facts Facts) time.Time {
+	this, _ := find(rulesOf(s.Kind), s.Step())
+	switch {
+	case s.Kind == "" || this == nil || s.Served.IsZero():
+		return time.Time{}
+	case s.Spread.IsZero():
+		return latest(s.Served, facts.Since).Add(facts.Propagation)
+	}
+	return s.Until
+}
+
+// Waiting says what a rollover waits for, and until when as far as that is known.
+func (s State) Waiting(now time.Time, facts Facts) (what string, until time.Time) {
+	this, _ := find(rulesOf(s.Kind), s.Step())
+	switch {
+	case s.Kind == "":
+		return "", time.Time{}
+	case this == nil:
+		return fmt.Sprintf("step %q is none of this version", s.Step()), time.Time{}
+	case s.Served.IsZero():
+		return "the zone is not yet served so", time.Time{}
+	case this.wait&parentHas != 0:
+		return "the parent's DS is to name the new key, and no old one", time.Time{}
+	case s.Spread.IsZero() && facts.Behind && !now.Before(s.Next(now, facts)):
+		return "a secondary is behind", time.Time{}
+	case s.Spread.IsZero():
+		spread := s.Next(now, facts)
+		copied := s
+		copied.Spread = spread
+		return "secondaries are to have it, and caches to lose what was before", latest(spread, copied.until(this))
+	}
+	return "caches are to lose what was before", s.Until
+}
+
+// Ahead is a step that is still to come, or the one of now.
+type Ahead struct {
+	Step  Step          `json:"step"`
+	About string        `json:"about"`
+	Wait  time.Duration `json:"wait"` // how long it lasts at least
+	// Parent tells that it lasts until the parent has changed its DS.
+	Parent bool `json:"parent,omitempty"`
+}
+
+// Forecast tells the steps from the one of now on, and how long each one lasts.
+func (s State) Forecast(facts Facts) []Ahead {
+	rules := rulesOf(s.Kind)
+	if s.Step() == StepUndo {
+		rules = []rule{undo}
+	}
+	for len(rules) > 0 && rules[0].step != s.Step() {
+		rules = rules[1:]
+	}
+	ahead := make([]Ahead, 0, len(rules))
+	for _, one := range rules {
+		step := Ahead{Step: one.step, About: one.about, Parent: one.wait&parentHas != 0}
+		if one.wait&keyCaches != 0 {
+			step.Wait = max(step.Wait, facts.Propagation+kept(facts.KeyTTL))
+		}
+		if one.wait&zoneCaches != 0 {
+			step.Wait = max(step.Wait, facts.Propagation+kept(facts.ZoneTTL))
+		}
+		if one.wait&parentCaches != 0 {
+			copied := s
+			copied.ParentTTL = max(s.ParentTTL, facts.ParentTTL)
+			step.Wait = kept(copied.parentTTL())
+		}
+		ahead = append(ahead, step)
+	}
+	return ahead
+}

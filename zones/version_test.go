@@ -1,0 +1,361 @@
+package zones
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"mirrorpool/pool"
+	"mirrorpool/pool/health"
+)
+
+// versionText writes a version as a master file.
+func versionText(v *Version) string {
+	var out strings.Builder
+	for rr := range allRecords(v) {
+		fmt.Fprintln(&out, strings.ReplaceAll(rr.String(), "\t", " "))
+	}
+	return out.String()
+}
+
+func allRecords(v *Version) func(func(dns.RR) bool) {
+	return func(yield func(dns.RR) bool) {
+		if yield(v.SOA) {
+			v.Records()(yield)
+		}
+	}
+}
+
+// TestVersionGolden holds what is transferred of the example repository, and of
+// pools in all states.
+func TestVersionGolden(t *testing.T) {
+	for _, name := range []string{"answers-example.txtar", "answers-pools.txtar", "answers-static.txtar"} {
+		a := single(t, name)
+		table := a.table(t)
+		var out strings.Builder
+		for _, zone := range table.Zones() {
+			out.WriteString(versionText(table.Version(zone.Apex)))
+		}
+		a.compare(t, "transfer", out.String())
+	}
+}
+
+// TestVersionOrder: owners come in canonical order, one after another (the example
+// of RFC 4034, section 6.1, among them).
+func TestVersionOrder(t *testing.T) {
+	ordered := []string{
+		"example.", "a.example.", "yljkjljk.a.example.", "z.a.example.", "zabc.a.example.", "z.example.",
+		`\001.z.example.`, "*.z.example.", `\200.z.example.`,
+	}
+	for i := 1; i < len(ordered); i++ {
+		if a, b := orderKey(ordered[i-1]), orderKey(ordered[i]); slices.Compare(a, b) >= 0 {
+			t.Errorf("%s does not stand before %s: %q, %q", ordered[i-1], ordered[i], a, b)
+		}
+	}
+	if a, b := orderKey(`a\000.example.`), orderKey("b.a.example."); slices.Compare(a, b) <= 0 {
+		t.Error(`a\000.example. stands before b.a.example.`)
+	}
+	if slices.Compare(orderKey(`a\000.example.`), orderKey(`a\001.example.`)) >= 0 || slices.Compare(orderKey(`a\001.example.`), orderKey(`a\002.example.`)) >= 0 {
+		t.Error("bytes below 2 are out of order")
+	}
+}
+
+func TestVersionOfNoZone(t *testing.T) {
+	table := testTable(t, "answers-pools.txtar")
+	if table.Version("nowhere.example.") != nil || table.Version("dl.example.org.") != nil {
+		t.Error("there is a version of no zone")
+	}
+	if v := table.Version("EXAMPLE.org"); v == nil || v.Apex != "example.org." || v.SOA.Serial != table.Serials()["example.org."].Number {
+		t.Errorf("version %+v", v)
+	}
+}
+
+// TestVersionStops: who has enough of the records gets no more.
+func TestVersionStops(t *testing.T) {
+	version := testTable(t, "answers-pools.txtar").Version("example.org.")
+	all := len(slices.Collect(version.Records()))
+	for most := 1; most <= all; most++ {
+		count := 0
+		for range version.Records() {
+			if count++; count == most {
+				break
+			}
+		}
+		if count != most {
+			t.Errorf("%d records, expected %d", count, most)
+		}
+	}
+}
+
+// TestVersionShares: a change of health makes one part anew, and nothing at all
+// while the serial stays.
+func TestVersionShares(t *testing.T) {
+	in := serialInput(t, strings.Replace(serialRepository, "SERIAL", "1", 1), nil)
+	first := mustCompile(t, in)
+	in.Previous, in.Serials, in.Now = first, first.Serials(), in.Now.Add(time.Minute)
+	same := mustCompile(t, in)
+	if same.Version("example.org.") != first.Version("example.org.") {
+		t.Error("a version of the same content was made anew")
+	}
+	in.Health = verdicts(in.Definition, "a")
+	other := mustCompile(t, in).Version("example.org.")
+	if before := first.Version("example.org."); other == before || other.contents != before.contents {
+		t.Error("a change of health does not share the zone file's part")
+	}
+	difference := Compare(first.Version("example.org."), other)
+	if got := differenceText(difference); got != "- dl.example.org. 60 IN A 127.0.0.10\n" {
+		t.Errorf("the difference is\n%s", got)
+	}
+}
+
+func mustCompile(t testing.TB, in Input) *Table {
+	t.Helper()
+	table, err := Compile(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return table
+}
+
+// verdicts tells all members up but for some.
+func verdicts(definition *pool.Definition, down ...string) *health.Report {
+	states := map[health.Target]health.State{}
+	for _, one := range definition.Pools {
+		for _, member := range one.Members {
+			state := health.State{Verdict: health.Up}
+			if slices.Contains(down, member.ID) {
+				state.Verdict = health.Down
+			}
+			for _, address := range member.Addresses {
+				states[health.MemberTarget(one, address)] = state
+			}
+		}
+	}
+	return health.NewReport(states)
+}
+
+func differenceText(d *Difference) string {
+	var out strings.Builder
+	for _, rr := range d.Deleted {
+		fmt.Fprintln(&out, "- "+strings.ReplaceAll(rr.String(), "\t", " "))
+	}
+	for _, rr := range d.Added {
+		fmt.Fprintln(&out, "+ "+strings.ReplaceAll(rr.String(), "\t", " "))
+	}
+	return out.String()
+}
+
+// TestCompare holds the difference of one zone file and another.
+func TestCompare(t *testing.T) {
+	head := "$TTL 60\n@ SOA ns h 1 2 3 4 5\n@ NS ns\nns A 127.0.0.1\nM A 127.0.0.1\n"
+	for _, c := range []struct{ name, from, to, want string }{
+		{"nothing", "x TXT 1\n", "x TXT 1\n", ""},
+		{"a name comes", "", "x TXT 1\n", "+ x.example. 60 IN TXT \"1\"\n"},
+		{"a name goes", "x TXT 1\n", "", "- x.example. 60 IN TXT \"1\"\n"},
+		{"a type comes", "x TXT 1\n", "x TXT 1\nx A 127.0.0.2\n", "+ x.example. 60 IN A 127.0.0.2\n"},
+		{"one of a set", "x A 127.0.0.1\nx A 127.0.0.2\n", "x A 127.0.0.3\nx A 127.0.0.2\n", "- x.example. 60 IN A 127.0.0.1\n+ x.example. 60 IN A 127.0.0.3\n"},
+		{"the order in the file", "x A 127.0.0.1\nx A 127.0.0.2\n", "x A 127.0.0.2\nx A 127.0.0.1\n", ""},
+		{"the owner's case", "x TXT 1\n", "X TXT 1\n", ""},
+		{"the case of data", "x MX 1 M\n", "x MX 1 m\n", "- x.example. 60 IN MX 1 M.example.\n+ x.example. 60 IN MX 1 m.example.\n"},
+		{"a TTL", "x TXT 1\nx TXT 2\n", "x 61 TXT 1\nx 61 TXT 2\n", "- x.example. 60 IN TXT \"1\"\n- x.example. 60 IN TXT \"2\"\n+ x.example. 61 IN TXT \"1\"\n+ x.example. 61 IN TXT \"2\"\n"},
+		{"glue", "x NS ns.x\nns.x A 127.0.0.1\n", "x NS ns.x\nns.x A 127.0.0.2\n", "- ns.x.example. 60 IN A 127.0.0.1\n+ ns.x.example. 60 IN A 127.0.0.2\n"},
+		{"in order", "b TXT 1\nz.b TXT 1\n", "c TXT 1\na TXT 1\n", "- b.example. 60 IN TXT \"1\"\n- z.b.example. 60 IN TXT \"1\"\n+ a.example. 60 IN TXT \"1\"\n+ c.example. 60 IN TXT \"1\"\n"},
+	} {
+		version := func(body string) *Version {
+			definition := &pool.Definition{Zones: []pool.ZoneFile{{Path: "zones/example.zone", Data: []byte(head + body)}}}
+			static, problems := Parse(definition)
+			if static == nil {
+				t.Fatal(problems)
+			}
+			return mustCompile(t, Input{Definition: definition, Static: static, Now: testNow}).Version("example.")
+		}
+		if got := differenceText(Compare(version(c.from), version(c.to))); got != c.want {
+			t.Errorf("%s:\n%sexpected\n%s", c.name, got, c.want)
+		}
+	}
+}
+
+// randomRepository is a zone of random records with pools, of which some members are up.
+func randomRepository(t testing.TB, r *rand.Rand) Input {
+	t.Helper()
+	var file strings.Builder
+	file.WriteString("$TTL 60\n@ SOA ns h 1 2 3 4 5\n@ NS ns\nns A 127.0.0.1\n")
+	names := []string{"a", "b", "*.b", "c.a", "z.c.a", "long-name", `odd\001`, `odd\000`, "zz"}
+	for _, name := range names {
+		for range r.IntN(4) {
+			fmt.Fprintf(&file, "%s %d %s\n", name, 60+r.IntN(2), []string{"A 127.0.0.", "TXT t", "MX 10 m"}[r.IntN(3)]+fmt.Sprint(1+r.IntN(4)))
+		}
+	}
+	if r.IntN(2) == 0 {
+		fmt.Fprintf(&file, "sub NS ns.sub\nns.sub A 127.0.0.%d\n", r.IntN(4))
+	}
+	definition := &pool.Definition{}
+	for _, name := range []string{"example.org", "dl.example.org", "pool.zz.example.org"} {
+		if r.IntN(4) == 0 {
+			continue
+		}
+		one := &pool.Pool{
+			Name: name, TTL: 60 + uint32(r.IntN(2)), Answers: 2, WhenAllDown: []pool.WhenAllDown{pool.AnswerAll, pool.AnswerEmpty, pool.AnswerSelf}[r.IntN(3)],
+			Health: pool.Check{Probe: pool.Probe{Kind: pool.CheckTCP, Port: 80}},
+		}
+		for i := range 1 + r.IntN(5) {
+			member := &pool.Member{ID: fmt.Sprint("m", i), Weight: uint32(r.IntN(3)), Reserve: r.IntN(3) == 0}
+			member.Addresses = append(member.Addresses, netip.AddrFrom4([4]byte{127, 0, 1, byte(i)}))
+			if r.IntN(2) == 0 {
+				member.Addresses = append(member.Addresses, netip.AddrFrom16([16]byte{0: 0xfd, 15: byte(i)}))
+			}
+			one.Members = append(one.Members, member)
+		}
+		definition.Pools = append(definition.Pools, one)
+	}
+	definition.Zones = []pool.ZoneFile{{Path: "zones/example.org.zone", Data: []byte(file.String())}}
+	static, problems := Parse(definition)
+	if static == nil {
+		t.Fatal(problems)
+	}
+	in := Input{
+		Definition: definition, Static: static, Now: testNow,
+		SelfAddresses: []netip.Addr{netip.MustParseAddr("127.0.0.5")},
+	}
+	in.Health = randomVerdicts(in.Definition, r)
+	return in
+}
+
+func randomVerdicts(definition *pool.Definition, r *rand.Rand) *health.Report {
+	var down []string
+	for i := range 5 {
+		if r.IntN(2) == 0 {
+			down = append(down, fmt.Sprint("m", i))
+		}
+	}
+	return verdicts(definition, down...)
+}
+
+// TestDifferencesLead: what is transferred of an older version, with the difference
+// applied, is what is transferred of the newer one, over commits and changes of
+// health, also when versions are read back from their records.
+func TestDifferencesLead(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 1))
+	var previous *Table
+	var kept *Version
+	serials := map[string]Serial{}
+	for step := range 300 {
+		var in Input
+		if previous == nil || step%3 == 0 {
+			in = randomRepository(t, r)
+		} else {
+			in = Input{
+				Definition: previous.Definition, Static: previous.static, SelfAddresses: previous.selfAddresses,
+				Health: randomVerdicts(previous.Definition, r),
+			}
+		}
+		in.Previous, in.Serials, in.Now = previous, serials, testNow.Add(time.Duration(step)*time.Hour)
+		table := mustCompile(t, in)
+		version := table.Version("example.org.")
+		if kept != nil {
+			d := Compare(kept, version)
+			if changed := len(d.Deleted)+len(d.Added) > 0; changed && d.Old.Serial == d.New.Serial {
+				t.Fatalf("step %d: another content with serial %d:\n%s", step, d.New.Serial, differenceText(d))
+			}
+			again, err := kept.Apply(d)
+			if err != nil {
+				t.Fatalf("step %d: %v", step, err)
+			}
+			if got, want := sortedText(again), sortedText(version); got != want {
+				t.Fatalf("step %d: applied\n%s\nexpected\n%s", step, got, want)
+			}
+			if rest := Compare(again, version); len(rest.Deleted)+len(rest.Added) > 0 {
+				t.Fatalf("step %d: a version and the same read back differ:\n%s", step, differenceText(rest))
+			}
+			version.checkOrder(t)
+			again.checkOrder(t)
+			if step%2 == 0 {
+				version = again
+			}
+		}
+		previous, serials, kept = table, table.Serials(), version
+	}
+}
+
+func (v *Version) checkOrder(t *testing.T) {
+	t.Helper()
+	var last []byte
+	for rr := range v.Records() {
+		key := orderKey(canonical(rr.Header().Name))
+		if slices.Compare(last, key) > 0 {
+			t.Fatalf("%v stands behind what it comes before", rr)
+		}
+		last = key
+	}
+}
+
+func sortedText(v *Version) string {
+	lines := strings.SplitAfter(strings.ToLower(versionText(v)), "\n")
+	slices.Sort(lines)
+	return strings.Join(lines, "")
+}
+
+func TestApplyRefuses(t *testing.T) {
+	version := testTable(t, "answers-pools.txtar").Version("example.org.")
+	newer := *version.SOA
+	newer.Serial++
+	record := slices.Collect(version.Records())[0]
+	absent, err := dns.NewRR("absent.example.org. 60 IN TXT x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, d := range map[string]*Difference{
+		"another serial":     {Old: &newer, New: &newer},
+		"a record that is":   {Old: version.SOA, New: &newer, Added: []dns.RR{record}},
+		"one that is not":    {Old: version.SOA, New: &newer, Deleted: []dns.RR{absent}},
+		"one deleted before": {Old: version.SOA, New: &newer, Deleted: []dns.RR{record, record}},
+	} {
+		if _, err := version.Apply(d); err == nil {
+			t.Errorf("%s: applied", name)
+		}
+	}
+	if _, err := version.Apply(&Difference{Old: version.SOA, New: &newer, Deleted: []dns.RR{record}}, &Difference{Old: &newer, New: version.SOA, Added: []dns.RR{record}}); err != nil {
+		t.Error(err)
+	}
+}
+
+// BenchmarkVersion is a change of one pool's health in a zone of many names: what it
+// costs does not grow with the names.
+func BenchmarkVersion(b *testing.B) {
+	for _, names := range []int{1, 1000, 100_000} {
+		b.Run(fmt.Sprint("names-", names), func(b *testing.B) {
+			definition := manyNames(names)
+			one := &pool.Pool{
+				Name: "dl.example.org", TTL: 60, Answers: 4, WhenAllDown: pool.AnswerAll,
+				Health: pool.Check{Probe: pool.Probe{Kind: pool.CheckTCP, Port: 80}},
+			}
+			for i := range 8 {
+				one.Members = append(one.Members, &pool.Member{ID: fmt.Sprint("m", i), Addresses: []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 1, byte(i)})}, Weight: 10})
+			}
+			definition.Pools = []*pool.Pool{one}
+			static, problems := Parse(definition)
+			if static == nil {
+				b.Fatal(problems)
+			}
+			in := Input{Definition: definition, Static: static, Health: verdicts(definition), Now: testNow}
+			in.Previous = mustCompile(b, in)
+			reports := []*health.Report{verdicts(definition, "m1"), verdicts(definition)}
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				in.Serials, in.Now = in.Previous.Serials(), in.Now.Add(time.Minute)
+				in.Health = reports[i%2]
+				table := mustCompile(b, in)
+				if d := Compare(in.Previous.Version("example.org."), table.Version("example.org.")); len(d.Deleted)+len(d.Added) != 1 {
+					b.Fatal(differenceText(d))
+				}
+				in.Previous = table
+			}
+		})
+	}
+}
