@@ -23,6 +23,7 @@ var mayImport = map[string][]string{
 	"mirrorpool/zones/signing":     {},
 	"mirrorpool/dnsserver":         append([]string{"mirrorpool/dnsserver/tsig"}, belowListeners...),
 	"mirrorpool/dnsserver/tsig":    {},
+	"mirrorpool/dnsserver/notify":  {"mirrorpool/dnsserver/tsig"},
 	"mirrorpool/redirect":          belowListeners,
 	"mirrorpool/admin":             belowListeners,
 	"mirrorpool/bench":             {"mirrorpool/bench/crowd", "mirrorpool/bench/load", "mirrorpool/bench/packets"}, // measures the built program from outside
@@ -32,7 +33,7 @@ var mayImport = map[string][]string{
 	"mirrorpool/bench/peers":       {},
 	"mirrorpool/bench/peers/geodb": {},
 	"mirrorpool/cmd/mirrorpool": append([]string{
-		"mirrorpool/gitsource", "mirrorpool/dnsserver", "mirrorpool/dnsserver/tsig", "mirrorpool/redirect", "mirrorpool/admin", "mirrorpool/zones/signing",
+		"mirrorpool/gitsource", "mirrorpool/dnsserver", "mirrorpool/dnsserver/tsig", "mirrorpool/dnsserver/notify", "mirrorpool/redirect", "mirrorpool/admin", "mirrorpool/zones/signing",
 	}, belowListeners...),
 }
 

@@ -1,0 +1,129 @@
+package notify
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"mirrorpool/dnsserver/tsig"
+)
+
+// socket is a UDP socket on loopback.
+func socket(t *testing.T) (*net.UDPConn, netip.AddrPort) {
+	t.Helper()
+	connection, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { connection.Close() })
+	return connection, connection.LocalAddr().(*net.UDPAddr).AddrPort()
+}
+
+// tell makes one attempt at an address.
+func tell(t *testing.T, address netip.AddrPort, key *tsig.Key, wait time.Duration) outcome {
+	t.Helper()
+	one := &attempt{ctx: t.Context(), begun: time.Now(), address: address, apex: "a.test.", soa: soa("a.test.", 1), key: key, wait: wait}
+	return one.run(exchangeOverUDP)
+}
+
+func TestAnswersFromElsewhereAreNotTaken(t *testing.T) {
+	listening, address := socket(t)
+	forger, _ := socket(t)
+	ports := make(chan uint16, 2)
+	go func() {
+		buffer := make([]byte, 1500)
+		for {
+			length, from, err := listening.ReadFromUDPAddrPort(buffer)
+			if err != nil {
+				return
+			}
+			ports <- from.Port()
+			answer := append([]byte(nil), buffer[:length]...)
+			answer[2] |= 0x80
+			_, _ = forger.WriteToUDPAddrPort(answer, from)
+			wrong := append([]byte(nil), answer...)
+			wrong[0] ^= 1
+			_, _ = listening.WriteToUDPAddrPort(wrong, from)
+			_, _ = listening.WriteToUDPAddrPort([]byte{1}, from)
+			_, _ = listening.WriteToUDPAddrPort(nil, from)
+			answer[3] |= dns.RcodeServerFailure // by which it is known
+			_, _ = listening.WriteToUDPAddrPort(answer, from)
+		}
+	}()
+	got := tell(t, address, nil, time.Minute)
+	if got.kind != Failed || got.ignored != 3 {
+		t.Errorf("got %+v, want the last answer after three that are ignored", got)
+	}
+	tell(t, address, nil, time.Minute)
+	if one, two := <-ports, <-ports; one == two {
+		t.Errorf("both NOTIFYs came from port %d", one)
+	}
+}
+
+func TestNobodyListens(t *testing.T) {
+	connection, address := socket(t)
+	connection.Close()
+	got := tell(t, address, nil, time.Minute)
+	if got.kind != Unreachable || got.problem != "cannot be reached: connection refused" {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestNobodyAnswers(t *testing.T) {
+	_, address := socket(t)
+	start := time.Now()
+	got := tell(t, address, nil, 30*time.Millisecond)
+	if got.kind != Silent || !strings.Contains(got.problem, "no answer within 30ms") || time.Since(start) < 30*time.Millisecond {
+		t.Errorf("got %+v after %s", got, time.Since(start))
+	}
+}
+
+// A Notifier with real sockets and a signed answer.
+func TestOverLoopback(t *testing.T) {
+	listening, address := socket(t)
+	key := testKey(t, "transfer", "a secret of thirty-two bytes ....")
+	go func() {
+		buffer := make([]byte, 1500)
+		for {
+			length, from, err := listening.ReadFromUDPAddrPort(buffer)
+			if err != nil {
+				return
+			}
+			judged, err := tsig.Verify(buffer[:length], keyring(key), nil, time.Now())
+			var request dns.Msg
+			if err != nil || request.Unpack(buffer[:length]) != nil {
+				continue
+			}
+			answer, err := new(dns.Msg).SetReply(&request).Pack()
+			if err != nil {
+				continue
+			}
+			answer, _ = tsig.Sign(answer, judged.Key(), judged.MAC(), time.Now())
+			_, _ = listening.WriteToUDPAddrPort(answer, from)
+		}
+	}()
+	n := New(nil)
+	n.Set([]Secondary{{Address: address, Key: key}})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		n.Run(ctx)
+	}()
+	n.Serve(manyZones(300, 1))
+	for deadline := time.Now().Add(30 * time.Second); n.States()[0].Behind() > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not told within 30 s: %d zones", n.States()[0].Behind())
+		}
+	}
+	cancel()
+	<-ended
+	if state := n.States()[0]; state.Key != "transfer." || state.Silent || state.Answered.IsZero() {
+		t.Errorf("state: %+v", state)
+	}
+}
