@@ -29,6 +29,7 @@ type metrics struct {
 	types       *prometheus.CounterVec
 	edns        *prometheus.CounterVec
 	cookies     *prometheus.CounterVec
+	signatures  *prometheus.CounterVec
 	unusual     *prometheus.CounterVec
 	limited     *prometheus.CounterVec
 	truncated   *prometheus.CounterVec
@@ -57,6 +58,8 @@ func newMetrics() *metrics {
 			"Requests with EDNS (opt), and what was in it: flags, versions and options.", "feature"),
 		cookies: vec("cookies_total",
 			"Requests with a cookie, by the server's part of it (new: none yet; good; bad).", "state"),
+		signatures: vec("tsig_total",
+			"Requests with a TSIG, by what it was found to be (good, badkey, badsig, badtime, badtrunc).", "result"),
 		unusual: vec("unusual_total", "Requests that are no plain questions of class IN, by what they were.", "kind"),
 		limited: vec("rate_limited_total",
 			"Answers over the rate limit, by kind and by what became of them (dropped, truncated, badcookie; slipped: an error sent as it is).", "kind", "action"),
@@ -71,7 +74,7 @@ func newMetrics() *metrics {
 
 func (m *metrics) collectors() []prometheus.Collector {
 	return append(m.connections.collectors(),
-		summed{m}, m.unusual, m.limited, m.truncated, m.malformed, m.dropped, m.failures, m.sockets)
+		summed{m}, m.signatures, m.unusual, m.limited, m.truncated, m.malformed, m.dropped, m.failures, m.sockets)
 }
 
 // summed are the metrics to which workers' own numbers are added when they are
@@ -251,7 +254,7 @@ func (c *counters) noticed(q *request) {
 		kind = unusualOpcode
 	case q.fault != faultNone:
 		return
-	case q.tsig.present():
+	case q.signature.Present():
 		kind = unusualTSIG
 	case q.asksNothing:
 		kind = unusualCookie
@@ -326,6 +329,10 @@ func (c *counters) chose(a *zones.Answer, given int) {
 
 func (c *counters) truncated(over transport) {
 	c.metrics.truncated.WithLabelValues(string(over)).Inc()
+}
+
+func (c *counters) signature(code uint16) {
+	c.metrics.signatures.WithLabelValues(signatureResults[code]).Inc()
 }
 func (c *counters) malformed(f fault)    { c.metrics.malformed.WithLabelValues(string(f)).Inc() }
 func (c *counters) drop(reason string)   { c.metrics.dropped.WithLabelValues(reason).Inc() }

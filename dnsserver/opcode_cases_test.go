@@ -69,7 +69,7 @@ var opcodeCases = []questionCase{
 	{
 		name: "UPDATE with an OPT and TSIG", packet: query{flags: 5 << 11, counts: &[4]uint16{1, 0, 0, 2}, trailing: aQuestion + string(opt(4096, do)) + aTSIG}.bytes(),
 		want:   "NOTIMP opcode 5 opt 1232 do",
-		counts: "edns dnssec_ok, edns opt, queries NOTIMP, unusual update",
+		counts: "edns dnssec_ok, edns opt, queries NOTIMP, tsig badkey, unusual update",
 	},
 	{
 		name: "DSO keepalive", packet: query{flags: 6 << 11, counts: &[4]uint16{}, trailing: "\x00\x01\x00\x08\x00\x00\x3a\x98\x00\x00\x3a\x98"}.bytes(),

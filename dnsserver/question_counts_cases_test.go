@@ -233,12 +233,12 @@ var countCases = []questionCase{
 	{
 		name: "TSIG of a key that nobody has", packet: rawQuestion([4]uint16{1, 0, 0, 1}, aQuestion, aTSIG),
 		want:   "NOTAUTH q tsig badkey",
-		counts: "queries NOTAUTH, unusual tsig",
+		counts: "queries NOTAUTH, tsig badkey, unusual tsig",
 	},
 	{
 		name: "TSIG after the OPT", packet: rawQuestion([4]uint16{1, 0, 0, 2}, aQuestion, string(opt(4096, do)), aTSIG),
 		want:   "NOTAUTH q opt 1232 do tsig badkey",
-		counts: "edns dnssec_ok, edns opt, queries NOTAUTH, unusual tsig",
+		counts: "edns dnssec_ok, edns opt, queries NOTAUTH, tsig badkey, unusual tsig",
 	},
 	{
 		name: "TSIG before the OPT", packet: rawQuestion([4]uint16{1, 0, 0, 2}, aQuestion, aTSIG, string(opt(4096, do))),
@@ -283,27 +283,27 @@ var countCases = []questionCase{
 	{
 		name: "TSIG of an owner with a pointer", packet: rawQuestion([4]uint16{1, 0, 0, 1}, aQuestion, "\x03key\xc0\x0c", aTSIG[5:]),
 		want:   "NOTAUTH q tsig badkey",
-		counts: "queries NOTAUTH, unusual tsig",
+		counts: "queries NOTAUTH, tsig badkey, unusual tsig",
 	},
 	{
 		name: "TSIG with version 1", packet: rawQuestion([4]uint16{1, 0, 0, 2}, aQuestion, string(opt(4096, version1)), aTSIG),
 		want:   "BADVERS q opt 1232",
-		counts: "edns opt, edns other_version, queries BADVERS, unusual tsig",
+		counts: "edns opt, edns other_version, queries BADVERS, tsig badkey, unusual tsig",
 	},
 	{
 		name: "TSIG and no question", packet: rawQuestion([4]uint16{0, 0, 0, 2}, string(opt(4096, 0, option(10, "\x01\x02\x03\x04\x05\x06\x07\x08"))), aTSIG),
 		want:   "NOTAUTH opt 1232 cookie tsig badkey",
-		counts: "cookies new, edns cookie, edns opt, queries NOTAUTH, unusual tsig",
+		counts: "cookies new, edns cookie, edns opt, queries NOTAUTH, tsig badkey, unusual tsig",
 	},
 	{
 		name: "TSIG, class CH", packet: rawQuestion([4]uint16{1, 0, 0, 1}, "\x07version\x04bind\x00\x00\x10\x00\x03", aTSIG),
 		want:   "NOTAUTH q tsig badkey",
-		counts: "queries NOTAUTH, unusual tsig",
+		counts: "queries NOTAUTH, tsig badkey, unusual tsig",
 	},
 	{
 		name: "TSIG whose names leave no room for it", packet: rawQuestion([4]uint16{1, 0, 0, 1}, string(wireName(longName)), "\x00\x01\x00\x01", strings.Replace(aTSIG, "\x03key\x00", string(wireName(longName)), 1)),
 		want:    "NOTAUTH q",
-		counts:  "queries NOTAUTH, unusual tsig",
+		counts:  "queries NOTAUTH, tsig badkey, unusual tsig",
 		wantTCP: "NOTAUTH q tsig badkey",
 	},
 	{

@@ -43,6 +43,7 @@ func (r *responder) reply(buffer []byte, length int, client netip.Addr, over tra
 			answer = r.panicked(value, buffer, over)
 		}
 	}()
+	r.signs = false
 	answer, ok := r.wire(buffer, length, client, over)
 	if !ok {
 		r.scratch = r.respond(r.scratch[:0], buffer[:length], client, over)
@@ -51,7 +52,11 @@ func (r *responder) reply(buffer []byte, length int, client netip.Addr, over tra
 	if r.settings.limiter == nil || over != overUDP || len(answer) == 0 || r.cookie == cookieGood {
 		return answer
 	}
-	return r.limit(answer, client)
+	limited := r.limit(answer, client)
+	if r.signs && limited != nil && len(limited) < len(answer) { // what was cut off has the signature in it
+		return r.signature.SignAnswer(limited, r.now)
+	}
+	return limited
 }
 
 // What becomes of answers over the rate limit; values of a label.

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 
 	"github.com/miekg/dns"
+
+	"mirrorpool/dnsserver/tsig"
 )
 
 const (
@@ -57,7 +59,9 @@ type request struct {
 	// (RFC 7873 section 5.4).
 	asksNothing bool
 	cookie      cookieState // what the server cookie in the request is
-	tsig        tsig
+	signature   tsig.Signature
+	// signs: what belongs to the signature is in the answer as well.
+	signs bool
 }
 
 func (q *request) opcode() int { return int(q.flags&opcodeMask) >> 11 }
@@ -161,8 +165,11 @@ func (q *request) readRecords(packet []byte, offset int) (int, bool) {
 		case dns.TypeOPT:
 			q.keepOPT(packet[end:data], packet[data:offset], i >= before && packet[owner] == 0)
 		case dns.TypeTSIG:
-			if q.tsig, ok = readTSIG(packet, owner, end); !ok || !last || i < before {
+			signature, err := tsig.Read(packet[:offset], owner)
+			if err != nil || !last || i < before {
 				q.blame(faultTSIG)
+			} else {
+				q.signature = signature
 			}
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"mirrorpool/dnsserver/tsig"
 	"mirrorpool/zones"
 )
 
@@ -42,6 +43,9 @@ type responder struct {
 	cookie       cookieState
 	cookieAnswer [wholeCookieSize]byte
 	optAt        int
+	// What its signature is, where that is in the answer.
+	signs     bool
+	signature tsig.Signature
 
 	fast    wirePath
 	message message
@@ -82,6 +86,7 @@ func (r *responder) respond(buffer, packet []byte, client netip.Addr, over trans
 	q.settle(over)
 	r.readSubnet(&q, client)
 	r.readCookie(&q, client)
+	r.authenticate(&q, packet)
 	r.counts.noticed(&q)
 	rcode := r.verdict(&q)
 	switch {
@@ -127,8 +132,9 @@ func (r *responder) verdict(q *request) int {
 		return dns.RcodeFormatError
 	case q.edns.version != 0:
 		return dns.RcodeBadVers
-	case q.tsig.present():
-		return dns.RcodeNotAuth // no key is known (RFC 8945 section 5.2.1)
+	case q.signature.Code() != 0:
+		q.signs = true
+		return dns.RcodeNotAuth
 	case q.asksNothing && q.cookie == cookieBad:
 		return dns.RcodeBadCookie
 	case q.asksNothing:
@@ -169,17 +175,9 @@ func (r *responder) refuse(q *request, rcode int, over transport) []byte {
 	_ = r.message.Begin(q.echoed(), "", maxMessage)
 	bare := rcode == dns.RcodeFormatError || rcode == dns.RcodeBadVers || q.opcode() != dns.OpcodeQuery
 	r.counts.answered("", rcode, over)
-	signature := 0
-	if q.tsig.present() && rcode == dns.RcodeNotAuth {
-		signature = q.tsig.size()
-	}
-	answer := r.finish(q, rcode, false, reply{
-		nsid: r.settings.NSID, keepalive: r.keepalive, cookie: r.cookieGiven(), bare: bare, behind: signature,
+	return r.finish(q, rcode, false, over, reply{
+		nsid: r.settings.NSID, keepalive: r.keepalive, cookie: r.cookieGiven(), bare: bare,
 	})
-	if signature > 0 && len(answer)+signature <= r.sizeLimit(q, over) {
-		answer = q.tsig.appendBadKey(answer)
-	}
-	return answer
 }
 
 // chaos answers for this server itself, where the settings say something (RFC
@@ -218,14 +216,14 @@ func (r *responder) answer(q *request, table Answerer, client netip.Addr, over t
 	if q.edns.subnet.present() {
 		client = q.edns.subnet.client
 	}
-	a := table.Answer(zones.Question{Name: name, Type: q.qtype, Client: client, Resolver: resolver}, r.random)
+	a := table.Answer(zones.Question{Name: name, Type: q.qtype, Client: client, Resolver: resolver, DNSSEC: q.edns.dnssec}, r.random)
 
 	return r.pack(q, name, &a, over)
 }
 
 // pack writes an answer to a question for a name, and counts it.
 func (r *responder) pack(q *request, name string, a *zones.Answer, over transport) []byte {
-	limit := r.sizeLimit(q, over) - q.edns.replySize(r.settings.NSID)
+	limit := r.sizeLimit(q, over) - q.edns.replySize(r.settings.NSID) - q.signatureSize()
 	err := r.message.Begin(q.question, name, limit)
 	if err == nil {
 		err = r.message.Fill(a)
@@ -241,7 +239,7 @@ func (r *responder) pack(q *request, name string, a *zones.Answer, over transpor
 		r.counts.truncated(over)
 	}
 	expire, hasExpire := zoneExpire(a)
-	return r.finish(q, a.Rcode, a.Authoritative, reply{
+	return r.finish(q, a.Rcode, a.Authoritative, over, reply{
 		nsid: r.settings.NSID, keepalive: r.keepalive, cookie: r.cookieGiven(),
 		scope:  q.edns.subnet.scope(a.PlaceDependent, a.ScopeBits),
 		expire: expire, hasExpire: hasExpire,
@@ -261,12 +259,13 @@ func zoneExpire(a *zones.Answer) (seconds uint32, ok bool) {
 	return soa.Expire, true
 }
 
-// finish writes the header and appends the OPT.
-func (r *responder) finish(q *request, rcode int, authoritative bool, options reply) []byte {
+// finish writes the header and appends the OPT and the signature.
+func (r *responder) finish(q *request, rcode int, authoritative bool, over transport, options reply) []byte {
 	if q.edns.present {
 		r.optAt = len(r.message.Message())
 	}
-	return r.message.finish(q, rcode, r.settings.UDPSize, authoritative, options)
+	options.behind = q.signatureSize()
+	return r.sign(q, r.message.finish(q, rcode, r.settings.UDPSize, authoritative, options), r.sizeLimit(q, over))
 }
 
 // sizeLimit is the largest answer in bytes that the client takes and we give.
@@ -285,7 +284,7 @@ func (r *responder) sizeLimit(q *request, over transport) int {
 func (r *responder) panicked(value any, packet []byte, over transport) []byte {
 	r.counts.failed(failurePanic)
 	r.config.Report(fmt.Errorf("answering a question: panic: %v at %s", value, where()))
-	r.cookie, r.optAt = cookieAbsent, 0
+	r.cookie, r.optAt, r.signs = cookieAbsent, 0, false
 	q := request{
 		id:    uint16(packet[0])<<8 | uint16(packet[1]),
 		flags: uint16(packet[2])<<8 | uint16(packet[3]),

@@ -45,6 +45,8 @@ type Settings struct {
 	// ProxyFrom are the networks whose packets and connections begin with a
 	// header of the PROXY protocol, version 2.
 	ProxyFrom []netip.Prefix
+	// Transfer is for whole zones, and for signatures.
+	Transfer TransferSettings
 }
 
 // TCPLimits bound what TCP connections take.
@@ -79,6 +81,7 @@ func (s Settings) validate() error {
 		checkNetworks("dns.client_subnet_from", s.SubnetFrom),
 		s.RateLimits.validate(),
 		checkNetworks("dns.proxy_protocol_from", s.ProxyFrom),
+		s.Transfer.validate(),
 	)
 }
 
@@ -127,6 +130,9 @@ func (s Settings) withDefaults() Settings {
 		s.UDPSize = DefaultUDPSize
 	}
 	s.TCP = s.TCP.withDefaults()
+	if s.Transfer.Concurrent == 0 {
+		s.Transfer.Concurrent = DefaultTransfers
+	}
 	return s
 }
 
