@@ -6,33 +6,45 @@ import (
 	"slices"
 
 	"github.com/miekg/dns"
+
+	"mirrorpool/zones/signing"
 )
 
 // part is one RRset as a transfer gives it: its records, and behind them their
 // signatures where the zone is signed. It is immutable.
 type part struct {
-	owner      string // canonical
-	set        RRset
-	signatures []dns.RR
+	owner string // canonical
+	set   *RRset
+	// signatures are those of the set, which are made into records when they are
+	// asked for; or else rrsigs are they.
+	signatures []signing.Signature
+	rrsigs     []dns.RR
 	// hash is that of owner, type, TTL and data. Parts with the same one have the
-	// same records.
+	// same records; zero: it is not known.
 	hash [16]byte
 }
 
-func newPart(owner string, set RRset, signatures []dns.RR) part {
-	return part{owner: owner, set: set, signatures: signatures, hash: set.hash(owner)}
+// newPart makes a part without signatures. It packs the records, which writes to
+// them: they must not be shared yet.
+func newPart(owner string, set *RRset) part {
+	p := part{owner: owner, set: set}
+	d := newDigest()
+	d.set(owner, *set)
+	copy(p.hash[:], d.Sum(nil))
+	return p
 }
 
-// hash digests an RRset, in any order of its records.
-func (s RRset) hash(owner string) (hash [16]byte) {
-	d := newDigest()
-	d.set(owner, s)
-	copy(hash[:], d.Sum(nil))
-	return hash
+// signatureRecords are the set's RRSIG records.
+func (p *part) signatureRecords() []dns.RR {
+	if p.signatures == nil {
+		return p.rrsigs
+	}
+	return signatureRecords(p.signatures, p.set.Records[0].Header().Name)
 }
 
 // contents is what a zone's versions have in common: the parts that the zone file
-// decides, and the places between them of those that change. Versions share it.
+// and the keys decide, and the places between them of those that change. Versions
+// share it.
 type contents struct {
 	parts  []part  // in canonical order (RFC 4034, section 6.1), then by type
 	places []place // in the order of the parts before which they are
@@ -50,19 +62,32 @@ type place struct {
 type laid struct {
 	key  []byte
 	kind uint16
-	part *part // nil: a place
+	part int // -1: a place
 	pool int
 }
 
 // layout collects what contents are made of.
-type layout struct{ all []laid }
+type layout struct {
+	parts []part
+	all   []laid
+}
 
 func (l *layout) add(p part) {
-	l.all = append(l.all, laid{key: orderKey(p.owner), kind: p.set.Type, part: &p})
+	l.all = append(l.all, laid{key: orderKey(p.owner), kind: p.set.Type, part: len(l.parts)})
+	l.parts = append(l.parts, p)
 }
 
 func (l *layout) reserve(owner string, kind uint16, pool int) {
-	l.all = append(l.all, laid{key: orderKey(owner), kind: kind, pool: pool})
+	l.all = append(l.all, laid{key: orderKey(owner), kind: kind, part: -1, pool: pool})
+}
+
+// reservePools keeps places for what the zone's pools give.
+func (l *layout) reservePools(z *Zone, kinds ...uint16) {
+	for _, name := range z.pools {
+		for _, kind := range kinds {
+			l.reserve(name, kind, z.nodes[name].Pool)
+		}
+	}
 }
 
 // contents puts all in order.
@@ -73,10 +98,10 @@ func (l *layout) contents() *contents {
 		}
 		return int(a.kind) - int(b.kind)
 	})
-	c := &contents{parts: make([]part, 0, len(l.all))}
+	c := &contents{parts: make([]part, 0, len(l.parts))}
 	for _, one := range l.all {
-		if one.part != nil {
-			c.parts = append(c.parts, *one.part)
+		if one.part >= 0 {
+			c.parts = append(c.parts, l.parts[one.part])
 		} else {
 			c.places = append(c.places, place{len(c.parts), one.kind, one.pool})
 		}
@@ -92,22 +117,19 @@ func (z *Zone) layOut() {
 	d := newDigest()
 	d.text(z.Apex)
 	for _, name := range z.names {
-		node := z.nodes[name]
-		for _, set := range node.Sets {
-			if set.Type == dns.TypeSOA {
-				d.set(name, set)
+		sets := z.nodes[name].Sets
+		for i := range sets {
+			if sets[i].Type == dns.TypeSOA {
+				d.set(name, sets[i])
 			} else {
-				l.add(newPart(name, set, nil))
+				l.add(newPart(name, &sets[i]))
 			}
 		}
-		if node.Pool >= 0 {
-			l.reserve(name, dns.TypeA, node.Pool)
-			l.reserve(name, dns.TypeAAAA, node.Pool)
-		}
 	}
-	for _, set := range z.glue {
-		l.add(newPart(set.owner(), set, nil))
+	for i := range z.glue {
+		l.add(newPart(z.glue[i].owner(), &z.glue[i]))
 	}
+	l.reservePools(z, dns.TypeA, dns.TypeAAAA)
 	z.contents = l.contents()
 	for i := range z.contents.parts {
 		_, _ = d.Write(z.contents.parts[i].hash[:])

@@ -21,13 +21,14 @@ type Difference struct {
 // commit only what the pools give is compared.
 func Compare(old, new *Version) *Difference {
 	d := &Difference{Old: old.SOA, New: new.SOA}
-	if old.contents == new.contents {
-		for i := range new.variable {
-			d.replace(old.variable[i], new.variable[i])
+	oldBody, newBody := old.body(), new.body()
+	if oldBody.contents == newBody.contents {
+		for i := range newBody.variable {
+			d.replace(oldBody.variable[i], newBody.variable[i])
 		}
 		return d
 	}
-	oldAt, newAt := old.cursor(), new.cursor()
+	oldAt, newAt := cursor{of: oldBody}, cursor{of: newBody}
 	from, to := oldAt.next(), newAt.next()
 	for from != nil || to != nil {
 		switch order := comparePlaces(from, to); {
@@ -66,15 +67,23 @@ func (d *Difference) replace(old, new *part) {
 		return
 	}
 	if old == nil {
-		old = &part{}
+		old = &part{set: &RRset{}}
 	}
 	if new == nil {
-		new = &part{}
+		new = &part{set: &RRset{}}
 	}
-	if old.hash != new.hash || len(old.set.Records) != len(new.set.Records) {
+	if old.hash == ([16]byte{}) || old.hash != new.hash {
 		d.records(old.set.Records, new.set.Records)
 	}
-	d.records(old.signatures, new.signatures)
+	if !old.sameSignatures(new) {
+		d.records(old.signatureRecords(), new.signatureRecords())
+	}
+}
+
+// sameSignatures reports whether two parts have the same signatures in memory.
+func (p *part) sameSignatures(other *part) bool {
+	return len(p.signatures) == len(other.signatures) && slices.Equal(p.rrsigs, other.rrsigs) &&
+		(len(p.signatures) == 0 || &p.signatures[0] == &other.signatures[0])
 }
 
 // records notes which records of an RRset go and which come.

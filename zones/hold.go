@@ -65,12 +65,15 @@ func (t *Table) zone(apex string) *servedZone {
 }
 
 // Due is when the table is to be compiled again though nothing happens: what a zone
-// keeps back is to be given then. Zero: never.
+// keeps back is to be given then, or a signature to be renewed. Zero: never.
 func (t *Table) Due() time.Time {
 	var due time.Time
 	for _, zone := range t.served {
 		if zone.held {
 			due = earliest(due, zone.raised.Add(serialHold))
+		}
+		if zone.signed != nil {
+			due = earliest(due, zone.signed.due())
 		}
 	}
 	return due

@@ -76,13 +76,16 @@ func rdata(rr dns.RR) string {
 }
 
 // content digests what the table gives for a zone: the static records and, of
-// every pool, what may be drawn, and their signatures. Weights and places are not in it: they decide
-// who gets what, but not what there is.
+// every pool, what may be drawn, and their signatures, also when that of the SOA was
+// made. Weights and places are not in it: they decide who gets what, but not what
+// there is.
 func (t *Table) content(z *Zone, signed *signedZone) string {
 	d := newDigest()
 	_, _ = d.Write(z.digest[:])
 	if signed != nil {
 		_, _ = d.Write(signed.digest[:])
+		inception, _, _ := signed.plan.Window(z.Apex, dns.TypeSOA)
+		d.number(uint64(inception))
 	}
 	for _, name := range z.pools {
 		d.text(name)

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/miekg/dns"
@@ -37,8 +38,9 @@ type staticSignatures struct {
 	links          []signedLink // as in chain; those of pools have no denial
 	negativeTTL    uint32       // seconds
 	digest         [sha256.Size]byte
-	renew          time.Time // the first of them is to be renewed then
-	expire         time.Time // the first of them ends then
+	renew          time.Time        // the first of them is to be renewed then
+	expire         time.Time        // the first of them ends then
+	contents       func() *contents // as they are transferred; made when they are first asked for
 }
 
 // signedLink is a name of the chain with its signatures.
@@ -109,6 +111,7 @@ func signStatic(zone *Zone, plan *signing.Plan, before *signedZone) (*staticSign
 		return nil, err
 	}
 	w.finish()
+	s.contents = sync.OnceValue(s.layOut)
 	return s, nil
 }
 

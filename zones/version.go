@@ -2,6 +2,8 @@ package zones
 
 import (
 	"iter"
+	"slices"
+	"sync"
 
 	"github.com/miekg/dns"
 )
@@ -17,7 +19,13 @@ type Version struct {
 	Apex string // canonical
 	SOA  *dns.SOA
 
-	contents *contents
+	body func() *body
+}
+
+// body is what a version consists of. It is put together when it is first asked
+// for: who transfers nothing does not pay for it.
+type body struct {
+	*contents
 	// variable are the parts at the places of the contents; nil: there is none.
 	variable []*part
 }
@@ -29,14 +37,14 @@ type Version struct {
 // the length.
 func (v *Version) Records() iter.Seq[dns.RR] {
 	return func(yield func(dns.RR) bool) {
-		at := v.cursor()
+		at := cursor{of: v.body()}
 		for p := at.next(); p != nil; p = at.next() {
 			for _, rr := range p.set.Records {
 				if !yield(rr) {
 					return
 				}
 			}
-			for _, rr := range p.signatures {
+			for _, rr := range p.signatureRecords() {
 				if !yield(rr) {
 					return
 				}
@@ -47,26 +55,23 @@ func (v *Version) Records() iter.Seq[dns.RR] {
 
 // cursor walks over a version's parts in order.
 type cursor struct {
-	of                *Version
+	of                *body
 	static, variables int // how many are behind it
 }
 
-func (v *Version) cursor() cursor { return cursor{of: v} }
-
 // next gives the next part; nil behind the last.
 func (c *cursor) next() *part {
-	v := c.of
-	for c.variables < len(v.variable) && v.contents.places[c.variables].before == c.static {
+	for c.variables < len(c.of.variable) && c.of.places[c.variables].before == c.static {
 		c.variables++
-		if p := v.variable[c.variables-1]; p != nil {
+		if p := c.of.variable[c.variables-1]; p != nil {
 			return p
 		}
 	}
-	if c.static == len(v.contents.parts) {
+	if c.static == len(c.of.parts) {
 		return nil
 	}
 	c.static++
-	return &v.contents.parts[c.static-1]
+	return &c.of.parts[c.static-1]
 }
 
 // Version gives what is transferred of a zone, given by its apex in any case; nil:
@@ -81,38 +86,55 @@ func (t *Table) Version(apex string) *Version {
 // version makes a zone's version, or takes it over from the table before. What it
 // costs grows with the number of the zone's pools, and not with that of its names.
 func (t *Table) version(zone *servedZone, before *servedZone) *Version {
-	soa := zone.soa[0].(*dns.SOA)
 	if before != nil && before.Zone == zone.Zone && before.serial == zone.serial {
 		return before.version
 	}
-	v := &Version{Apex: zone.Apex, SOA: soa, contents: zone.contents}
-	if len(zone.contents.places) == 0 {
-		return v
+	given := make([][2]*part, len(zone.pools)) // as in zone.pools
+	for i, name := range zone.pools {
+		given[i] = t.pools[zone.nodes[name].Pool].parts
 	}
-	v.variable = make([]*part, len(zone.contents.places))
-	for i, place := range zone.contents.places {
-		v.variable[i] = t.pools[place.pool].transferred(place.kind)
+	// What is made later knows of this zone, and not of the table.
+	static, signed := zone.Zone, zone.signed
+	return &Version{
+		Apex: zone.Apex, SOA: zone.soa[0].(*dns.SOA),
+		body: sync.OnceValue(func() *body {
+			if signed != nil {
+				return signed.body(given)
+			}
+			return static.body(given)
+		}),
 	}
-	return v
 }
 
-// transferred is all that a family of the pool gives now, as one RRset; nil: nothing.
-func (s *servedPool) transferred(kind uint16) *part {
-	if kind == dns.TypeA {
-		return s.parts[0]
+// body puts what pools give to what the zone file holds.
+func (z *Zone) body(given [][2]*part) *body {
+	b := &body{contents: z.contents}
+	if len(z.contents.places) == 0 {
+		return b
 	}
-	return s.parts[1]
+	b.variable = make([]*part, len(z.contents.places))
+	pools := make(map[int][2]*part, len(given))
+	for i, name := range z.pools {
+		pools[z.nodes[name].Pool] = given[i]
+	}
+	for i, place := range z.contents.places {
+		b.variable[i] = pools[place.pool][kindIndex(place.kind)]
+	}
+	return b
 }
+
+// kindIndex is where an address type stands in addressKinds.
+func kindIndex(kind uint16) int { return slices.Index(addressKinds[:], kind) }
 
 // transfer makes the parts that transfers give of the pool.
 func (s *compiledPool) transfer() (parts [2]*part) {
 	for i, f := range []*family{s.ipv4, s.ipv6} {
-		set := RRset{Type: [...]uint16{dns.TypeA, dns.TypeAAAA}[i]}
+		set := &RRset{Type: addressKinds[i]}
 		for _, address := range f.given() {
 			set.Records = append(set.Records, addressRecord(s.owner, s.source.TTL, address))
 		}
 		if len(set.Records) > 0 {
-			p := newPart(s.owner, set, nil)
+			p := newPart(s.owner, set)
 			parts[i] = &p
 		}
 	}
@@ -136,21 +158,24 @@ func NewVersion(soa *dns.SOA, records []dns.RR) *Version {
 		}
 		p := parts[key]
 		if p == nil {
-			p = &part{owner: key.owner, set: RRset{Type: key.kind}}
+			p = &part{owner: key.owner, set: &RRset{Type: key.kind}}
 			parts[key] = p
 		}
 		if signs {
-			p.signatures = append(p.signatures, rr)
+			p.rrsigs = append(p.rrsigs, rr)
 		} else {
 			p.set.Records = append(p.set.Records, rr)
 		}
 	}
 	var l layout
 	for _, p := range parts {
+		whole := part{owner: p.owner, set: p.set}
 		if len(p.set.Records) > 0 {
-			p.hash = p.set.hash(p.owner)
+			whole = newPart(p.owner, p.set)
 		}
-		l.add(*p)
+		whole.rrsigs = p.rrsigs
+		l.add(whole)
 	}
-	return &Version{Apex: canonical(soa.Hdr.Name), SOA: soa, contents: l.contents()}
+	own := &body{contents: l.contents()}
+	return &Version{Apex: canonical(soa.Hdr.Name), SOA: soa, body: func() *body { return own }}
 }

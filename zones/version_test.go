@@ -13,6 +13,7 @@ import (
 
 	"mirrorpool/pool"
 	"mirrorpool/pool/health"
+	"mirrorpool/zones/signing"
 )
 
 // versionText writes a version as a master file.
@@ -105,7 +106,7 @@ func TestVersionShares(t *testing.T) {
 	}
 	in.Health = verdicts(in.Definition, "a")
 	other := mustCompile(t, in).Version("example.org.")
-	if before := first.Version("example.org."); other == before || other.contents != before.contents {
+	if before := first.Version("example.org."); other == before || other.body().contents != before.body().contents {
 		t.Error("a change of health does not share the zone file's part")
 	}
 	difference := Compare(first.Version("example.org."), other)
@@ -239,13 +240,32 @@ func randomVerdicts(definition *pool.Definition, r *rand.Rand) *health.Report {
 
 // TestDifferencesLead: what is transferred of an older version, with the difference
 // applied, is what is transferred of the newer one, over commits and changes of
-// health, also when versions are read back from their records.
+// health, also when versions are read back from their records; and so for signed
+// zones, with keys that change, and signatures that are renewed.
 func TestDifferencesLead(t *testing.T) {
+	t.Run("unsigned", func(t *testing.T) { differencesLead(t, 300, nil) })
+	t.Run("signed", func(t *testing.T) {
+		plan := planFor(t, "example.org.", dns.ECDSAP256SHA256)
+		differencesLead(t, 150, func(step int, in *Input) {
+			if step%40 == 39 {
+				plan = planFor(t, "example.org.", dns.ED25519)
+			}
+			now := *plan
+			now.Now = in.Now
+			in.Signing = map[string]*signing.Plan{"example.org.": &now}
+			if step%50 == 49 {
+				in.Signing = nil
+			}
+		})
+	})
+}
+
+func differencesLead(t *testing.T, steps int, sign func(step int, in *Input)) {
 	r := rand.New(rand.NewPCG(5, 1))
 	var previous *Table
 	var kept *Version
 	serials := map[string]Serial{}
-	for step := range 300 {
+	for step := range steps {
 		var in Input
 		if previous == nil || step%3 == 0 {
 			in = randomRepository(t, r)
@@ -256,6 +276,9 @@ func TestDifferencesLead(t *testing.T) {
 			}
 		}
 		in.Previous, in.Serials, in.Now = previous, serials, testNow.Add(time.Duration(step)*time.Hour)
+		if sign != nil {
+			sign(step, &in)
+		}
 		table := mustCompile(t, in)
 		version := table.Version("example.org.")
 		if kept != nil {
@@ -274,6 +297,9 @@ func TestDifferencesLead(t *testing.T) {
 				t.Fatalf("step %d: a version and the same read back differ:\n%s", step, differenceText(rest))
 			}
 			version.checkOrder(t)
+			if in.Signing != nil {
+				checkSignedVersion(t, version, in.Now)
+			}
 			again.checkOrder(t)
 			if step%2 == 0 {
 				version = again
@@ -292,6 +318,86 @@ func (v *Version) checkOrder(t *testing.T) {
 			t.Fatalf("%v stands behind what it comes before", rr)
 		}
 		last = key
+	}
+}
+
+// checkSignedVersion holds a signed zone to RFC 4035, section 2: good signatures for
+// all that the zone is the authority for, and for nothing else, and one closed
+// chain of NSEC records that list what there is.
+func checkSignedVersion(t *testing.T, v *Version, now time.Time) {
+	t.Helper()
+	type name struct {
+		owner string
+		kind  uint16
+	}
+	sets := map[name][]dns.RR{}
+	signatures := map[name][]*dns.RRSIG{}
+	types := map[string][]uint16{}
+	var cut string
+	var order []string
+	var keys []*dns.DNSKEY
+	for rr := range allRecords(v) {
+		owner := canonical(rr.Header().Name)
+		if key, ok := rr.(*dns.DNSKEY); ok {
+			keys = append(keys, key)
+		}
+		if signature, ok := rr.(*dns.RRSIG); ok {
+			key := name{owner, signature.TypeCovered}
+			signatures[key] = append(signatures[key], signature)
+			types[owner] = append(types[owner], dns.TypeRRSIG)
+			continue
+		}
+		sets[name{owner, rr.Header().Rrtype}] = append(sets[name{owner, rr.Header().Rrtype}], rr)
+		types[owner] = append(types[owner], rr.Header().Rrtype)
+	}
+	for owner := range types {
+		if owner != v.Apex && len(sets[name{owner, dns.TypeNS}]) > 0 {
+			cut = owner
+		}
+	}
+	for key, records := range sets {
+		glue := cut != "" && within(key.owner, cut) && (key.owner != cut || key.kind == dns.TypeNS)
+		if glue {
+			if len(signatures[key]) > 0 {
+				t.Fatalf("%v is signed", key)
+			}
+			continue
+		}
+		if len(signatures[key]) == 0 {
+			t.Fatalf("%v is not signed:\n%s", key, versionText(v))
+		}
+		for _, signature := range signatures[key] {
+			if signature.Hdr.Ttl != records[0].Header().Ttl || signature.Hdr.Name != records[0].Header().Name && key.kind != dns.TypeSOA {
+				t.Fatalf("%v is signed by %v", records[0], signature)
+			}
+			good := slices.ContainsFunc(keys, func(key *dns.DNSKEY) bool {
+				return key.KeyTag() == signature.KeyTag && signature.Verify(key, copies(records)) == nil
+			})
+			if !good || !signature.ValidityPeriod(now) {
+				t.Fatalf("%v has a bad signature: %v", key, signature)
+			}
+		}
+		delete(signatures, key)
+	}
+	if len(signatures) > 0 {
+		t.Fatalf("signatures of nothing: %v", signatures)
+	}
+	for owner := range types {
+		if cut == "" || owner == cut || !within(owner, cut) {
+			order = append(order, owner)
+		}
+	}
+	slices.SortFunc(order, func(a, b string) int { return slices.Compare(orderKey(a), orderKey(b)) })
+	for i, owner := range order {
+		found := sets[name{owner, dns.TypeNSEC}]
+		if len(found) != 1 {
+			t.Fatalf("%s has %d NSEC records:\n%s", owner, len(found), versionText(v))
+		}
+		nsec, there := found[0].(*dns.NSEC), types[owner]
+		slices.Sort(there)
+		if there = slices.Compact(there); !slices.Equal(nsec.TypeBitMap, there) || canonical(nsec.NextDomain) != order[(i+1)%len(order)] {
+			t.Fatalf("%v, expected next %s and types %v", nsec, order[(i+1)%len(order)], there)
+		}
 	}
 }
 
