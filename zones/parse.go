@@ -56,6 +56,9 @@ func parse(definition *pool.Definition, limit int, elsewhere ...string) (*Static
 	return static, p.problems
 }
 
+// Zones are those that the files hold, sorted by apex.
+func (s *Static) Zones() []*Zone { return slices.Clone(s.sorted) }
+
 // parser collects what Parse finds.
 type parser struct {
 	definition *pool.Definition

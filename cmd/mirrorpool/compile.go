@@ -37,6 +37,8 @@ type compiler struct {
 	state  *stateDir
 	prober *health.Prober
 	geo    func() *geo.Map
+	keys   *keys
+	signer *zones.Signer
 	now    func() time.Time
 
 	table         atomic.Pointer[zones.Table]
@@ -48,6 +50,8 @@ type compiler struct {
 	current     *commitContent
 	serials     map[string]zones.Serial
 	serialsKept bool // they are on disk
+	// due is when to compile though nothing has happened; zero: never.
+	due time.Time
 	transitions transitions
 }
 
@@ -63,9 +67,14 @@ func (c *compiler) run(ctx context.Context) {
 	retry := time.NewTicker(keepInterval)
 	defer retry.Stop()
 	for {
+		due := c.alarm()
 		select {
 		case <-ctx.Done():
 			return
+		case <-due:
+			if !c.now().Before(c.due) {
+				c.recompile()
+			}
 		case request := <-c.requests:
 			err := c.compile(request.commit)
 			if err == nil {
@@ -112,11 +121,30 @@ func (c *compiler) geographyChanged() {
 	}
 }
 
+// signingChanged tells the loop that zones are signed otherwise.
+func (c *compiler) signingChanged() { c.geographyChanged() }
+
+// leastAlarm and mostAlarm bound how long the loop waits for what is due. A clock may
+// be set while it waits.
+const (
+	leastAlarm = 10 * time.Millisecond
+	mostAlarm  = time.Minute
+)
+
+// alarm gives what is readable when something is due; nil: nothing is.
+func (c *compiler) alarm() <-chan time.Time {
+	if c.due.IsZero() {
+		return nil
+	}
+	return time.After(min(max(c.due.Sub(c.now()), leastAlarm), mostAlarm))
+}
+
 func (c *compiler) recompile() {
 	if c.current == nil {
 		return
 	}
 	if err := c.compile(c.current); err != nil {
+		c.due = c.now().Add(mostAlarm) // once more
 		c.logger.Error().Err(err).Str("stage", string(stageCompile)).Msg("the last table goes on being served")
 	}
 }
@@ -124,6 +152,7 @@ func (c *compiler) recompile() {
 // compile makes a table of a commit and of what is known now, and serves it.
 func (c *compiler) compile(commit *commitContent) error {
 	start := c.now()
+	plans, nextPlan := c.keys.plansFor(commit.static, start)
 	table, err := zones.Compile(zones.Input{
 		Definition:    commit.definition,
 		Static:        commit.static,
@@ -134,6 +163,8 @@ func (c *compiler) compile(commit *commitContent) error {
 		Commit:        commit.commit,
 		CommitTime:    commit.time,
 		Now:           start,
+		Signing:       plans,
+		Signer:        c.signer,
 		Previous:      c.table.Load(),
 	})
 	if err != nil {
@@ -143,6 +174,7 @@ func (c *compiler) compile(commit *commitContent) error {
 	}
 	c.keepSerials(table.Serials())
 	c.table.Store(table)
+	c.due = sooner(table.Due(), nextPlan)
 	c.stages.succeed(stageCompile)
 	c.transitions.observe(table)
 	c.logger.Debug().Str("commit", commit.commit).Dur("took", c.now().Sub(start)).Msg("serving a new table")

@@ -36,6 +36,8 @@ type config struct {
 	cookies *cookies
 	// certificate is from DNS.TLS, which the node opens as well; nil: there is no TLS.
 	certificate *certificate
+	// transferKeys are from DNS.Transfer, which the node opens too.
+	transferKeys *keyFile
 }
 
 type gitConfig struct {
@@ -77,14 +79,10 @@ type dnsConfig struct {
 	ClientSubnetFrom *[]string       `yaml:"client_subnet_from"` // nil: everyone's
 	ProxyFrom        []string        `yaml:"proxy_protocol_from"`
 	DNSSECKeys       string          `yaml:"dnssec_keys"`
+	DNSSECLifetime   duration        `yaml:"dnssec_lifetime"`
+	DNSSECParents    []string        `yaml:"dnssec_parents"`
 	RRL              *rrlConfig      `yaml:"rrl"`
 	CookieSecretFile string          `yaml:"cookie_secret_file"`
-}
-
-type transferConfig struct {
-	Allow    []string `yaml:"allow"`
-	Notify   []string `yaml:"notify"`
-	TSIGKeys string   `yaml:"tsig_keys"`
 }
 
 type rrlConfig struct {
@@ -126,6 +124,7 @@ func defaultConfig() *config {
 			UDPSize:        dnsserver.DefaultUDPSize,
 			TCPConnections: dnsserver.DefaultTCPConnections,
 			TCPIdle:        duration(dnsserver.DefaultTCPIdle.String()),
+			DNSSECLifetime: defaultSignatureLifetime,
 		},
 		HTTP:  httpConfig{Listen: []string{"0.0.0.0:80", "[::]:80"}},
 		Admin: adminConfig{Listen: "127.0.0.1:8053"},
@@ -213,11 +212,15 @@ func (v *validation) wrong(key string, value any, expected string) {
 }
 
 func (v *validation) say(key, mistake string) {
-	place := v.path
+	v.mistakes = append(v.mistakes, v.place(key)+": "+mistake)
+}
+
+// place is where a key stands, with the key itself.
+func (v *validation) place(key string) string {
 	if line, column, found := v.position(key); found {
-		place = fmt.Sprintf("%s:%d:%d", v.path, line, column)
+		return fmt.Sprintf("%s:%d:%d: %s", v.path, line, column, key)
 	}
-	v.mistakes = append(v.mistakes, fmt.Sprintf("%s: %s: %s", place, key, mistake))
+	return v.path + ": " + key
 }
 
 func (v *validation) notUsed(key string, set bool) {
@@ -375,13 +378,9 @@ func (d *dnsConfig) validate(v *validation) {
 		v.prefixes("dns.client_subnet_from", *d.ClientSubnetFrom)
 	}
 	v.prefixes("dns.proxy_protocol_from", d.ProxyFrom)
-	if d.Transfer != nil {
-		v.prefixes("dns.transfer.allow", d.Transfer.Allow)
-		v.listen("dns.transfer.notify", d.Transfer.Notify)
-	}
+	d.Transfer.validate(v)
 	d.RRL.validate(v)
-	v.notUsed("dns.transfer", d.Transfer != nil)
-	v.notUsed("dns.dnssec_keys", d.DNSSECKeys != "")
+	d.validateDNSSEC(v)
 }
 
 func (r *rrlConfig) validate(v *validation) {

@@ -19,6 +19,7 @@ import (
 	"mirrorpool/pool"
 	"mirrorpool/pool/geo"
 	"mirrorpool/pool/health"
+	"mirrorpool/zones"
 )
 
 // node is one running server: the wiring of all packages.
@@ -36,6 +37,8 @@ type node struct {
 	state    *stateDir
 	prober   *health.Prober
 	compiler *compiler
+	keys     *keys
+	signer   *zones.Signer
 	sweeper  *sweeper
 	geo      atomic.Pointer[geography]
 	source   atomic.Pointer[gitsource.Source]
@@ -87,6 +90,10 @@ func (n *node) open(config *config) error {
 		return err
 	}
 	if err := n.openCertificate(config); err != nil {
+		return err
+	}
+	n.keys, n.signer = newKeys(n.logger, n.stages), zones.NewSigner()
+	if err := n.keys.use(config.keysSettings()); err != nil {
 		return err
 	}
 	source, err := n.openSource(config)
@@ -153,6 +160,7 @@ func (n *node) newCompiler(config *config) (*compiler, error) {
 		requests: make(chan compileRequest), geoChanged: make(chan struct{}, 1),
 		serials: serials, serialsKept: err == nil,
 		transitions: transitions{logger: n.logger},
+		keys:        n.keys, signer: n.signer,
 	}
 	addresses, err := selfAddresses(config.HTTP.Listen)
 	if err != nil {
@@ -164,7 +172,7 @@ func (n *node) newCompiler(config *config) (*compiler, error) {
 
 func (n *node) registerCollectors() error {
 	all := []prometheus.Collector{
-		n.stages.failures, certificateExpiry{n}, programmetrics.NewGoCollector(), programmetrics.NewProcessCollector(programmetrics.ProcessCollectorOpts{}),
+		n.stages.failures, certificateExpiry{n}, signatureExpiry{n}, programmetrics.NewGoCollector(), programmetrics.NewProcessCollector(programmetrics.ProcessCollectorOpts{}),
 	}
 	for _, collector := range append(all, n.prober.Collectors()...) {
 		if err := n.registry.Register(collector); err != nil {
@@ -196,6 +204,11 @@ func (n *node) run(ctx context.Context, hangups <-chan os.Signal) error {
 	})
 	workers.Go(func() { n.cookiesFollow(work) })
 	workers.Go(func() { n.certificateFollow(work) })
+	workers.Go(func() { n.keysFollow(work) })
+	workers.Go(func() {
+		stepBack()
+		n.signer.Run(work)
+	})
 	workers.Go(func() { n.keepHealth(work) })
 	workers.Go(func() { n.sweeper.run(work) })
 	n.sweeper.soon() // newNode has read the databases

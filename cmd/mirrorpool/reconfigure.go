@@ -46,6 +46,7 @@ func (n *node) reload(work context.Context) error {
 		n.useCookies()
 	}
 	n.refreshCertificate()
+	n.refreshKeys()
 	n.source.Load().Poke()
 	n.sweeper.soon()
 	return err
@@ -78,7 +79,15 @@ func (n *node) reconfigure(work context.Context) error {
 	if next.certificate, err = old.certificate.reopen(next.DNS.TLS); err != nil {
 		return err
 	}
+	if next.keysSettings() != old.keysSettings() {
+		if err := n.keys.use(next.keysSettings()); err != nil {
+			return err
+		}
+	}
 	if err := n.replaceListeners(old, next); err != nil {
+		if next.keysSettings() != old.keysSettings() {
+			err = errors.Join(err, n.keys.use(old.keysSettings()))
+		}
 		return err
 	}
 	// From here on nothing can fail.

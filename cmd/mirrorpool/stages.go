@@ -22,6 +22,8 @@ const (
 	stageHealth  stage = "health"      // keeping the health state
 	stageCookies stage = "cookies"     // reading cookie secrets
 	stageTLS     stage = "tls"         // reading the certificate for DNS over TLS
+	stageKeys    stage = "keys"        // reading the keys that zones are signed with
+	stageSigning stage = "signing"     // finding with what keys zones are signed
 	stageConfig  stage = "config"      // reading the configuration again
 	// stageAnswer is inside a listener. It is counted and never stale: the next
 	// question is another one.
@@ -29,7 +31,7 @@ const (
 )
 
 // staleStages are those that can be stale, in their order.
-var staleStages = []stage{stageSource, stageCommit, stageCompile, stageGeo, stageKept, stageSerials, stageHealth, stageCookies, stageTLS, stageConfig}
+var staleStages = []stage{stageSource, stageCommit, stageCompile, stageGeo, stageKept, stageSerials, stageHealth, stageCookies, stageTLS, stageKeys, stageSigning, stageConfig}
 
 // stageFailure tells since when a stage has given nothing new, and why.
 type stageFailure struct {

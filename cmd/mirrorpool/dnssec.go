@@ -1,0 +1,275 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+
+	"mirrorpool/zones"
+	"mirrorpool/zones/signing"
+)
+
+// keysInterval is how often the directory of keys is read.
+const keysInterval = 10 * time.Second
+
+// defaultSignatureLifetime is that of signatures. They are renewed when a quarter of
+// it is over: secondaries that are cut off have ten days to serve from.
+const defaultSignatureLifetime = "336h"
+
+// maxKeyTTL bounds the TTL of DNSKEY RRsets, in seconds: rollovers wait for it.
+const maxKeyTTL = 86400
+
+func (d *dnsConfig) validateDNSSEC(v *validation) {
+	v.between("dns.dnssec_lifetime", d.DNSSECLifetime, 10*time.Second, 366*24*time.Hour)
+	for i, address := range d.DNSSECParents {
+		v.addressPort(fmt.Sprintf("dns.dnssec_parents[%d]", i), address)
+	}
+}
+
+// rolling changes the plans of zones whose keys are being replaced.
+type rolling interface {
+	// plan gives what a zone is signed with instead of the plan that the times in its
+	// keys' files make, which is nil where they make none, and when that changes; the
+	// zero time: not by itself.
+	plan(base *signing.Plan, zone *zones.Zone, keys []*signing.Key, now time.Time) (*signing.Plan, time.Time)
+}
+
+// keysSettings are what the configuration says of signing.
+type keysSettings struct {
+	directory string // empty: no zone is signed
+	lifetime  time.Duration
+}
+
+func (c *config) keysSettings() keysSettings {
+	return keysSettings{directory: c.DNS.DNSSECKeys, lifetime: c.DNS.DNSSECLifetime.value()}
+}
+
+// keys are those that zones are signed with, from a directory that is read again
+// and again. What has become bad in it changes nothing. It is safe for concurrent
+// use.
+type keys struct {
+	logger  zerolog.Logger
+	stages  *stages
+	rolling rolling // nil: nothing is ever replaced
+
+	mutex    sync.Mutex
+	settings keysSettings
+	zones    map[string][]*signing.Key // by apex
+	plans    map[string]*signing.Plan  // the last good ones
+	problems []string                  // that were said last
+	warned   map[string]bool           // what was warned of
+}
+
+func newKeys(logger zerolog.Logger, stages *stages) *keys {
+	return &keys{logger: logger, stages: stages, plans: map[string]*signing.Plan{}, warned: map[string]bool{}}
+}
+
+// use takes other settings, if their directory can be read.
+func (k *keys) use(settings keysSettings) error {
+	k.mutex.Lock()
+	defer k.mutex.Unlock()
+	before := k.settings
+	k.settings = settings
+	if err := k.read(); err != nil {
+		k.settings = before
+		return err
+	}
+	return nil
+}
+
+// refresh reads the directory and reports whether there are other keys now.
+func (k *keys) refresh() (changed bool) {
+	k.mutex.Lock()
+	defer k.mutex.Unlock()
+	before := k.zones
+	if err := k.read(); err != nil {
+		k.fail(err)
+		return false
+	}
+	return !sameZoneKeys(before, k.zones)
+}
+
+// read reads the directory. The keys of a zone of which one cannot be read stay as
+// they were: fewer would be a zone that is signed otherwise.
+func (k *keys) read() error {
+	if k.settings.directory == "" {
+		k.zones = nil
+		k.stages.succeed(stageKeys)
+		return nil
+	}
+	directory, err := signing.ReadDirectory(k.settings.directory)
+	if err != nil {
+		return fmt.Errorf("dns.dnssec_keys: %w; make it with `mirrorpool keygen ZONE`, or take the key out", err)
+	}
+	read := directory.Keys
+	for zone, before := range k.zones {
+		if directory.Broken(zone) {
+			read[zone] = before
+		}
+	}
+	k.zones = read
+	k.say(directory.Problems)
+	return nil
+}
+
+// say reports what is wrong in the directory, once.
+func (k *keys) say(problems []signing.Problem) {
+	var broken []error
+	for _, problem := range problems {
+		if !problem.Warning {
+			broken = append(broken, errors.New(problem.String()))
+			continue
+		}
+		k.warn(problem.String())
+	}
+	if len(broken) > 0 {
+		k.fail(fmt.Errorf("dns.dnssec_keys: %w", errors.Join(broken...)))
+	} else if k.stages.succeed(stageKeys) {
+		k.logger.Info().Msg("the keys can be read again")
+	}
+}
+
+func (k *keys) warn(text string) {
+	if !k.warned[text] {
+		k.warned[text] = true
+		k.logger.Warn().Str("directory", k.settings.directory).Msg(text)
+	}
+}
+
+func (k *keys) fail(err error) {
+	if k.stages.fail(stageKeys, err) {
+		k.logger.Error().Err(err).Str("stage", string(stageKeys)).Msg("zones whose keys are bad go on being signed with those that were good")
+	}
+}
+
+// of are the keys of a zone, by its canonical apex.
+func (k *keys) of(apex string) []*signing.Key {
+	k.mutex.Lock()
+	defer k.mutex.Unlock()
+	return k.zones[apex]
+}
+
+// plansFor gives with what zones are signed at a time, and when that is another plan;
+// zero: not by itself. A zone whose keys cannot sign keeps its last plan.
+func (k *keys) plansFor(static *zones.Static, now time.Time) (plans map[string]*signing.Plan, next time.Time) {
+	k.mutex.Lock()
+	defer k.mutex.Unlock()
+	plans = map[string]*signing.Plan{}
+	var failures []error
+	for _, zone := range static.Zones() {
+		keys := k.zones[zone.Apex]
+		if len(keys) == 0 {
+			continue
+		}
+		plan, soonest, err := k.planFor(zone, keys, now)
+		if err != nil {
+			failures = append(failures, err)
+		}
+		if plan != nil {
+			plans[zone.Apex] = plan
+		}
+		next = sooner(next, soonest)
+	}
+	k.plans = plans
+	if len(failures) > 0 {
+		err := errors.Join(failures...)
+		if k.stages.fail(stageSigning, err) {
+			k.logger.Error().Err(err).Str("stage", string(stageSigning)).Msg("the zone goes on being signed as it was, or is not signed")
+		}
+	} else if k.stages.succeed(stageSigning) {
+		k.logger.Info().Msg("all zones that have keys can be signed again")
+	}
+	return plans, next
+}
+
+func (k *keys) planFor(zone *zones.Zone, keys []*signing.Key, now time.Time) (*signing.Plan, time.Time, error) {
+	ttl := min(zone.SOA.Hdr.Ttl, maxKeyTTL)
+	plan, next, err := signing.PlanOf(zone.Apex, keys, now, ttl, k.settings.lifetime)
+	if err != nil {
+		if last := k.plans[zone.Apex]; last != nil {
+			again := *last
+			again.Now = now
+			plan = &again
+		}
+		return plan, next, err
+	}
+	if k.rolling != nil {
+		rolled, soonest := k.rolling.plan(plan, zone, keys, now)
+		plan, next = rolled, sooner(next, soonest)
+	}
+	if plan != nil {
+		for _, text := range plan.Warnings {
+			k.warn(text)
+		}
+	}
+	return plan, next, nil
+}
+
+// sooner gives the first of two times; zero is none.
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// sameZoneKeys reports whether nothing about any key has changed.
+func sameZoneKeys(a, b map[string][]*signing.Key) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for zone, keys := range a {
+		others := b[zone]
+		if len(keys) != len(others) {
+			return false
+		}
+		for i, key := range keys {
+			if !key.Same(others[i]) || !key.Times.Equal(others[i].Times) || key.CanSign() != others[i].CanSign() {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// keysFollow looks at the directory until ctx ends.
+func (n *node) keysFollow(ctx context.Context) {
+	for sleep(ctx, keysInterval) {
+		n.refreshKeys()
+	}
+}
+
+// refreshKeys reads the directory now; what has changed is signed with.
+func (n *node) refreshKeys() {
+	if n.keys.refresh() {
+		n.logger.Info().Msg("other keys sign now")
+		n.compiler.signingChanged()
+	}
+}
+
+// signatureExpiry is the metric of the signatures of zones that are signed.
+type signatureExpiry struct{ node *node }
+
+var signatureExpiryDescription = prometheus.NewDesc("mirrorpool_dnssec_signature_expiry_timestamp_seconds",
+	"When the first signature of the zone ends, in Unix time.", []string{"zone"}, nil)
+
+// Describe is prometheus.Collector's.
+func (signatureExpiry) Describe(to chan<- *prometheus.Desc) { to <- signatureExpiryDescription }
+
+// Collect is prometheus.Collector's.
+func (e signatureExpiry) Collect(to chan<- prometheus.Metric) {
+	table := e.node.compiler.table.Load()
+	if table == nil {
+		return
+	}
+	for _, zone := range table.Zones() {
+		if signed, ok := table.Signed(zone.Apex); ok {
+			to <- prometheus.MustNewConstMetric(signatureExpiryDescription, prometheus.GaugeValue, float64(signed.Expire.Unix()), zone.Apex)
+		}
+	}
+}
