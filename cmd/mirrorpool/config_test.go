@@ -55,9 +55,12 @@ dns:
   tcp_connections_per_network: 250
   tcp_idle: 10s
   transfer:
-    allow: ["192.0.2.0/24"]
-    notify: ["198.51.100.53:53"]
+    allow: ["192.0.2.0/24", "key One.example", "2001:db8::/32 key two"]
+    notify: ["198.51.100.53:53", "[2001:db8::53]:5353 key two"]
     tsig_keys: /etc/mirrorpool/tsig.keys
+    concurrent: 5
+    tls_only: true
+    catalog: catalog.example
   dnssec_keys: /var/lib/mirrorpool/keys
   rrl:
     responses_per_second: 200
@@ -93,7 +96,7 @@ func TestEveryKeyIsReadAndUnusedOnesAreNamed(t *testing.T) {
 		}
 	}
 	want := []string{
-		"git.allowed_signers", "dns.transfer", "log.client_addresses",
+		"git.allowed_signers", "log.client_addresses",
 	}
 	if !slices.Equal(unused, want) {
 		t.Errorf("not yet used: %q, want %q", unused, want)

@@ -127,6 +127,7 @@ func readCookies(path string) (secrets dnsserver.CookieSecrets, mode fs.FileMode
 func (c *config) dnsSettings() dnsserver.Settings {
 	settings := c.DNS.settings()
 	settings.Cookies = c.cookies.current()
+	settings.Transfer = c.transferSettings()
 	return settings
 }
 

@@ -48,7 +48,9 @@ type node struct {
 	failed               chan error
 	reloads              chan chan error
 	cookiesChanged       chan struct{} // there are secrets that the name server does not have yet
-	stopping             chan struct{} // closed when reloads are not taken any more
+	// transferKeysChanged: there are TSIG keys that it does not have yet.
+	transferKeysChanged chan struct{}
+	stopping            chan struct{} // closed when reloads are not taken any more
 	// awaiting says what /healthz waits for.
 	awaiting atomic.Pointer[string]
 	warnings atomic.Pointer[[]pool.Problem]    // of the commit that is served
@@ -63,8 +65,8 @@ func newNode(path string, config *config, out io.Writer) (*node, error) {
 		configPath: path, logger: logger, logOutput: output, started: time.Now(),
 		registry: prometheus.NewRegistry(), stages: newStages(time.Now), sweeper: newSweeper(),
 		failed: make(chan error, 8), reloads: make(chan chan error), stopping: make(chan struct{}),
-		cookiesChanged: make(chan struct{}, 1),
-		whenReady:      func() {}, workers: runtime.GOMAXPROCS(0),
+		cookiesChanged: make(chan struct{}, 1), transferKeysChanged: make(chan struct{}, 1),
+		whenReady: func() {}, workers: runtime.GOMAXPROCS(0),
 	}
 	n.config.Store(config)
 	n.await("the first commit")
@@ -90,6 +92,9 @@ func (n *node) open(config *config) error {
 		return err
 	}
 	if err := n.openCertificate(config); err != nil {
+		return err
+	}
+	if err := n.openTransferKeys(config); err != nil {
 		return err
 	}
 	n.keys, n.signer = newKeys(n.logger, n.stages), zones.NewSigner()
@@ -204,6 +209,7 @@ func (n *node) run(ctx context.Context, hangups <-chan os.Signal) error {
 	})
 	workers.Go(func() { n.cookiesFollow(work) })
 	workers.Go(func() { n.certificateFollow(work) })
+	workers.Go(func() { n.transferKeysFollow(work) })
 	workers.Go(func() { n.keysFollow(work) })
 	workers.Go(func() {
 		stepBack()
@@ -247,6 +253,8 @@ func (n *node) wait(ctx, work context.Context, hangups <-chan os.Signal) error {
 			reply <- n.reload(work)
 		case <-n.cookiesChanged:
 			n.useCookies()
+		case <-n.transferKeysChanged:
+			n.useTransferKeys()
 		}
 	}
 }

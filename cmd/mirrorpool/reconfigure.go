@@ -45,6 +45,9 @@ func (n *node) reload(work context.Context) error {
 	if n.refreshCookies() {
 		n.useCookies()
 	}
+	if n.refreshTransferKeys() {
+		n.useTransferKeys()
+	}
 	n.refreshCertificate()
 	n.refreshKeys()
 	n.source.Load().Poke()
@@ -79,6 +82,9 @@ func (n *node) reconfigure(work context.Context) error {
 	if next.certificate, err = old.certificate.reopen(next.DNS.TLS); err != nil {
 		return err
 	}
+	if next.transferKeys, err = next.openTransferKeys(); err != nil {
+		return err
+	}
 	if next.keysSettings() != old.keysSettings() {
 		if err := n.keys.use(next.keysSettings()); err != nil {
 			return err
@@ -99,6 +105,9 @@ func (n *node) reconfigure(work context.Context) error {
 	}
 	if next.certificate != old.certificate {
 		n.warnCertificate(next.certificate)
+	}
+	if !old.transferKeys.isExposed() || next.transferKeys.path != old.transferKeys.path {
+		n.warnTransferKeys(next.transferKeys)
 	}
 	n.logOutput.configure(next.Log)
 	if geography != nil {

@@ -22,6 +22,7 @@ const (
 	stageHealth  stage = "health"      // keeping the health state
 	stageCookies stage = "cookies"     // reading cookie secrets
 	stageTLS     stage = "tls"         // reading the certificate for DNS over TLS
+	stageTSIG    stage = "tsig"        // reading the TSIG keys of transfers
 	stageKeys    stage = "keys"        // reading the keys that zones are signed with
 	stageSigning stage = "signing"     // finding with what keys zones are signed
 	stageConfig  stage = "config"      // reading the configuration again
@@ -31,7 +32,7 @@ const (
 )
 
 // staleStages are those that can be stale, in their order.
-var staleStages = []stage{stageSource, stageCommit, stageCompile, stageGeo, stageKept, stageSerials, stageHealth, stageCookies, stageTLS, stageKeys, stageSigning, stageConfig}
+var staleStages = []stage{stageSource, stageCommit, stageCompile, stageGeo, stageKept, stageSerials, stageHealth, stageCookies, stageTLS, stageTSIG, stageKeys, stageSigning, stageConfig}
 
 // stageFailure tells since when a stage has given nothing new, and why.
 type stageFailure struct {

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"sync"
+	"time"
+
+	"mirrorpool/dnsserver/tsig"
+)
+
+// keyFileInterval is how often a file of TSIG keys is read.
+const keyFileInterval = 10 * time.Second
+
+// maxKeyFile is thousands of keys, in bytes.
+const maxKeyFile = 1 << 20
+
+// keyFile are the TSIG keys of a file that is read again and again. A file that has
+// become bad changes nothing. It is safe for concurrent use.
+type keyFile struct {
+	setting string                    // the configuration's key that names it
+	path    string                    // empty: there is no file, and there are no keys
+	check   func(*tsig.Keyring) error // what else the keys have to be; nil: nothing
+
+	mutex   sync.Mutex
+	keys    *tsig.Keyring
+	exposed bool // others than the file's owner and group may read or write it
+}
+
+// openKeyFile reads the file.
+func openKeyFile(setting, path string, check func(*tsig.Keyring) error) (*keyFile, error) {
+	f := &keyFile{setting: setting, path: path, check: check}
+	if _, err := f.refresh(); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// current are the keys in use; nil where there is no file. A nil keyFile has none.
+func (f *keyFile) current() *tsig.Keyring {
+	if f == nil {
+		return nil
+	}
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	return f.keys
+}
+
+// isExposed reports whether any user of the machine may read or write the file.
+func (f *keyFile) isExposed() bool {
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	return f.exposed
+}
+
+// refresh reads the file, and reports whether the keys are other ones now.
+func (f *keyFile) refresh() (changed bool, err error) {
+	var keys *tsig.Keyring
+	var mode fs.FileMode
+	if f.path != "" {
+		if keys, mode, err = readKeyFile(f.path); err != nil {
+			return false, fmt.Errorf("%s: %w", f.setting, err)
+		}
+	}
+	if f.check != nil {
+		if err := f.check(keys); err != nil {
+			return false, err
+		}
+	}
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	changed = !keys.Equal(f.keys)
+	f.keys, f.exposed = keys, mode.Perm()&0o006 != 0
+	return changed, nil
+}
+
+// readKeyFile reads a file of keys. The error says the way out.
+func readKeyFile(path string) (keys *tsig.Keyring, mode fs.FileMode, err error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, 0, fmt.Errorf("%w: make it with `tsig-keygen -a hmac-sha256 NAME`", err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, 0, fmt.Errorf("%s is no regular file: name one as `tsig-keygen -a hmac-sha256 NAME` writes it", path) // a pipe would be waited for
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, 0, fmt.Errorf("%w: it has to be readable by the user that runs mirrorpool", err)
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	data, err := io.ReadAll(io.LimitReader(file, maxKeyFile+1))
+	if err != nil {
+		return nil, 0, err
+	}
+	if len(data) > maxKeyFile {
+		return nil, 0, fmt.Errorf("%s has more than %d bytes: name a file with TSIG keys alone", path, maxKeyFile)
+	}
+	keys, err = tsig.ParseKeys(path, data)
+	return keys, info.Mode(), err
+}

@@ -1,0 +1,240 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/miekg/dns"
+
+	"mirrorpool/dnsserver"
+	"mirrorpool/dnsserver/tsig"
+)
+
+// transferConfig is who gets whole zones, and who is told of new ones.
+type transferConfig struct {
+	Allow      []string `yaml:"allow"`
+	Notify     []string `yaml:"notify"`
+	TSIGKeys   string   `yaml:"tsig_keys"`
+	Concurrent *int     `yaml:"concurrent"` // nil: dnsserver.DefaultTransfers
+	TLSOnly    bool     `yaml:"tls_only"`
+	Catalog    string   `yaml:"catalog"` // the catalog zone's name; empty: there is none
+
+	// What validation has read of Allow and Notify, in their order.
+	allow  []allowEntry
+	notify []notifyEntry
+}
+
+// allowEntry is an entry of dns.transfer.allow.
+type allowEntry struct {
+	rule  dnsserver.TransferRule
+	place string // in the file, with the entry's key
+}
+
+// notifyEntry is an entry of dns.transfer.notify.
+type notifyEntry struct {
+	address netip.AddrPort
+	key     string // canonical; empty: the first of dns.transfer.tsig_keys, if there is one
+	place   string
+}
+
+func (t *transferConfig) validate(v *validation) {
+	if t == nil {
+		return
+	}
+	for i, text := range t.Allow {
+		t.readAllow(v, fmt.Sprintf("dns.transfer.allow[%d]", i), text)
+	}
+	for i, text := range t.Notify {
+		t.readNotify(v, fmt.Sprintf("dns.transfer.notify[%d]", i), text)
+	}
+	if t.Concurrent != nil && (*t.Concurrent < 1 || *t.Concurrent > 10000) {
+		v.wrong("dns.transfer.concurrent", *t.Concurrent, "a whole number from 1 to 10000")
+	}
+	if _, valid := dns.IsDomainName(t.Catalog); t.Catalog != "" && (!valid || strings.Trim(t.Catalog, ".") == "") {
+		v.wrong("dns.transfer.catalog", t.Catalog, "the name of a zone that lists the others, such as catalog.example")
+	}
+}
+
+// readAllow reads a network, a key, or both.
+func (t *transferConfig) readAllow(v *validation, key, text string) {
+	const expected = `a network without host bits, "key NAME", or both, such as "192.0.2.0/24 key NAME"`
+	first, name, ok := splitKey(text)
+	if !ok {
+		v.wrong(key, text, expected)
+		return
+	}
+	one := allowEntry{rule: dnsserver.TransferRule{Key: name}, place: v.place(key)}
+	if first != "" {
+		network, err := netip.ParsePrefix(first)
+		if err != nil || network != network.Masked() || network.Addr().Is4In6() {
+			v.wrong(key, text, expected)
+			return
+		}
+		one.rule.Network = network
+	}
+	t.needKeys(v, key, text, name)
+	t.allow = append(t.allow, one)
+}
+
+// readNotify reads an address, and possibly a key.
+func (t *transferConfig) readNotify(v *validation, key, text string) {
+	address, name, ok := splitKey(text)
+	at, err := netip.ParseAddrPort(address)
+	switch {
+	case !ok, err != nil, at.Addr().Is4In6(), at.Port() == 0:
+		v.wrong(key, text, `an IP address and a port, such as 192.0.2.53:53 or [2001:db8::53]:53, with or without a key as in "192.0.2.53:53 key NAME"`)
+		return
+	case slices.ContainsFunc(t.notify, func(one notifyEntry) bool { return one.address == at }):
+		v.wrong(key, text, "each address once")
+	}
+	t.needKeys(v, key, text, name)
+	t.notify = append(t.notify, notifyEntry{address: at, key: name, place: v.place(key)})
+}
+
+// needKeys refuses the name of a key where there are no keys.
+func (t *transferConfig) needKeys(v *validation, key, text, name string) {
+	if name != "" && t.TSIGKeys == "" {
+		v.wrong(key, text, "dns.transfer.tsig_keys as well: the file with the key")
+	}
+}
+
+// splitKey cuts "WHAT", "key NAME" or "WHAT key NAME" into its parts. The name comes
+// back as keys have it.
+func splitKey(text string) (what, name string, ok bool) {
+	fields := strings.Fields(text)
+	if len(fields) == 1 && fields[0] != "key" {
+		return fields[0], "", true
+	}
+	if len(fields) == 3 {
+		what, fields = fields[0], fields[1:]
+	}
+	if len(fields) != 2 || fields[0] != "key" {
+		return "", "", false
+	}
+	_, valid := dns.IsDomainName(fields[1])
+	return what, dns.CanonicalName(fields[1]), valid
+}
+
+// checkNames finds each key that the configuration names among those of the file.
+func (t *transferConfig) checkNames(keys *tsig.Keyring) error {
+	if t == nil {
+		return nil
+	}
+	var errs []error
+	check := func(place, name string) {
+		if name == "" || keys.Find(name) != nil {
+			return
+		}
+		names := "none"
+		if all := keys.Keys(); len(all) > 0 {
+			names = ""
+			for i, key := range all {
+				names += strings.Repeat(", ", min(i, 1)) + key.Name()
+			}
+		}
+		errs = append(errs, fmt.Errorf("%s: found the key %s, expected one that is in %s: %s", place, name, t.TSIGKeys, names))
+	}
+	for _, one := range t.allow {
+		check(one.place, one.rule.Key)
+	}
+	for _, one := range t.notify {
+		check(one.place, one.key)
+	}
+	return errors.Join(errs...)
+}
+
+// transferSettings are what the name server takes while it runs. Where no entry
+// names a key, each key may have all zones, wherever it asks from.
+func (c *config) transferSettings() dnsserver.TransferSettings {
+	t := c.DNS.Transfer
+	if t == nil {
+		return dnsserver.TransferSettings{}
+	}
+	s := dnsserver.TransferSettings{Keys: c.transferKeys.current(), TLSOnly: t.TLSOnly}
+	if t.Concurrent != nil {
+		s.Concurrent = *t.Concurrent
+	}
+	named := false
+	for _, one := range t.allow {
+		s.Allow = append(s.Allow, one.rule)
+		named = named || one.rule.Key != ""
+	}
+	for _, key := range s.Keys.Keys() {
+		if !named {
+			s.Allow = append(s.Allow, dnsserver.TransferRule{Key: key.Name()})
+		}
+	}
+	return s
+}
+
+// openTransferKeys reads the keys at the start, where a mistake is the operator's to
+// mend.
+func (n *node) openTransferKeys(config *config) (err error) {
+	if config.transferKeys, err = config.openTransferKeys(); err != nil {
+		return err
+	}
+	n.warnTransferKeys(config.transferKeys)
+	return nil
+}
+
+// openTransferKeys reads the file that the configuration names.
+func (c *config) openTransferKeys() (*keyFile, error) {
+	path := ""
+	if c.DNS.Transfer != nil {
+		path = c.DNS.Transfer.TSIGKeys
+	}
+	return openKeyFile("dns.transfer.tsig_keys", path, c.DNS.Transfer.checkNames)
+}
+
+func (n *node) warnTransferKeys(keys *keyFile) {
+	if keys.isExposed() {
+		n.logger.Warn().Str("file", keys.path).
+			Msg("every user of this machine may read or change the TSIG keys, and whoever knows one passes for its owner: chmod 640")
+	}
+}
+
+// transferKeysFollow looks at the file until ctx ends.
+func (n *node) transferKeysFollow(ctx context.Context) {
+	for sleep(ctx, keyFileInterval) {
+		if n.refreshTransferKeys() {
+			select {
+			case n.transferKeysChanged <- struct{}{}:
+			default: // run will take the newest ones anyway
+			}
+		}
+	}
+}
+
+// refreshTransferKeys reads the file now and reports whether there are other keys.
+func (n *node) refreshTransferKeys() (changed bool) {
+	keys := n.config.Load().transferKeys
+	exposed := keys.isExposed()
+	changed, err := keys.refresh()
+	if err != nil {
+		if n.stages.fail(stageTSIG, err) {
+			n.logger.Error().Err(err).Str("stage", string(stageTSIG)).Msg("the TSIG keys that were read last stay")
+		}
+		return false
+	}
+	if n.stages.succeed(stageTSIG) {
+		n.logger.Info().Msg("the TSIG keys can be read again")
+	}
+	if !exposed {
+		n.warnTransferKeys(keys)
+	}
+	return changed
+}
+
+// useTransferKeys gives the name server the keys that are current.
+func (n *node) useTransferKeys() {
+	if err := n.adjustListeners(n.config.Load()); err != nil {
+		n.stages.fail(stageTSIG, err)
+		n.logger.Error().Err(err).Str("stage", string(stageTSIG)).Msg("the TSIG keys that were used before stay")
+		return
+	}
+	n.logger.Info().Msg("other TSIG keys are in use")
+}
