@@ -45,6 +45,9 @@ type Input struct {
 	Now           time.Time
 	// Signing are the plans of the zones that are signed, by apex.
 	Signing map[string]*signing.Plan
+	// Catalog is the name of the catalog zone, which ValidCatalog has seen; empty:
+	// there is none.
+	Catalog string
 	// Signer signs what is not signed ahead; nil: other sets are given in its place.
 	Signer *Signer
 	// Previous is the table before this one, or nil. What nothing has changed
@@ -122,6 +125,9 @@ type Table struct {
 	tallies       int  // numbers that a Tally counts
 	signing       bool // of any zone
 	tables        *sharedTables
+	// catalog lists the zones; nil: it is not wanted, or catalogProblem is in its way.
+	catalog        *catalogZone
+	catalogProblem error
 }
 
 // servedZone is a zone with the serial that this table gives it.
@@ -183,6 +189,7 @@ func compile(in Input, bounds tableBounds) (*Table, error) {
 		t.signing = t.signing || served.signed != nil
 		t.served = append(t.served, served)
 	}
+	t.compileCatalog(&in)
 	return t, nil
 }
 
@@ -226,12 +233,15 @@ func (z *servedZone) render(r *renderer) {
 	}
 }
 
-// Serials are those of all zones of the table, by apex. The map is the
-// caller's.
+// Serials are those of all zones of the table, by apex, the catalog among them. The
+// map is the caller's.
 func (t *Table) Serials() map[string]Serial {
 	serials := make(map[string]Serial, len(t.zones))
 	for apex, zone := range t.zones {
 		serials[apex] = zone.serial
+	}
+	if t.catalog != nil {
+		serials[t.catalog.version.Apex] = t.catalog.serial
 	}
 	return serials
 }

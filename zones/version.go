@@ -75,10 +75,14 @@ func (c *cursor) next() *part {
 }
 
 // Version gives what is transferred of a zone, given by its apex in any case; nil:
-// the table has no such zone.
+// the table has no such zone. The catalog zone is one.
 func (t *Table) Version(apex string) *Version {
-	if zone := t.zones[canonical(apex)]; zone != nil {
+	apex = canonical(apex)
+	if zone := t.zones[apex]; zone != nil {
 		return zone.version
+	}
+	if t.catalog != nil && t.catalog.version.Apex == apex {
+		return t.catalog.version
 	}
 	return nil
 }
