@@ -8,21 +8,24 @@ import (
 	"github.com/miekg/dns"
 
 	"mirrorpool/pool"
-	"mirrorpool/pool/selection"
 )
 
 // Given is all that a pool gives now to a client of which nothing is known, as
 // one RRset for each family: what a server that draws nothing should serve.
 type Given struct {
-	Pool string // without the final dot
-	TTL  uint32 // seconds, from the repository
-	// IPv4 and IPv6 are sorted by address. Neither has an address where no member
-	// with a weight has one of that family, or where all are down and the
-	// repository wants no records then (EmptyByWish).
-	IPv4, IPv6  []GivenAddress
-	EmptyByWish bool
+	Pool        string // without the final dot
+	TTL         uint32 // seconds, from the repository
+	WhenAllDown pool.WhenAllDown
+	IPv4, IPv6  GivenFamily
 	// Members are all addresses of all members, up or not, sorted.
 	Members []netip.Addr
+}
+
+// GivenFamily is what a pool gives of one address family.
+type GivenFamily struct {
+	// Served: a member that has a weight has an address of this family.
+	Served    bool
+	Addresses []GivenAddress // sorted by address
 }
 
 // GivenAddress is an address with its part of its member's weight, above 0.
@@ -44,23 +47,9 @@ func (t *Table) Given(name string) (Given, bool) {
 }
 
 func (s *servedPool) given() Given {
-	g := Given{
-		Pool: s.definition.Name, TTL: s.definition.TTL,
-		EmptyByWish: s.definition.WhenAllDown == pool.AnswerEmpty && (s.ipv4.isEmptyByWish() || s.ipv6.isEmptyByWish()),
-	}
+	g := Given{Pool: s.definition.Name, TTL: s.definition.TTL, WhenAllDown: s.definition.WhenAllDown}
 	weights := s.addressWeights()
-	for _, of := range []struct {
-		family *family
-		into   *[]GivenAddress
-	}{{s.ipv4, &g.IPv4}, {s.ipv6, &g.IPv6}} {
-		for _, address := range of.family.given() {
-			weight, isMembers := weights[address]
-			if !isMembers {
-				weight = 1 // the node's own
-			}
-			*of.into = append(*of.into, GivenAddress{address, weight})
-		}
-	}
+	g.IPv4, g.IPv6 = s.ipv4.weighted(weights), s.ipv6.weighted(weights)
 	for _, member := range s.definition.Members {
 		for _, address := range member.Addresses {
 			g.Members = append(g.Members, address.Unmap().WithZone(""))
@@ -71,8 +60,18 @@ func (s *servedPool) given() Given {
 	return g
 }
 
-// isEmptyByWish reports whether there are members, and none is given.
-func (f *family) isEmptyByWish() bool { return f.served && f.mode == selection.Empty }
+// weighted gives what a family gives now, each address with its weight.
+func (f *family) weighted(weights map[netip.Addr]float64) GivenFamily {
+	g := GivenFamily{Served: f.served}
+	for _, address := range f.given() {
+		weight, isMembers := weights[address]
+		if !isMembers {
+			weight = 1 // the node's own
+		}
+		g.Addresses = append(g.Addresses, GivenAddress{address, weight})
+	}
+	return g
+}
 
 // addressWeights shares each member's weight out among its addresses of a family.
 func (s *servedPool) addressWeights() map[netip.Addr]float64 {

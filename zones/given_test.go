@@ -65,12 +65,12 @@ func TestGiven(t *testing.T) {
 		down       []string
 		expected   string
 	}{
-		{"all up", "dl.elsewhere.test", nil, "90 127.0.0.1/5 127.0.0.2/5 127.0.0.3/4 | ::1/10"},
-		{"any spelling", "DL.elsewhere.TEST.", nil, "90 127.0.0.1/5 127.0.0.2/5 127.0.0.3/4 | ::1/10"},
-		{"one address down", "dl.elsewhere.test", []string{"127.0.0.2"}, "90 127.0.0.1/5 127.0.0.3/4 | ::1/10"},
-		{"the reserve", "dl.elsewhere.test", []string{"127.0.0.1", "127.0.0.2", "127.0.0.3"}, "90 127.0.0.5/2 | ::1/10"},
-		{"all down", "dl.elsewhere.test", []string{"127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.5", "::1"}, "90 127.0.0.1/5 127.0.0.2/5 127.0.0.3/4 127.0.0.5/2 | ::1/10"},
-		{"empty", "empty.elsewhere.test", []string{"127.0.0.9"}, "60 | empty"},
+		{"all up", "dl.elsewhere.test", nil, "90 127.0.0.1/5 127.0.0.2/5 127.0.0.3/4 | ::1/10 served served"},
+		{"any spelling", "DL.elsewhere.TEST.", nil, "90 127.0.0.1/5 127.0.0.2/5 127.0.0.3/4 | ::1/10 served served"},
+		{"one address down", "dl.elsewhere.test", []string{"127.0.0.2"}, "90 127.0.0.1/5 127.0.0.3/4 | ::1/10 served served"},
+		{"the reserve", "dl.elsewhere.test", []string{"127.0.0.1", "127.0.0.2", "127.0.0.3"}, "90 127.0.0.5/2 | ::1/10 served served"},
+		{"all down", "dl.elsewhere.test", []string{"127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.5", "::1"}, "90 127.0.0.1/5 127.0.0.2/5 127.0.0.3/4 127.0.0.5/2 | ::1/10 served served"},
+		{"empty", "empty.elsewhere.test", []string{"127.0.0.9"}, "60 | served"},
 	} {
 		states := map[health.Target]health.State{}
 		for _, assignment := range health.Targets(definition) {
@@ -94,15 +94,17 @@ func TestGiven(t *testing.T) {
 
 func givenText(given Given) string {
 	text := fmt.Sprint(given.TTL)
-	for _, one := range given.IPv4 {
+	for _, one := range given.IPv4.Addresses {
 		text += fmt.Sprintf(" %s/%v", one.Address, one.Weight)
 	}
 	text += " |"
-	for _, one := range given.IPv6 {
+	for _, one := range given.IPv6.Addresses {
 		text += fmt.Sprintf(" %s/%v", one.Address, one.Weight)
 	}
-	if given.EmptyByWish {
-		text += " empty"
+	for _, family := range []GivenFamily{given.IPv4, given.IPv6} {
+		if family.Served {
+			text += " served"
+		}
 	}
 	return text
 }
