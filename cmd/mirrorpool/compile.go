@@ -10,6 +10,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"mirrorpool/dnsserver/notify"
 	"mirrorpool/pool/geo"
 	"mirrorpool/pool/health"
 	"mirrorpool/zones"
@@ -39,7 +40,9 @@ type compiler struct {
 	geo    func() *geo.Map
 	keys   *keys
 	signer *zones.Signer
-	now    func() time.Time
+	// notifier is told what is served.
+	notifier *notify.Notifier
+	now      func() time.Time
 
 	table         atomic.Pointer[zones.Table]
 	selfAddresses atomic.Pointer[[]netip.Addr]
@@ -51,7 +54,7 @@ type compiler struct {
 	serials     map[string]zones.Serial
 	serialsKept bool // they are on disk
 	// due is when to compile though nothing has happened; zero: never.
-	due time.Time
+	due         time.Time
 	transitions transitions
 }
 
@@ -174,6 +177,7 @@ func (c *compiler) compile(commit *commitContent) error {
 	}
 	c.keepSerials(table.Serials())
 	c.table.Store(table)
+	tellSecondaries(c.notifier, table)
 	c.due = sooner(table.Due(), nextPlan)
 	c.stages.succeed(stageCompile)
 	c.transitions.observe(table)

@@ -15,6 +15,7 @@ import (
 	programmetrics "github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/rs/zerolog"
 
+	"mirrorpool/dnsserver/notify"
 	"mirrorpool/gitsource"
 	"mirrorpool/pool"
 	"mirrorpool/pool/geo"
@@ -39,6 +40,7 @@ type node struct {
 	compiler *compiler
 	keys     *keys
 	signer   *zones.Signer
+	notifier *notify.Notifier
 	sweeper  *sweeper
 	geo      atomic.Pointer[geography]
 	source   atomic.Pointer[gitsource.Source]
@@ -101,6 +103,8 @@ func (n *node) open(config *config) error {
 	if err := n.keys.use(config.keysSettings()); err != nil {
 		return err
 	}
+	n.notifier = newNotifier(n.logger)
+	n.notifier.Set(config.secondaries())
 	source, err := n.openSource(config)
 	if err != nil {
 		return err
@@ -165,7 +169,7 @@ func (n *node) newCompiler(config *config) (*compiler, error) {
 		requests: make(chan compileRequest), geoChanged: make(chan struct{}, 1),
 		serials: serials, serialsKept: err == nil,
 		transitions: transitions{logger: n.logger},
-		keys:        n.keys, signer: n.signer,
+		keys:        n.keys, signer: n.signer, notifier: n.notifier,
 	}
 	addresses, err := selfAddresses(config.HTTP.Listen)
 	if err != nil {
@@ -177,7 +181,7 @@ func (n *node) newCompiler(config *config) (*compiler, error) {
 
 func (n *node) registerCollectors() error {
 	all := []prometheus.Collector{
-		n.stages.failures, certificateExpiry{n}, signatureExpiry{n}, programmetrics.NewGoCollector(), programmetrics.NewProcessCollector(programmetrics.ProcessCollectorOpts{}),
+		n.stages.failures, certificateExpiry{n}, signatureExpiry{n}, notifyMetrics{n.notifier}, programmetrics.NewGoCollector(), programmetrics.NewProcessCollector(programmetrics.ProcessCollectorOpts{}),
 	}
 	for _, collector := range append(all, n.prober.Collectors()...) {
 		if err := n.registry.Register(collector); err != nil {
@@ -215,6 +219,7 @@ func (n *node) run(ctx context.Context, hangups <-chan os.Signal) error {
 		stepBack()
 		n.signer.Run(work)
 	})
+	workers.Go(func() { n.notifier.Run(work) })
 	workers.Go(func() { n.keepHealth(work) })
 	workers.Go(func() { n.sweeper.run(work) })
 	n.sweeper.soon() // newNode has read the databases

@@ -98,6 +98,7 @@ func (n *node) reconfigure(work context.Context) error {
 	}
 	// From here on nothing can fail.
 	n.config.Store(next)
+	n.notifier.Set(next.secondaries())
 	n.warnUnused(next)
 	n.warnFiles(next)
 	if next.cookies != old.cookies {

@@ -236,5 +236,6 @@ func (n *node) useTransferKeys() {
 		n.logger.Error().Err(err).Str("stage", string(stageTSIG)).Msg("the TSIG keys that were used before stay")
 		return
 	}
+	n.notifier.Set(n.config.Load().secondaries())
 	n.logger.Info().Msg("other TSIG keys are in use")
 }
