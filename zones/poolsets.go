@@ -321,13 +321,9 @@ func (s *signedFamily) drawBehind(choice *selection.Choice, first, number int) [
 			continue
 		}
 		mine := s.memberKey(share.Index)
-		var text [40]byte
-		for at, word := range [...]uint64{key.low, key.high, mine.low, mine.high, uint64(number)} {
-			binary.BigEndian.PutUint64(text[8*at:], word)
-		}
-		hash := sha256.Sum256(text[:])
+		hash := mixed(mixed(key.low^uint64(number)) ^ mine.low)
 		// In (0, 1); the greatest of u^(1/weight) win, one after another.
-		u := (float64(binary.BigEndian.Uint64(hash[:])>>11) + 0.5) / (1 << 53)
+		u := (float64(hash>>11) + 0.5) / (1 << 53)
 		others = append(others, candidate{share.Index, math.Log(u) / share.Share})
 	}
 	slices.SortFunc(others, func(a, b candidate) int {
@@ -344,6 +340,15 @@ func (s *signedFamily) drawBehind(choice *selection.Choice, first, number int) [
 		order = append(order, other.index)
 	}
 	return order
+}
+
+// mixed scatters the bits of a number: the finalizer of SplitMix64 (Steele, Lea and
+// Flood, "Fast splittable pseudorandom number generators").
+func mixed(x uint64) uint64 {
+	x += 0x9E3779B97F4A7C15
+	x = (x ^ x>>30) * 0xBF58476D1CE4E5B9
+	x = (x ^ x>>27) * 0x94D049BB133111EB
+	return x ^ x>>31
 }
 
 // memberKey tells a member from others, in any state of health.
