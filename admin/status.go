@@ -24,6 +24,10 @@ type Status struct {
 	Warnings []pool.Problem
 	// Geo are the databases in use.
 	Geo []geo.Database
+	// Secondaries are those that are told of new serials.
+	Secondaries []Secondary
+	// Publications are the pools that are kept in zones of other primaries.
+	Publications []Publication
 	// LogClientAddresses tells that log.client_addresses is on.
 	LogClientAddresses bool
 }

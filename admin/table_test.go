@@ -165,6 +165,19 @@ func testStatus() Status {
 			Position: pool.Position{File: "mirrors.json", Line: 4, Column: 6}, Severity: pool.Warning,
 			What: "mirrors[0].colour", Expected: "no such field",
 		}},
+		Secondaries: []Secondary{
+			{
+				Address: "127.0.0.1:5301", Key: "transfer.", Answered: testNow.Add(-time.Minute),
+				Zones: []SecondaryZone{
+					{Apex: "a.test.", Serial: 7, Told: 7, ToldAt: testNow.Add(-time.Minute), Acknowledged: 7, AcknowledgedAt: testNow.Add(-time.Minute)},
+					{
+						Apex: "b.test.", Serial: 9, Told: 9, ToldAt: testNow.Add(-time.Minute), Acknowledged: 8, AcknowledgedAt: testNow.Add(-time.Hour),
+						Problem: "answers REFUSED", Next: testNow.Add(14 * time.Minute),
+					},
+				},
+			},
+			{Address: "[::1]:5302", Silent: true},
+		},
 		Geo: []geo.Database{{Kind: geo.KindCountry, Built: testNow.AddDate(0, -1, 0), Entries: 3, Licence: "CC BY-SA 4.0"}},
 	}
 }

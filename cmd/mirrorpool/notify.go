@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
+	"mirrorpool/admin"
 	"mirrorpool/dnsserver/notify"
 	"mirrorpool/zones"
 )
@@ -56,6 +57,22 @@ func tellSecondaries(notifier *notify.Notifier, table *zones.Table) {
 		}
 	}
 	notifier.Serve(served)
+}
+
+// secondariesStatus is what the admin listener shows of the secondaries.
+func (n *node) secondariesStatus() []admin.Secondary {
+	states := n.notifier.States()
+	shown := make([]admin.Secondary, len(states))
+	for i, s := range states {
+		shown[i] = admin.Secondary{
+			Address: s.Address, Key: s.Key, Answered: s.Answered, Silent: s.Silent,
+			Zones: make([]admin.SecondaryZone, len(s.Zones)),
+		}
+		for j, zone := range s.Zones {
+			shown[i].Zones[j] = admin.SecondaryZone(zone)
+		}
+	}
+	return shown
 }
 
 // notifyMetrics are the metrics of what secondaries are told.

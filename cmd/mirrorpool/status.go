@@ -19,6 +19,7 @@ func (n *node) status() admin.Status {
 		Awaiting:           *n.awaiting.Load(),
 		Source:             sourceStatus(n.source.Load(), config.Git.Branch),
 		Geo:                n.geo.Load().databases(),
+		Secondaries:        n.secondariesStatus(),
 		LogClientAddresses: config.Log.ClientAddresses,
 	}
 	failing := map[stage]stageFailure{}
