@@ -50,7 +50,7 @@ func (t *Table) follow(q Question, random Random) (l lookup) {
 			break // the rest is for others to answer
 		}
 	}
-	l.answer.Authority = appendShared(l.answer.Authority, l.proofs)
+	l.answer.Authority = appendShared(l.answer.Authority, l.proofs())
 	return l
 }
 
@@ -84,10 +84,9 @@ type lookup struct {
 	denied bool        // the answer has the zone's SOA in the authority section
 	pooled *servedPool // that the answer came from; or nil
 
-	// signed is the zone's signing if signatures are asked for; proofs are NSEC
-	// records that the authority section gets, of the links proven.
+	// signed is the zone's signing if signatures are asked for; proven are the NSEC
+	// records that the authority section gets.
 	signed *signedZone
-	proofs []dns.RR
 	proven []*denial
 }
 

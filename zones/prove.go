@@ -97,14 +97,43 @@ func (l *lookup) signAdditional(records []dns.RR) []dns.RR {
 	return out
 }
 
-// prove adds an NSEC record with its signatures to the authority section, once.
+// prove adds an NSEC record with its signatures to those of the authority section. Of
+// a pool's there may be two that differ in their types: the one that denies more is
+// given alone, since two would be one RRset that nobody has signed.
 func (l *lookup) prove(d *denial) {
-	if d == nil || slices.Contains(l.proven, d) {
+	if d == nil {
 		return
 	}
+	for i, other := range l.proven {
+		if other.replaces(d) {
+			return
+		}
+		if d.replaces(other) {
+			l.proven[i] = d
+			return
+		}
+	}
 	l.proven = append(l.proven, d)
-	l.proofs = append(l.proofs, d.records...)
-	l.proofs = append(l.proofs, signatureRecords(d.signatures, d.records[0].Header().Name)...)
+}
+
+// replaces reports whether a proof is one of the same link that denies as much as
+// another.
+func (d *denial) replaces(other *denial) bool {
+	if d == other {
+		return true
+	}
+	mine, ok := d.records[0].(*dns.NSEC)
+	theirs, also := other.records[0].(*dns.NSEC)
+	return ok && also && mine.Hdr.Name == theirs.Hdr.Name && mine.NextDomain == theirs.NextDomain && len(mine.TypeBitMap) <= len(theirs.TypeBitMap)
+}
+
+// proofs are the NSEC records of what was proven.
+func (l *lookup) proofs() (records []dns.RR) {
+	for _, d := range l.proven {
+		records = append(records, d.records...)
+		records = append(records, signatureRecords(d.signatures, d.records[0].Header().Name)...)
+	}
+	return records
 }
 
 // proveNameless proves that the name that is looked for is not there.
