@@ -70,7 +70,7 @@ func newLab(t *testing.T, program string) *lab {
 	l.checkout = filepath.Join(l.directory, "checkout")
 	l.dnsPort, l.adminPort = unusedPort(t), unusedPort(t)
 	packets, streams := l.takeNetwork()
-	l.startRoot()
+	l.startRoot(ourZones...)
 	l.startBelow()
 	l.commitZones()
 	l.serve()
@@ -126,11 +126,11 @@ var ourZones = []string{
 	"mirrors.test.", "name-minimum.test.", "name-ttl.test.", "type-minimum.test.", "type-ttl.test.", "pool-minimum.test.",
 }
 
-func (l *lab) startRoot() {
+func (l *lab) startRoot(zones ...string) {
 	var zone strings.Builder
 	fmt.Fprintf(&zone, ". 600 SOA root.invalid. hostmaster.invalid. 1 7200 900 1209600 600\n. 600 NS a.root-server.test.\n")
 	fmt.Fprintf(&zone, "a.root-server.test. 600 A %s\nns1.mirrors.test. 600 A %s\n", host(l.home, rootHost), host(l.home, tapHost))
-	for _, name := range ourZones {
+	for _, name := range zones {
 		fmt.Fprintf(&zone, "%s 600 NS ns1.mirrors.test.\n", name)
 	}
 	packets, streams, err := listen(host(l.home, rootHost))
@@ -219,16 +219,21 @@ geo:
 // it to listen.
 func (l *lab) startResolver(kind resolverKind, size int) {
 	l.Helper()
+	l.startResolverWith(kind, resolverSettings{size: size})
+}
+
+// startResolverWith starts one of which what matters to the test is set.
+func (l *lab) startResolverWith(kind resolverKind, settings resolverSettings) {
+	l.Helper()
 	// named listens on addresses that an interface has, and on no others.
 	at := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(unusedPort(l.T)))
-	directory := filepath.Join(l.directory, fmt.Sprintf("resolver-%d", size))
-	if err := os.Mkdir(directory, 0o755); err != nil {
+	directory, err := os.MkdirTemp(l.directory, "resolver-")
+	if err != nil {
 		l.Fatal(err)
 	}
-	program := kind.configure(l, resolverSettings{
-		directory: directory, hints: filepath.Join(l.directory, "root.hints"), size: size,
-		address: at, from: host(l.home, outgoingHost),
-	})
+	settings.directory, settings.hints = directory, filepath.Join(l.directory, "root.hints")
+	settings.address, settings.from = at, host(l.home, outgoingHost)
+	program := kind.configure(l, settings)
 	if l.processes["resolver"] != nil {
 		l.end("resolver", syscall.SIGKILL)
 	}
