@@ -13,21 +13,22 @@ import (
 // otherwise RFC 3339 in UTC with whole seconds.
 
 type state struct {
-	Ready              bool             `json:"ready"`
-	Awaiting           string           `json:"awaiting,omitempty"`
-	Version            string           `json:"version"`
-	Started            moment           `json:"started"`
-	Commit             string           `json:"commit"` // the one served; empty: none yet
-	CommitTime         moment           `json:"commit_time"`
-	Source             sourceState      `json:"source"`
-	Stages             []stageState     `json:"stages"`
-	Warnings           []problemState   `json:"warnings"`
-	Pools              []poolState      `json:"pools"`
-	Redirects          []redirectState  `json:"redirects"`
-	Zones              []zoneState      `json:"zones"`
-	Secondaries        []secondaryState `json:"secondaries"`
-	Geo                []databaseState  `json:"geo"`
-	LogClientAddresses bool             `json:"log_client_addresses"`
+	Ready              bool               `json:"ready"`
+	Awaiting           string             `json:"awaiting,omitempty"`
+	Version            string             `json:"version"`
+	Started            moment             `json:"started"`
+	Commit             string             `json:"commit"` // the one served; empty: none yet
+	CommitTime         moment             `json:"commit_time"`
+	Source             sourceState        `json:"source"`
+	Stages             []stageState       `json:"stages"`
+	Warnings           []problemState     `json:"warnings"`
+	Pools              []poolState        `json:"pools"`
+	Redirects          []redirectState    `json:"redirects"`
+	Zones              []zoneState        `json:"zones"`
+	Secondaries        []secondaryState   `json:"secondaries"`
+	Geo                []databaseState    `json:"geo"`
+	Publish            []publicationState `json:"publish"`
+	LogClientAddresses bool               `json:"log_client_addresses"`
 }
 
 type sourceState struct {
@@ -109,6 +110,7 @@ func (h *handler) serveState(w http.ResponseWriter, _ *http.Request) {
 		Zones:              []zoneState{},
 		Secondaries:        describeSecondaries(status.Secondaries),
 		Geo:                describeDatabases(status.Geo),
+		Publish:            describePublications(status.Publications),
 		LogClientAddresses: status.LogClientAddresses,
 	}
 	for i, stage := range status.Stages {
