@@ -120,6 +120,7 @@ func (p *Publisher) reconcile(ctx context.Context, running *sync.WaitGroup) {
 	p.mutex.Lock()
 	p.workers = after
 	p.mutex.Unlock()
+	p.Tell(Event{Kind: Arranged})
 	for _, w := range fresh {
 		w.start(ctx, running)
 	}

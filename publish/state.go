@@ -59,9 +59,10 @@ const (
 	Recovered             // nothing fails any more
 	WouldSend             // a dry run has something else to say
 	Noted                 // there is something else to be known
+	Arranged              // other entries are published from now on
 )
 
-// Event is something to be told once.
+// Event is something to be told once. Arranged has no State.
 type Event struct {
 	Kind  Kind
 	State State  // after it

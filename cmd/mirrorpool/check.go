@@ -13,12 +13,16 @@ import (
 
 func checkCommand() *cobra.Command {
 	var quiet bool
+	var published []string
+	var path *string
 	command := &cobra.Command{
 		Use:   "check DIR",
 		Short: "Say whether a working tree would be taken by the server",
 		Long: `check reads a working tree of the mirrors repository as the server reads a
 commit, and prints every problem with file, line and column. It needs neither a
-server nor a configuration file, so that it serves in Git hooks and in CI.
+server nor a configuration file, so that it serves in Git hooks and in CI. Only
+pools that the nodes publish in zones elsewhere have to be named, by --published
+or by the node's configuration with --config.
 
 Exit code 0: the tree would be taken (there may be warnings). 1: it would be
 refused. What only the running server knows is not checked: how much capacity
@@ -30,10 +34,17 @@ a commit would remove compared with the one that is served.`,
   exec mirrorpool check --quiet "$(git rev-parse --show-toplevel)"`,
 		RunE: func(command *cobra.Command, arguments []string) error {
 			directory := arguments[0]
+			if command.Flags().Changed("config") {
+				config, err := loadConfig(*path)
+				if err != nil {
+					return err
+				}
+				published = append(published, config.publishedPools()...)
+			}
 			if err := isDirectory(directory); err != nil {
 				return err
 			}
-			content, problems := readRepository(os.DirFS(directory))
+			content, problems := readRepository(os.DirFS(directory), published...)
 			out := command.OutOrStdout()
 			for _, problem := range problems {
 				if quiet && problem.Severity != pool.Error {
@@ -51,6 +62,8 @@ a commit would remove compared with the one that is served.`,
 		},
 	}
 	command.Flags().BoolVarP(&quiet, "quiet", "q", false, "print errors only")
+	command.Flags().StringArrayVar(&published, "published", nil, "a pool's `NAME` that lies in none of the zones, because nodes publish it elsewhere; may be given again")
+	path = configFlag(command)
 	return command
 }
 
@@ -75,9 +88,15 @@ type content struct {
 // readRepository reads the files of a commit or working tree, and reports all
 // that is wrong with them in one go. The content is nil if any of the problems
 // is an error.
-func readRepository(files fs.FS) (*content, []pool.Problem) {
+//
+// The pools named may lie in no zone: they are published elsewhere.
+func readRepository(files fs.FS, published ...string) (*content, []pool.Problem) {
+	return readRepositoryWith(files, func(*pool.Definition) []string { return published })
+}
+
+func readRepositoryWith(files fs.FS, published func(*pool.Definition) []string) (*content, []pool.Problem) {
 	definition, problems := pool.Inspect(files)
-	static, zoneProblems := zones.Parse(definition)
+	static, zoneProblems := zones.Parse(definition, published(definition)...)
 	problems = append(problems, zoneProblems...)
 	pool.SortProblems(problems)
 	if static == nil || pool.HasErrors(problems) {
@@ -89,6 +108,14 @@ func readRepository(files fs.FS) (*content, []pool.Problem) {
 		definition.Zones[i].Data = nil
 	}
 	return &content{definition: definition, static: static, warnings: problems}, problems
+}
+
+func poolNames(definition *pool.Definition) []string {
+	names := make([]string, len(definition.Pools))
+	for i, one := range definition.Pools {
+		names[i] = one.Name
+	}
+	return names
 }
 
 func (c *content) summary() string {

@@ -42,7 +42,9 @@ type compiler struct {
 	signer *zones.Signer
 	// notifier is told what is served.
 	notifier *notify.Notifier
-	now      func() time.Time
+	// published is called when another table is served.
+	published func()
+	now       func() time.Time
 
 	table         atomic.Pointer[zones.Table]
 	selfAddresses atomic.Pointer[[]netip.Addr]
@@ -178,6 +180,7 @@ func (c *compiler) compile(commit *commitContent) error {
 	c.keepSerials(table.Serials())
 	c.table.Store(table)
 	tellSecondaries(c.notifier, table)
+	c.published()
 	c.due = sooner(table.Due(), nextPlan)
 	c.stages.succeed(stageCompile)
 	c.transitions.observe(table)

@@ -22,13 +22,14 @@ import (
 // config is the node's configuration file. Each section is comparable by
 // reflect.DeepEqual, so that a reload can tell what changed.
 type config struct {
-	Git      gitConfig   `yaml:"git"`
-	StateDir string      `yaml:"state_dir"`
-	DNS      dnsConfig   `yaml:"dns"`
-	HTTP     httpConfig  `yaml:"http"`
-	Admin    adminConfig `yaml:"admin"`
-	Geo      geoConfig   `yaml:"geo"`
-	Log      logConfig   `yaml:"log"`
+	Git      gitConfig       `yaml:"git"`
+	StateDir string          `yaml:"state_dir"`
+	DNS      dnsConfig       `yaml:"dns"`
+	HTTP     httpConfig      `yaml:"http"`
+	Admin    adminConfig     `yaml:"admin"`
+	Geo      geoConfig       `yaml:"geo"`
+	Log      logConfig       `yaml:"log"`
+	Publish  []publishConfig `yaml:"publish"`
 
 	// unused are the keys that are set and do nothing in this version.
 	unused []unusedKey
@@ -38,6 +39,8 @@ type config struct {
 	certificate *certificate
 	// transferKeys are from DNS.Transfer, which the node opens too.
 	transferKeys *keyFile
+	// publishKeys are those of each entry of Publish; the node opens them.
+	publishKeys []*keyFile
 }
 
 type gitConfig struct {
@@ -281,6 +284,7 @@ func (c *config) validate(v *validation) {
 	v.addressPort("admin.listen", c.Admin.Listen)
 	v.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	v.oneOf("log.format", c.Log.Format, "json", "text")
+	c.validatePublish(v)
 	v.notUsed("log.client_addresses", c.Log.ClientAddresses)
 }
 

@@ -108,12 +108,13 @@ const explainPath = "/api/v1/explain"
 // ofDirectory asks the admin handler itself, over a table of the working tree.
 func (q explainQuestion) ofDirectory(command *cobra.Command, directory, configPath string) ([]byte, error) {
 	files := geoConfig{}.files()
+	var published []string
 	if command.Flags().Changed("config") {
 		config, err := loadConfig(configPath)
 		if err != nil {
 			return nil, err
 		}
-		files = config.Geo.files()
+		files, published = config.Geo.files(), config.publishedPools()
 	}
 	source, err := geo.Open(files)
 	if err != nil {
@@ -122,7 +123,7 @@ func (q explainQuestion) ofDirectory(command *cobra.Command, directory, configPa
 	if err := isDirectory(directory); err != nil {
 		return nil, err
 	}
-	table, problems, err := directoryTable(os.DirFS(directory), source.Map())
+	table, problems, err := directoryTable(os.DirFS(directory), source.Map(), published...)
 	if err != nil {
 		return nil, err
 	}
@@ -168,8 +169,8 @@ func (w *replyWriter) Write(data []byte) (int, error) { return w.body.Write(data
 
 // directoryTable compiles a working tree as if every mirror were up. The table
 // is nil if the tree would be refused.
-func directoryTable(files fs.FS, places *geo.Map) (*zones.Table, []pool.Problem, error) {
-	content, problems := readRepository(files)
+func directoryTable(files fs.FS, places *geo.Map, published ...string) (*zones.Table, []pool.Problem, error) {
+	content, problems := readRepository(files, published...)
 	if content == nil {
 		return nil, problems, nil
 	}

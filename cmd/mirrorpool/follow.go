@@ -61,7 +61,7 @@ func (n *node) serveKept(ctx context.Context, source *gitsource.Source) {
 		return
 	}
 	if err == nil {
-		err = n.adopt(ctx, revision, 1)
+		err = n.adopt(ctx, revision, 1, true)
 	}
 	if err != nil && ctx.Err() == nil {
 		// The remote may have it whole, or another one.
@@ -74,7 +74,7 @@ func (n *node) serveKept(ctx context.Context, source *gitsource.Source) {
 // accept is offered each new commit. A nil error makes it the last good one;
 // sourceLooked tells of the others.
 func (n *node) accept(ctx context.Context, revision *gitsource.Revision) error {
-	return n.adopt(ctx, revision, n.config.Load().Git.MaxCapacityDrop)
+	return n.adopt(ctx, revision, n.config.Load().Git.MaxCapacityDrop, false)
 }
 
 // refusal is why a commit is not taken: every problem, with its place.
@@ -102,9 +102,17 @@ func (r *refusal) Error() string {
 
 // adopt reads a commit, waits until all that it names has been probed once, and
 // serves it. Until then, and if it cannot, what was served goes on.
-func (n *node) adopt(ctx context.Context, revision *gitsource.Revision, maxCapacityDrop float64) error {
+//
+// One that was served before, and was kept, is served again also where its pools are
+// not all published any more.
+func (n *node) adopt(ctx context.Context, revision *gitsource.Revision, maxCapacityDrop float64, kept bool) error {
 	defer n.sweeper.soon()
-	content, problems := readRepository(revision.Files)
+	content, problems := readRepositoryWith(revision.Files, func(definition *pool.Definition) []string {
+		if kept {
+			return poolNames(definition)
+		}
+		return n.config.Load().publishedPools()
+	})
 	if content == nil {
 		return &refusal{commit: revision.Commit, problems: problems}
 	}
@@ -123,6 +131,7 @@ func (n *node) adopt(ctx context.Context, revision *gitsource.Revision, maxCapac
 	}
 	n.prober.SetTargets(wanted)
 	n.warnings.Store(&content.warnings)
+	n.warnUnpublished()
 	n.logAdopted(revision, content)
 	if served == nil {
 		n.whenReady()

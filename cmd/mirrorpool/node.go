@@ -33,17 +33,18 @@ type node struct {
 	workers    int    // that answer DNS questions at each address, fixed for good
 	whenReady  func() // called once, when the first table is served
 
-	registry *prometheus.Registry
-	stages   *stages
-	state    *stateDir
-	prober   *health.Prober
-	compiler *compiler
-	keys     *keys
-	signer   *zones.Signer
-	notifier *notify.Notifier
-	sweeper  *sweeper
-	geo      atomic.Pointer[geography]
-	source   atomic.Pointer[gitsource.Source]
+	registry   *prometheus.Registry
+	stages     *stages
+	state      *stateDir
+	prober     *health.Prober
+	compiler   *compiler
+	keys       *keys
+	signer     *zones.Signer
+	notifier   *notify.Notifier
+	publishing *publishing
+	sweeper    *sweeper
+	geo        atomic.Pointer[geography]
+	source     atomic.Pointer[gitsource.Source]
 
 	dns, redirect, admin *service
 	following            *follower // started and replaced by run alone
@@ -115,6 +116,9 @@ func (n *node) open(config *config) error {
 	if n.compiler, err = n.newCompiler(config); err != nil {
 		return err
 	}
+	if err := n.openPublishing(config); err != nil {
+		return err
+	}
 	if err := n.registerCollectors(); err != nil {
 		return err
 	}
@@ -169,6 +173,7 @@ func (n *node) newCompiler(config *config) (*compiler, error) {
 		requests: make(chan compileRequest), geoChanged: make(chan struct{}, 1),
 		serials: serials, serialsKept: err == nil,
 		transitions: transitions{logger: n.logger},
+		published:   func() { n.publishing.Changed() },
 		keys:        n.keys, signer: n.signer, notifier: n.notifier,
 	}
 	addresses, err := selfAddresses(config.HTTP.Listen)
@@ -183,6 +188,7 @@ func (n *node) registerCollectors() error {
 	all := []prometheus.Collector{
 		n.stages.failures, certificateExpiry{n}, signatureExpiry{n}, notifyMetrics{n.notifier}, programmetrics.NewGoCollector(), programmetrics.NewProcessCollector(programmetrics.ProcessCollectorOpts{}),
 	}
+	all = append(all, n.publishing.Collectors()...)
 	for _, collector := range append(all, n.prober.Collectors()...) {
 		if err := n.registry.Register(collector); err != nil {
 			return fmt.Errorf("registering metrics: %w", err)
@@ -220,6 +226,8 @@ func (n *node) run(ctx context.Context, hangups <-chan os.Signal) error {
 		n.signer.Run(work)
 	})
 	workers.Go(func() { n.notifier.Run(work) })
+	workers.Go(func() { n.publishing.Run(work) })
+	workers.Go(func() { n.publishing.followKeys(work) })
 	workers.Go(func() { n.keepHealth(work) })
 	workers.Go(func() { n.sweeper.run(work) })
 	n.sweeper.soon() // newNode has read the databases

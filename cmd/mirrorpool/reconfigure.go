@@ -50,6 +50,8 @@ func (n *node) reload(work context.Context) error {
 	}
 	n.refreshCertificate()
 	n.refreshKeys()
+	n.publishing.refreshKeys()
+	n.publishing.Look()
 	n.source.Load().Poke()
 	n.sweeper.soon()
 	return err
@@ -90,6 +92,9 @@ func (n *node) reconfigure(work context.Context) error {
 			return err
 		}
 	}
+	if err := next.openPublishKeys(); err != nil {
+		return err
+	}
 	if err := n.replaceListeners(old, next); err != nil {
 		if next.keysSettings() != old.keysSettings() {
 			err = errors.Join(err, n.keys.use(old.keysSettings()))
@@ -99,6 +104,9 @@ func (n *node) reconfigure(work context.Context) error {
 	// From here on nothing can fail.
 	n.config.Store(next)
 	n.notifier.Set(next.secondaries())
+	n.publishing.useCurrent()
+	n.publishing.warnExposed(next)
+	n.warnUnpublished()
 	n.warnUnused(next)
 	n.warnFiles(next)
 	if next.cookies != old.cookies {

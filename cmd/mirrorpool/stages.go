@@ -25,14 +25,17 @@ const (
 	stageTSIG    stage = "tsig"        // reading the TSIG keys of transfers
 	stageKeys    stage = "keys"        // reading the keys that zones are signed with
 	stageSigning stage = "signing"     // finding with what keys zones are signed
+	stagePublish stage = "publish"     // keeping pools published at other primaries
 	stageConfig  stage = "config"      // reading the configuration again
+	// stagePublishKeys is reading the TSIG keys of what is published.
+	stagePublishKeys stage = "publish_keys"
 	// stageAnswer is inside a listener. It is counted and never stale: the next
 	// question is another one.
 	stageAnswer stage = "answer"
 )
 
 // staleStages are those that can be stale, in their order.
-var staleStages = []stage{stageSource, stageCommit, stageCompile, stageGeo, stageKept, stageSerials, stageHealth, stageCookies, stageTLS, stageTSIG, stageKeys, stageSigning, stageConfig}
+var staleStages = []stage{stageSource, stageCommit, stageCompile, stageGeo, stageKept, stageSerials, stageHealth, stageCookies, stageTLS, stageTSIG, stageKeys, stageSigning, stagePublish, stagePublishKeys, stageConfig}
 
 // stageFailure tells since when a stage has given nothing new, and why.
 type stageFailure struct {

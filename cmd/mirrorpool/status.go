@@ -36,6 +36,7 @@ func (n *node) status() admin.Status {
 	if warnings := n.warnings.Load(); warnings != nil {
 		status.Warnings = *warnings
 	}
+	status.Publications = n.publishing.status()
 	return status
 }
 
