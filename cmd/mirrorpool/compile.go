@@ -157,7 +157,7 @@ func (c *compiler) recompile() {
 // compile makes a table of a commit and of what is known now, and serves it.
 func (c *compiler) compile(commit *commitContent) error {
 	start := c.now()
-	plans, nextPlan := c.keys.plansFor(commit.static, start)
+	plans, nextPlan := c.keys.plansFor(commit.static)
 	table, err := zones.Compile(zones.Input{
 		Definition:    commit.definition,
 		Static:        commit.static,

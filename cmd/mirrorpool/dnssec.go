@@ -56,6 +56,7 @@ type keys struct {
 	logger  zerolog.Logger
 	stages  *stages
 	rolling rolling // nil: nothing is ever replaced
+	clock   *signingClock
 
 	mutex    sync.Mutex
 	settings keysSettings
@@ -154,12 +155,36 @@ func (k *keys) of(apex string) []*signing.Key {
 	return k.zones[apex]
 }
 
-// plansFor gives with what zones are signed at a time, and when that is another plan;
-// zero: not by itself. A zone whose keys cannot sign keeps its last plan.
-func (k *keys) plansFor(static *zones.Static, now time.Time) (plans map[string]*signing.Plan, next time.Time) {
+// latest is when the latest key was made; zero: there are none.
+func (k *keys) latest() time.Time {
+	k.mutex.Lock()
+	defer k.mutex.Unlock()
+	return k.created()
+}
+
+func (k *keys) created() (latest time.Time) {
+	for _, keys := range k.zones {
+		for _, key := range keys {
+			if key.Times.Created.After(latest) {
+				latest = key.Times.Created
+			}
+		}
+	}
+	return latest
+}
+
+// plansFor gives with what zones are signed now, and when that is another plan; zero:
+// not by itself. A zone whose keys cannot sign keeps its last plan.
+func (k *keys) plansFor(static *zones.Static) (plans map[string]*signing.Plan, next time.Time) {
 	k.mutex.Lock()
 	defer k.mutex.Unlock()
 	plans = map[string]*signing.Plan{}
+	if len(k.zones) == 0 {
+		k.plans = plans
+		k.stages.succeed(stageSigning)
+		return plans, time.Time{}
+	}
+	now := k.clock.now(k.created())
 	var failures []error
 	for _, zone := range static.Zones() {
 		keys := k.zones[zone.Apex]

@@ -40,6 +40,7 @@ type node struct {
 	compiler   *compiler
 	keys       *keys
 	signer     *zones.Signer
+	clock      *signingClock
 	notifier   *notify.Notifier
 	publishing *publishing
 	sweeper    *sweeper
@@ -106,6 +107,8 @@ func (n *node) open(config *config) error {
 	}
 	n.notifier = newNotifier(n.logger)
 	n.notifier.Set(config.secondaries())
+	n.clock = newSigningClock(n.logger, n.stages, n.state, n.keys.latest())
+	n.keys.clock = n.clock
 	source, err := n.openSource(config)
 	if err != nil {
 		return err
@@ -221,6 +224,7 @@ func (n *node) run(ctx context.Context, hangups <-chan os.Signal) error {
 	workers.Go(func() { n.certificateFollow(work) })
 	workers.Go(func() { n.transferKeysFollow(work) })
 	workers.Go(func() { n.keysFollow(work) })
+	workers.Go(func() { n.clockFollow(work) })
 	workers.Go(func() {
 		stepBack()
 		n.signer.Run(work)

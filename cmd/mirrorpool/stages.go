@@ -25,6 +25,7 @@ const (
 	stageTSIG    stage = "tsig"        // reading the TSIG keys of transfers
 	stageKeys    stage = "keys"        // reading the keys that zones are signed with
 	stageSigning stage = "signing"     // finding with what keys zones are signed
+	stageClock   stage = "clock"       // judging the clock that signatures are made by
 	stagePublish stage = "publish"     // keeping pools published at other primaries
 	stageConfig  stage = "config"      // reading the configuration again
 	// stagePublishKeys is reading the TSIG keys of what is published.
@@ -35,7 +36,7 @@ const (
 )
 
 // staleStages are those that can be stale, in their order.
-var staleStages = []stage{stageSource, stageCommit, stageCompile, stageGeo, stageKept, stageSerials, stageHealth, stageCookies, stageTLS, stageTSIG, stageKeys, stageSigning, stagePublish, stagePublishKeys, stageConfig}
+var staleStages = []stage{stageSource, stageCommit, stageCompile, stageGeo, stageKept, stageSerials, stageHealth, stageCookies, stageTLS, stageTSIG, stageKeys, stageSigning, stageClock, stagePublish, stagePublishKeys, stageConfig}
 
 // stageFailure tells since when a stage has given nothing new, and why.
 type stageFailure struct {
