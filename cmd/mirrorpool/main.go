@@ -121,7 +121,7 @@ server cannot be reached.`,
 	})
 	root.AddCommand(
 		serveCommand(), checkCommand(), explainCommand(), reloadCommand(),
-		schemaCommand(), versionCommand(), demoCommand(), manualCommand(),
+		keygenCommand(), schemaCommand(), versionCommand(), demoCommand(), manualCommand(),
 	)
 	takeUsageErrors(root)
 	return root

@@ -7,7 +7,9 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/miekg/dns"
 )
@@ -18,6 +20,9 @@ const generatedRSABits = 2048
 // Generate makes a new key of a zone: a secure entry point or not. The times are
 // taken as they are: Created has to be among them where it is wanted.
 func Generate(zone string, algorithm uint8, entry bool, times Times) (*Key, error) {
+	if zone == "" {
+		return nil, errors.New("making a key: the name of the zone is empty")
+	}
 	private, err := generatePrivate(algorithm)
 	if err != nil {
 		return nil, fmt.Errorf("making a key for %s: %w", zone, err)
@@ -51,15 +56,19 @@ func GenerateDistinct(zone string, algorithm uint8, entry bool, times Times, oth
 	}
 }
 
-// collides reports whether another key has the same tag, or would have it when
-// either is revoked (RFC 5011 adds 128 to the flags, and so to the tag).
+// collides reports whether another key has the same tag, or would have it if either
+// were revoked, which changes a key's tag (RFC 5011, section 2.1).
 func (k *Key) collides(others []*Key) bool {
-	for _, other := range others {
-		if difference := k.tag - other.tag; difference == 0 || difference == dns.REVOKE || -difference == dns.REVOKE {
-			return true
-		}
-	}
-	return false
+	revoked := k.revokedTag()
+	return slices.ContainsFunc(others, func(other *Key) bool {
+		return k.tag == other.tag || k.tag == other.revokedTag() || revoked == other.tag
+	})
+}
+
+func (k *Key) revokedTag() uint16 {
+	revoked := *k.Record
+	revoked.Flags |= dns.REVOKE
+	return revoked.KeyTag()
 }
 
 func generatePrivate(algorithm uint8) (crypto.Signer, error) {
