@@ -22,6 +22,7 @@ var mayImport = map[string][]string{
 	"mirrorpool/zones":             {"mirrorpool/pool", "mirrorpool/pool/geo", "mirrorpool/pool/health", "mirrorpool/pool/selection", "mirrorpool/zones/signing"},
 	"mirrorpool/zones/signing":     {},
 	"mirrorpool/zones/rollover":    {"mirrorpool/zones/signing"},
+	"mirrorpool/zones/journal":     {"mirrorpool/zones"},
 	"mirrorpool/publish":           append([]string{"mirrorpool/dnsserver/tsig"}, belowListeners...),
 	"mirrorpool/dnsserver":         append([]string{"mirrorpool/dnsserver/tsig"}, belowListeners...),
 	"mirrorpool/dnsserver/tsig":    {},
@@ -35,7 +36,7 @@ var mayImport = map[string][]string{
 	"mirrorpool/bench/peers":       {},
 	"mirrorpool/bench/peers/geodb": {},
 	"mirrorpool/cmd/mirrorpool": append([]string{
-		"mirrorpool/gitsource", "mirrorpool/dnsserver", "mirrorpool/dnsserver/tsig", "mirrorpool/dnsserver/notify", "mirrorpool/redirect", "mirrorpool/admin", "mirrorpool/zones/signing", "mirrorpool/zones/rollover", "mirrorpool/publish",
+		"mirrorpool/gitsource", "mirrorpool/dnsserver", "mirrorpool/dnsserver/tsig", "mirrorpool/dnsserver/notify", "mirrorpool/redirect", "mirrorpool/admin", "mirrorpool/zones/signing", "mirrorpool/zones/rollover", "mirrorpool/zones/journal", "mirrorpool/publish",
 	}, belowListeners...),
 }
 

@@ -1,0 +1,570 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/miekg/dns"
+
+	"mirrorpool/zones"
+)
+
+// version makes a version of a zone from the text of records.
+func version(t testing.TB, apex string, serial uint32, lines ...string) *zones.Version {
+	t.Helper()
+	under := "." + strings.TrimPrefix(apex, ".")
+	soa := &dns.SOA{
+		Hdr: dns.RR_Header{Name: apex, Rrtype: dns.TypeSOA, Class: dns.ClassINET, Ttl: 60},
+		Ns:  "ns" + under, Mbox: "h" + under, Serial: serial, Refresh: 1, Retry: 2, Expire: 3, Minttl: 4,
+	}
+	var records []dns.RR
+	for _, line := range lines {
+		line = strings.ReplaceAll(strings.ReplaceAll(line, ".@", under), "@", apex)
+		rr, err := dns.NewRR(line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		records = append(records, rr)
+	}
+	return zones.NewVersion(soa, records)
+}
+
+// randomLines are random records, signatures among them.
+func randomLines(r *rand.Rand) []string {
+	lines := []string{"@ 60 IN NS ns.@"}
+	for i := range 40 {
+		if r.IntN(2) == 0 {
+			lines = append(lines, fmt.Sprintf("n%d.@ 60 IN A 127.0.0.%d", i%7, i))
+		}
+	}
+	if r.IntN(2) == 0 {
+		lines = append(lines, fmt.Sprintf(`t.@ %d IN TXT "%d"`, 60+r.IntN(2), r.IntN(3)))
+	}
+	if r.IntN(2) == 0 {
+		lines = append(lines, fmt.Sprintf("n1.@ 60 IN RRSIG A 13 2 60 20300101000000 20260101000000 %d example. AAAA", r.IntN(3)))
+	}
+	return lines
+}
+
+// text is what a version holds, sorted.
+func text(v *zones.Version) string {
+	lines := []string{v.SOA.String()}
+	for rr := range v.Records() {
+		lines = append(lines, rr.String())
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "\n")
+}
+
+func open(t testing.TB, path string, limits Limits) *Journal {
+	t.Helper()
+	j, err := Open(path, limits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return j
+}
+
+func record(t testing.TB, j *Journal, v *zones.Version) {
+	t.Helper()
+	if err := errors.Join(j.Record(v), j.Flush()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// leads holds that the differences since an older version lead to a newer one. It
+// tells whether there are any.
+func leads(t testing.TB, j *Journal, from, to *zones.Version) bool {
+	t.Helper()
+	differences, ok := j.Since(from.Apex, from.SOA.Serial)
+	if !ok {
+		return false
+	}
+	got, err := from.Apply(differences...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text(got) != text(to) {
+		t.Fatalf("the differences since %d lead to\n%s\nexpected\n%s", from.SOA.Serial, text(got), text(to))
+	}
+	return true
+}
+
+// TestSince: the differences since any serial lead to the newest version, over
+// restarts, of several zones, with serials that wrap.
+func TestSince(t *testing.T) {
+	path := t.TempDir()
+	r := rand.New(rand.NewPCG(3, 4))
+	j := open(t, path, Limits{})
+	history := map[string][]*zones.Version{}
+	serial := uint32(1<<32 - 40)
+	for step := range 200 {
+		apex := []string{"example.", "other.example.", `odd/\001.example.`, "."}[r.IntN(4)]
+		serial += 1 + uint32(r.IntN(3))
+		v := version(t, apex, serial, randomLines(r)...)
+		record(t, j, v)
+		history[apex] = append(history[apex], v)
+		if step%20 == 19 {
+			j = open(t, path, Limits{})
+		}
+		for _, old := range history[apex] {
+			if !leads(t, j, old, v) {
+				t.Fatalf("step %d: there is nothing since %d of %s", step, old.SOA.Serial, apex)
+			}
+		}
+	}
+	for apex, versions := range history {
+		newest := versions[len(versions)-1]
+		if got := j.Serials()[apex]; got != newest.SOA.Serial {
+			t.Errorf("%s is at serial %d, expected %d", apex, got, newest.SOA.Serial)
+		}
+		for _, serial := range []uint32{newest.SOA.Serial + 1, versions[0].SOA.Serial - 1} {
+			if differences, ok := j.Since(apex, serial); ok {
+				t.Errorf("%s: %d differences since %d, which never was", apex, len(differences), serial)
+			}
+		}
+	}
+	if _, ok := j.Since("nowhere.", 1); ok {
+		t.Error("there are differences of no zone")
+	}
+	count, bytes := j.Size()
+	if count < 190 || bytes < 1000 {
+		t.Errorf("the journal has %d differences in %d bytes", count, bytes)
+	}
+}
+
+// TestRestart: a version that is the same keeps what there is, one that is not is
+// compared to that from before.
+func TestRestart(t *testing.T) {
+	path := t.TempDir()
+	first, second := version(t, "example.", 1, "@ 60 IN NS ns.@"), version(t, "example.", 2, "@ 60 IN NS ns2.@")
+	j := open(t, path, Limits{})
+	record(t, j, first)
+	record(t, j, second)
+	j = open(t, path, Limits{})
+	record(t, j, version(t, "example.", 2, "@ 60 IN NS ns2.@"))
+	if !leads(t, j, first, second) {
+		t.Error("a restart with the same content has dropped what there was")
+	}
+	j = open(t, path, Limits{})
+	third := version(t, "example.", 7, "@ 60 IN NS ns3.@")
+	record(t, j, third)
+	if !leads(t, j, first, third) || !leads(t, j, second, third) {
+		t.Error("what changed while the server was off has no difference")
+	}
+	j = open(t, path, Limits{})
+	record(t, j, version(t, "example.", 8, "@ 60 IN NS ns3.@"))
+	if d, ok := j.Since("example.", 7); !ok || len(d) != 1 || len(d[0].Added)+len(d[0].Deleted) != 0 {
+		t.Errorf("a new serial of the same content gives %v, %v", d, ok)
+	}
+}
+
+// TestAnew: where serials do not grow, nobody can be told what changed.
+func TestAnew(t *testing.T) {
+	for name, next := range map[string]uint32{"the same serial": 10, "an older serial": 9, "a serial half the circle away": 10 + 1<<31} {
+		j := open(t, t.TempDir(), Limits{})
+		first, second := version(t, "example.", 5), version(t, "example.", 10)
+		record(t, j, first)
+		record(t, j, second)
+		other := version(t, "example.", next, "@ 60 IN NS ns.@")
+		record(t, j, other)
+		if leads(t, j, first, other) {
+			t.Errorf("%s: there are differences since %d", name, 5)
+		}
+		after := version(t, "example.", next+1)
+		record(t, j, after)
+		if !leads(t, j, other, after) {
+			t.Errorf("%s: the journal does not go on", name)
+		}
+	}
+}
+
+// TestLimits: the oldest differences go first, of each zone and of all together, and
+// what is larger than a zone is not kept.
+func TestLimits(t *testing.T) {
+	path := t.TempDir()
+	limits := Limits{Bytes: 4000, Zone: 3000, Differences: 10}
+	j := open(t, path, limits)
+	r := rand.New(rand.NewPCG(1, 1))
+	history := map[string][]*zones.Version{}
+	for serial := range uint32(300) {
+		apex := []string{"a.", "b.", "c."}[r.IntN(3)]
+		v := version(t, apex, serial+1, randomLines(r)...)
+		record(t, j, v)
+		history[apex] = append(history[apex], v)
+		kept := 0
+		for _, old := range history[apex] {
+			if leads(t, j, old, v) {
+				kept++
+			} else if kept > 0 {
+				t.Fatalf("%s: there is nothing since %d, but since an older serial", apex, old.SOA.Serial)
+			}
+		}
+		if kept == 0 || kept > 11 {
+			t.Fatalf("%d serials of %s are kept", kept, apex)
+		}
+		if _, bytes := j.Size(); bytes > limits.Bytes {
+			t.Fatalf("%d bytes are kept", bytes)
+		}
+		if serial%50 == 49 {
+			j = open(t, path, limits)
+		}
+	}
+	j = open(t, t.TempDir(), Limits{Zone: 100})
+	small := version(t, "a.", 1)
+	large := version(t, "a.", 2, randomLines(r)...)
+	record(t, j, small)
+	record(t, j, large)
+	if leads(t, j, small, large) {
+		t.Error("a difference beyond the limit is kept")
+	}
+}
+
+// TestFileSize: a file does not grow without end.
+func TestFileSize(t *testing.T) {
+	path := t.TempDir()
+	j := open(t, path, Limits{Differences: 3})
+	r := rand.New(rand.NewPCG(1, 1))
+	largest := int64(0)
+	for serial := range uint32(3000) {
+		record(t, j, version(t, "example.", serial+1, randomLines(r)...))
+		largest = max(largest, fileSize(t, filepath.Join(path, "example.journal")))
+	}
+	if most := int64(2*smallZone + 64<<10); largest > most || largest < smallZone {
+		t.Errorf("the file grew to %d bytes", largest)
+	}
+}
+
+func fileSize(t *testing.T, path string) int64 {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Size()
+}
+
+// TestTooLarge: of a zone that is too large there are differences until a restart,
+// and no file.
+func TestTooLarge(t *testing.T) {
+	path := t.TempDir()
+	limits := Limits{Snapshot: 300}
+	j := open(t, path, limits)
+	r := rand.New(rand.NewPCG(1, 1))
+	first, second := version(t, "example.", 1, randomLines(r)...), version(t, "example.", 2, randomLines(r)...)
+	record(t, j, first)
+	record(t, j, second)
+	if !leads(t, j, first, second) {
+		t.Error("there are no differences")
+	}
+	if files, _ := os.ReadDir(path); len(files) > 0 {
+		t.Errorf("there is a file: %v", files)
+	}
+	if j = open(t, path, limits); len(j.Serials()) > 0 {
+		t.Error("it is there after a restart")
+	}
+}
+
+func TestRetain(t *testing.T) {
+	path := t.TempDir()
+	j := open(t, path, Limits{})
+	record(t, j, version(t, "a.", 1))
+	record(t, j, version(t, "b.", 1))
+	if err := j.Retain(func(apex string) bool { return apex == "b." }); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if s := j.Serials(); len(s) != 1 || s["b."] != 1 {
+			t.Errorf("there are %v", s)
+		}
+		j = open(t, path, Limits{})
+	}
+}
+
+// TestDamage: wherever a file ends, and whichever byte of it is another one, what is
+// left is a version that there was, and differences that join it.
+func TestDamage(t *testing.T) {
+	path := t.TempDir()
+	j := open(t, path, Limits{})
+	r := rand.New(rand.NewPCG(1, 1))
+	history := map[uint32]*zones.Version{}
+	for serial := range uint32(6) {
+		v := version(t, "example.", serial+1, randomLines(r)[:4]...)
+		record(t, j, v)
+		history[serial+1] = v
+		if serial == 3 {
+			j.zones["example."].stale = true // the snapshot in the middle
+		}
+	}
+	file := filepath.Join(path, "example.journal")
+	whole, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[uint32]bool{}
+	try := func(name string, content []byte, same bool) {
+		if err := os.WriteFile(file, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		j, err := Open(path, Limits{})
+		if same != (err == nil) && !isBoundary(whole, len(content)) {
+			t.Fatalf("%s: %v", name, err)
+		}
+		newest := j.Serials()["example."]
+		seen[newest] = true
+		if newest == 0 {
+			return
+		}
+		v := history[newest]
+		if text(j.zones["example."].last) != text(v) {
+			t.Fatalf("%s: serial %d is\n%s", name, newest, text(j.zones["example."].last))
+		}
+		for serial, old := range history {
+			if leads(t, j, old, v) && serial > newest {
+				t.Fatalf("%s: differences go back", name)
+			}
+		}
+		// It goes on, and is whole again.
+		record(t, j, version(t, "example.", 99))
+		if again, err := Open(path, Limits{}); err != nil || !leads(t, again, v, version(t, "example.", 99)) {
+			t.Fatalf("%s: written again it gives %v", name, err)
+		}
+	}
+	try("whole", whole, true)
+	for length := range whole {
+		try(fmt.Sprintf("%d bytes", length), whole[:length], false)
+		damaged := slices.Clone(whole)
+		damaged[length] ^= 1 << r.IntN(8)
+		try(fmt.Sprintf("damaged at %d", length), damaged, false)
+	}
+	if !seen[0] || !seen[5] || !seen[6] {
+		t.Errorf("serials were found: %v", seen)
+	}
+}
+
+// isBoundary tells whether a file may end there.
+func isBoundary(whole []byte, length int) bool {
+	at := len(magic)
+	for at < length {
+		_, size, err := readEntry(whole[at:])
+		if err != nil {
+			return false
+		}
+		at += size
+	}
+	return at == length
+}
+
+// TestGap: what does not join the newest serial is dropped.
+func TestGap(t *testing.T) {
+	old, middle, newest := version(t, "example.", 1), version(t, "example.", 5), version(t, "example.", 6, "@ 60 IN NS ns.@")
+	difference := func(from, to *zones.Version) []byte {
+		data, err := differenceData(zones.Compare(from, to))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return (&entry{kindDifference, 1, data}).appendTo(nil)
+	}
+	snapshot := func(v *zones.Version) []byte {
+		data, err := snapshotData(v, 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return (&entry{kindSnapshot, 1, data}).appendTo(nil)
+	}
+	for _, c := range []struct {
+		name    string
+		entries [][]byte
+		found   string
+		problem string
+	}{
+		{"nothing", nil, "", "lacks the content"},
+		{"no snapshot", [][]byte{difference(old, middle)}, "", "lacks the content"},
+		{"a gap before the snapshot", [][]byte{difference(old, version(t, "example.", 3)), difference(middle, newest), snapshot(newest)}, "example. at 6: 5-6", ""},
+		{"a gap at the snapshot", [][]byte{difference(old, middle), snapshot(newest)}, "example. at 6:", ""},
+		{"a gap behind the snapshot", [][]byte{snapshot(old), difference(middle, newest)}, "example. at 1:", "behind serial 1"},
+		{"two snapshots", [][]byte{snapshot(old), difference(old, middle), snapshot(middle), difference(middle, newest)}, "example. at 6: 1-5 5-6", ""},
+		{"two that do not join", [][]byte{snapshot(old), snapshot(middle), difference(middle, newest)}, "example. at 6: 5-6", ""},
+		{"another zone", [][]byte{snapshot(old), snapshot(version(t, "other.", 1))}, "example. at 1:", "beside"},
+		{"back", [][]byte{snapshot(newest), difference(newest, old)}, "example. at 6:", "not after it"},
+		{"what cannot be applied", [][]byte{snapshot(middle), difference(version(t, "example.", 5, "@ 60 IN NS x.@"), newest)}, "", "not there"},
+		{"an unknown kind", [][]byte{snapshot(old), (&entry{'X', 1, nil}).appendTo(nil)}, "example. at 1:", "unknown kind"},
+		{"a difference of nothing", [][]byte{snapshot(old), (&entry{kindDifference, 1, nil}).appendTo(nil)}, "example. at 1:", "lacks"},
+	} {
+		z, _, err := readFile(slices.Concat(append([][]byte{[]byte(magic)}, c.entries...)...))
+		found := ""
+		if z != nil {
+			found = z.String()
+		}
+		if found != c.found || (err == nil) != (c.problem == "") || err != nil && !strings.Contains(err.Error(), c.problem) {
+			t.Errorf("%s: found %q, %v, expected %q, %q", c.name, found, err, c.found, c.problem)
+		}
+	}
+}
+
+// TestForeignFiles: what is not ours is left alone, what is left of writing goes, and
+// a file of another zone's name is not taken for it.
+func TestForeignFiles(t *testing.T) {
+	path := t.TempDir()
+	record(t, open(t, path, Limits{}), version(t, "example.", 1))
+	for name, content := range map[string]string{"README": "x", "half.journal.new": "x", "empty.journal": ""} {
+		if err := os.WriteFile(filepath.Join(path, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Rename(filepath.Join(path, "example.journal"), filepath.Join(path, "other.journal")); err != nil {
+		t.Fatal(err)
+	}
+	j, err := Open(path, Limits{})
+	if err == nil || !strings.Contains(err.Error(), "it is of the zone example.") || !strings.Contains(err.Error(), "empty.journal") || len(j.Serials()) > 0 {
+		t.Errorf("opened with %v, %v", j.Serials(), err)
+	}
+	if _, err := os.Stat(filepath.Join(path, "half.journal.new")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what was left of writing: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(path, "README")); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestDiskFails: while nothing can be written, differences are kept in memory, and
+// the disk is tried again on demand; then all is there.
+func TestDiskFails(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "journal")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	j, err := Open(path, Limits{})
+	if err == nil {
+		t.Fatal("a file was opened as a directory")
+	}
+	first, second, third := version(t, "example.", 1), version(t, "example.", 2, "@ 60 IN NS ns.@"), version(t, "example.", 3)
+	for _, v := range []*zones.Version{first, second, second} {
+		if err := errors.Join(j.Record(v), j.Flush()); err == nil || !strings.Contains(err.Error(), path) {
+			t.Errorf("recorded without a disk: %v", err)
+		}
+	}
+	if !leads(t, j, first, second) {
+		t.Error("nothing is kept in memory")
+	}
+	if j.Retry() == nil {
+		t.Error("written without a disk")
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Retry(); err != nil {
+		t.Fatal(err)
+	}
+	record(t, j, third)
+	if j = open(t, path, Limits{}); !leads(t, j, first, third) {
+		t.Error("the disk lacks what was kept in memory")
+	}
+
+	// Somebody else writes to the file.
+	file := filepath.Join(path, "example.journal")
+	if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Record(version(t, "example.", 4)); err == nil || !strings.Contains(err.Error(), "somebody else") {
+		t.Errorf("recorded into a foreign file: %v", err)
+	}
+	if err := j.Retry(); err != nil {
+		t.Fatal(err)
+	}
+	if j = open(t, path, Limits{}); !leads(t, j, first, version(t, "example.", 4)) {
+		t.Error("the file was not written again")
+	}
+}
+
+// TestConcurrent: differences are read while others are recorded.
+func TestConcurrent(t *testing.T) {
+	j := open(t, t.TempDir(), Limits{Differences: 5})
+	r := rand.New(rand.NewPCG(1, 1))
+	var history []*zones.Version
+	for serial := range uint32(100) {
+		history = append(history, version(t, "example.", serial+1, randomLines(r)...))
+	}
+	record(t, j, history[0])
+	var readers sync.WaitGroup
+	stop := make(chan struct{})
+	for range 4 {
+		readers.Go(func() {
+			for serial := uint32(1); ; serial++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				old := history[serial%100]
+				differences, ok := j.Since("example.", old.SOA.Serial)
+				if !ok || len(differences) == 0 {
+					continue
+				}
+				newest := differences[len(differences)-1].New.Serial
+				if got, err := old.Apply(differences...); err != nil || text(got) != text(history[newest-1]) {
+					t.Errorf("since %d: %v", old.SOA.Serial, err)
+				}
+			}
+		})
+	}
+	for _, v := range history {
+		record(t, j, v)
+	}
+	close(stop)
+	readers.Wait()
+}
+
+func FuzzReadFile(f *testing.F) {
+	path := f.TempDir()
+	j := open(f, path, Limits{})
+	r := rand.New(rand.NewPCG(1, 1))
+	for serial := range uint32(3) {
+		record(f, j, version(f, "example.", serial+1, randomLines(r)[:3]...))
+	}
+	content, err := os.ReadFile(filepath.Join(path, "example.journal"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(content[len(magic):])
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		// Digests that fit, so that what is behind them is read as well.
+		var file []byte
+		file = append(file, magic...)
+		for rest := data; len(rest) > entryHead; {
+			size := min(len(rest)-entryHead, int(rest[2])<<8|int(rest[3]))
+			e := entry{kind: rest[4], number: 1, data: rest[entryHead : entryHead+size]}
+			file = e.appendTo(file)
+			rest = rest[min(len(rest), entryHead+size+entryDigest):]
+		}
+		for _, content := range [][]byte{file, data, append([]byte(magic), data...)} {
+			z, _, err := readFile(content)
+			if z == nil {
+				if err == nil {
+					t.Fatal("nothing is there, and nothing is wrong")
+				}
+				continue
+			}
+			if n := len(z.changes); n > 0 && z.changes[n-1].new != z.last.SOA.Serial {
+				t.Fatalf("%v does not join", z)
+			}
+			for i := 1; i < len(z.changes); i++ {
+				if z.changes[i-1].new != z.changes[i].old {
+					t.Fatalf("%v does not join", z)
+				}
+			}
+			if _, err := snapshotData(z.last, 1<<30); err != nil {
+				t.Fatalf("what was read cannot be written: %v", err)
+			}
+		}
+	})
+}
