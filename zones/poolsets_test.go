@@ -288,3 +288,38 @@ func BenchmarkCompileWide(b *testing.B) {
 		}
 	})
 }
+
+// BenchmarkCompileLarge is what signing a zone of 100,000 names costs: the first time,
+// after a commit that changes one of them, and where nothing but health changes.
+func BenchmarkCompileLarge(b *testing.B) {
+	input := func(changed string) Input {
+		definition := manyNames(100_000)
+		definition.Zones[0].Data = append(definition.Zones[0].Data, changed...)
+		static, problems := Parse(definition)
+		if static == nil {
+			b.Fatal(problems)
+		}
+		return Input{Definition: definition, Static: static, Now: testNow, Geo: geo.NewMap(nil)}
+	}
+	in := input("")
+	signInput(b, &in, dns.ECDSAP256SHA256)
+	first := compiled(b, in)
+	for _, c := range []struct {
+		name string
+		in   Input
+	}{
+		{"unsigned", Input{Definition: in.Definition, Static: in.Static, Now: in.Now, Geo: in.Geo}},
+		{"first", in},
+		{"commit", input("other IN A 127.0.0.1\n")},
+		{"health", in},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			if c.name == "commit" || c.name == "health" {
+				c.in.Previous, c.in.Signing = first, in.Signing
+			}
+			for b.Loop() {
+				compiled(b, c.in)
+			}
+		})
+	}
+}
