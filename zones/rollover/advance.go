@@ -19,8 +19,10 @@ type Facts struct {
 	Since time.Time
 	// Served tells that the zone is served as Plan says.
 	Served bool
-	// Behind tells that a secondary is known to serve what was before still.
+	// Behind tells that a secondary is known not to have what is served now. It is
+	// waited for, but not for longer than Expire: then it does not answer any more.
 	Behind bool
+	Expire time.Duration
 	// Parent is what the parent's servers say of the zone's DS.
 	Parent ParentDS
 }
@@ -38,11 +40,14 @@ const (
 	ParentUnchanged
 )
 
-// leastKept is how long resolvers keep at least what has a smaller TTL.
-const leastKept = 5 * time.Second
+// Resolvers keep for some seconds what has a smaller TTL, and count in whole ones.
+const (
+	leastKept = 5 * time.Second
+	rounding  = time.Second
+)
 
 // kept is how long a copy with a TTL is kept at most.
-func kept(ttl time.Duration) time.Duration { return max(ttl, leastKept) }
+func kept(ttl time.Duration) time.Duration { return max(ttl, leastKept) + rounding }
 
 // Held is what caches may hold of RRsets that had a greater TTL than they have now:
 // TTL is the one of now, Before the greater one, Changed when that ended, and Spread
@@ -64,7 +69,7 @@ func (h Held) note(now time.Time, ttl time.Duration, facts Facts) Held {
 		return h
 	}
 	if spread := latest(h.Changed, facts.Since).Add(facts.Propagation); h.Spread.IsZero() && !now.Before(spread) {
-		h.Spread = spread
+		h.Spread = now
 	}
 	if !h.Spread.IsZero() && now.After(h.Spread.Add(kept(h.Before))) {
 		h.Before, h.Changed, h.Spread = 0, time.Time{}, time.Time{}
@@ -147,18 +152,23 @@ func (s State) serve(now time.Time, facts Facts) State {
 	if s.Served.IsZero() && facts.Served {
 		s.Served = now
 	}
-	if s.Served.IsZero() || !s.Spread.IsZero() || facts.Behind {
+	if s.Served.IsZero() || !s.Spread.IsZero() {
 		return s
 	}
-	if spread := latest(s.Served, facts.Since).Add(facts.Propagation); !now.Before(spread) {
-		s.Spread = spread
+	from := latest(s.Served, facts.Since)
+	spread := from.Add(facts.Propagation)
+	if facts.Behind && now.Before(from.Add(facts.Expire)) {
+		return s
+	}
+	if !now.Before(spread) {
+		s.Spread = now
 	}
 	return s
 }
 
 // until is when what a step waits for is out of caches; zero: that is not known.
 func (s State) until(this *rule) time.Time {
-	var until time.Time
+	until := s.Spread
 	for _, one := range []struct {
 		wait caches
 		held Held

@@ -88,9 +88,15 @@ var (
 		{StepParentCaches, published | signs, published | signs | child, parentCaches, cannot, "the parent's DS names the new key; copies of the old DS run out"},
 		{StepRetire, 0, published | signs | child, signatureCaches, cannot, "the old key is taken out; copies of it run out"},
 	}
+	doubleKeySignature = []rule{
+		{StepPublish, published | signs | child, published | signs, keyCaches, atOnce, "the new key is published, and signs beside the old one"},
+		{StepParent, published | signs, published | signs | child, parentHas, cannot, "CDS and CDNSKEY name the new key; the parent's DS has to do so too"},
+		{StepParentCaches, published | signs, published | signs | child, parentCaches, cannot, "the parent's DS names the new key; copies of the old DS run out"},
+		{StepRetire, 0, published | signs | child, keyCaches, cannot, "the old key is taken out; copies of it run out"},
+	}
 	prePublication = []rule{
 		{StepPublish, published | signs, published, keyCaches, atOnce, "the new key is published"},
-		{StepSign, published, published | signs, signatureCaches, cannot, "the new key signs instead of the old one; copies of old signatures run out"},
+		{StepSign, published, published | signs, zoneCaches, cannot, "the new key signs instead of the old one; copies of old signatures run out"},
 		{StepRetire, 0, published | signs, keyCaches, cannot, "the old key is taken out; copies of it run out"},
 	}
 	conservative = []rule{
@@ -107,8 +113,10 @@ var (
 // rulesOf are the steps of a kind in their order; nil for one that is none.
 func rulesOf(kind Kind) []rule {
 	switch kind {
-	case CSK, KSK:
+	case CSK:
 		return doubleSignature
+	case KSK:
+		return doubleKeySignature
 	case ZSK:
 		return prePublication
 	case Algorithm:

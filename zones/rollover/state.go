@@ -93,7 +93,7 @@ var (
 // Wanted is a rollover that is to be made.
 type Wanted struct {
 	Kind      Kind
-	Algorithm uint8  // of the new key
+	Algorithm uint8 // of the new key
 	Entry     bool  // the new key is a secure entry point
 }
 
