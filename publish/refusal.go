@@ -30,7 +30,7 @@ func (r *refusal) words() string {
 		return "it does not let this key change these records: allow it there (BIND: update-policy or allow-update; " +
 			"Knot: an acl with `action: update`; PowerDNS: dnsupdate=yes, ALLOW-DNSUPDATE-FROM and TSIG-ALLOW-DNSUPDATE of the zone)"
 	case r.rcode == dns.RcodeNotAuth && !r.signed:
-		return "it does not know the key, or is not the primary of this zone: give both sides the same key; " +
+		return "it does not take the signature, or is not the primary of this zone: give both sides the same key, and clocks that agree; " +
 			"`zone` has to be the zone's apex, and `server` where it is edited"
 	case r.rcode == dns.RcodeNotAuth:
 		return "it is not the primary of this zone: `zone` has to be the zone's apex, and `server` where it is edited"

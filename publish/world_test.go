@@ -174,6 +174,14 @@ func (n *node) told(kind Kind) []string {
 	return texts
 }
 
+// state is that of the only entry; zero before there is one.
+func (n *node) state() State {
+	if states := n.States(); len(states) > 0 {
+		return states[0]
+	}
+	return State{}
+}
+
 // up changes the pool's health and says so.
 func (n *node) up(addresses ...string) {
 	n.pool.up(addresses...)
