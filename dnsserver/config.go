@@ -29,6 +29,9 @@ type Config struct {
 	// is there. While it gives nil (an interface that is nil, see FromTable), questions
 	// get silence, so that resolvers ask another server.
 	Table func() Answerer
+	// Transfers gives what zones are transferred from; nil, or where it gives nil
+	// (an interface that is nil): nobody gets one.
+	Transfers func() Transfers
 	// Workers is how many goroutines answer at each address, one for each core
 	// that is to answer; 0: runtime.GOMAXPROCS.
 	Workers int

@@ -21,6 +21,8 @@ type connection struct {
 	secure  *secureConnection // over TLS; nil before the handshake
 	rest    []byte            // of a question that is not whole, with its length before it
 	taken   int               // bytes that others wait for to be served, see yieldEvery
+	// transfers are zones on their way to the client, the next one first.
+	transfers []*zoneTransfer
 
 	lost chan struct{} // over TLS: closed when it has lost its place
 
@@ -94,10 +96,9 @@ func (c *connection) arm(drained time.Time) {
 //
 // Questions are answered in the order in which they came. Every answer comes
 // from memory, so none waits for another, and there is nothing to gain from
-// another order, which RFC 7766 section 6.2.1.1 asks for where there is. An
-// answer that takes long, such as a zone transfer, has to be given in parts, one
-// in each round of this loop, between those of the questions that come
-// meanwhile.
+// another order, which RFC 7766 section 6.2.1.1 asks for where there is. What takes
+// long, a zone transfer, is given in parts, one in each round of this loop that finds
+// no question.
 //
 // Nothing is read while answers wait to be sent: what a client sends faster than
 // it takes the answers stays in the system's buffers, and then in its own.
@@ -105,6 +106,7 @@ func (c *connection) serve(s stream) (ends bool) {
 	r := c.tcp.rooms.Get().(*room)
 	defer c.tcp.rooms.Put(r)
 	in := c.resume(r)
+	ended := false
 	for c.taken = 0; ; {
 		if c.taken >= yieldEvery {
 			c.taken = 0
@@ -114,8 +116,19 @@ func (c *connection) serve(s stream) (ends bool) {
 			}
 		}
 		in = growFull(in)
-		n, err := s.read(in[len(in):cap(in)])
-		if errors.Is(err, errNothing) {
+		n, err := 0, io.EOF
+		if !ended {
+			n, err = s.read(in[len(in):cap(in)])
+		}
+		nothing := errors.Is(err, errNothing)
+		switch {
+		case len(c.transfers) > 0 && (nothing || errors.Is(err, io.EOF)):
+			ended = !nothing // who has no more questions still gets the rest
+			if !c.continueTransfer(s, r, len(in) == 0) {
+				return true
+			}
+			continue
+		case nothing:
 			c.suspend(in, r)
 			return false
 		}
@@ -183,7 +196,7 @@ func (c *connection) answer(s stream, r *room, questions []byte, quiet bool) boo
 		if len(questions) == 0 {
 			return true
 		}
-		answers, left, silence := c.tcp.answer(r.out[:0], questions, c.client, c.over, keepalive)
+		answers, left, silence := c.tcp.answer(r.out[:0], questions, c, keepalive)
 		if !c.send(s, answers) || silence {
 			return false
 		}
@@ -208,6 +221,7 @@ func (c *connection) send(s stream, answers []byte) bool {
 // close ends the connection. Over TLS the client is told that this is the end,
 // where it takes that at once.
 func (c *connection) close() {
+	c.endTransfers()
 	if c.secure != nil {
 		c.secure.sayEnd()
 	}

@@ -88,7 +88,7 @@ var optionCases = []questionCase{
 	{
 		name: "EXPIRE for AXFR", packet: named("example.test.", dns.TypeAXFR, 0, opt(4096, 0, option(9, ""))),
 		want:   "REFUSED q opt 1232",
-		counts: "edns expire, edns opt, queries REFUSED, questions AXFR",
+		counts: "edns expire, edns opt, queries REFUSED, questions AXFR, transfers axfr refused",
 	},
 	{
 		name: "EXPIRE for ANY", packet: named("example.test.", dns.TypeANY, 0, opt(4096, 0, option(9, ""))),

@@ -2,7 +2,6 @@ package dnsserver
 
 import (
 	"encoding/binary"
-	"net/netip"
 	"slices"
 )
 
@@ -40,14 +39,14 @@ func wholeQuestions(data []byte) int {
 //
 // The answers are made between two system calls and without waiting for
 // anything, so that responders, of which there are few, are not held.
-func (t *tcpServer) answer(out, questions []byte, client netip.Addr, over transport, keepalive uint16) (answers, left []byte, silence bool) {
+func (t *tcpServer) answer(out, questions []byte, c *connection, keepalive uint16) (answers, left []byte, silence bool) {
 	responders := t.responders
-	if over == overTLS {
+	if c.over == overTLS {
 		responders = t.secure
 	}
 	r := <-responders
 	defer func() { responders <- r }()
-	r.keepalive = keepalive
+	r.keepalive, r.private = keepalive, c.secure != nil && c.secure.private
 	r.begin()
 	defer r.end()
 	size := cap(out)
@@ -63,7 +62,12 @@ func (t *tcpServer) answer(out, questions []byte, client netip.Addr, over transp
 		buffer := out[start+prefixSize : min(cap(out), start+prefixSize+maxMessage)]
 		copy(buffer, questions[prefixSize:prefixSize+length])
 		questions = questions[prefixSize+length:]
-		answer := r.reply(buffer, length, client, over)
+		answer := r.reply(buffer, length, c.client, c.over)
+		if r.begun != nil {
+			c.transfers = append(c.transfers, r.begun)
+			r.begun = nil
+			continue
+		}
 		if answer == nil {
 			return out, nil, true
 		}

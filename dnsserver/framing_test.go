@@ -66,7 +66,7 @@ func FuzzFraming(f *testing.F) {
 		for left, silence := asked, false; len(left) > 0 && !silence; {
 			before := len(left)
 			var answers []byte
-			answers, left, silence = server.answer(r.out[:0], left, netip.MustParseAddr("127.0.0.1"), overTCP, 0)
+			answers, left, silence = server.answer(r.out[:0], left, &connection{client: netip.MustParseAddr("127.0.0.1"), over: overTCP}, 0)
 			if len(left) >= before {
 				t.Fatal("nothing was answered")
 			}
@@ -95,11 +95,11 @@ func FuzzFraming(f *testing.F) {
 // place in the room it stands.
 func TestFramingAllocatesNothing(t *testing.T) {
 	server := newFramingServer(t, wireTable(t))
-	client := netip.MustParseAddr("127.2.0.1")
+	client := &connection{client: netip.MustParseAddr("127.2.0.1"), over: overTCP}
 	all := questions(20, "dl.example.test.", dns.TypeA)
 	r := new(room)
 	allocations := testing.AllocsPerRun(100, func() {
-		answers, left, silence := server.answer(r.out[:0], all, client, overTCP, 0)
+		answers, left, silence := server.answer(r.out[:0], all, client, 0)
 		if len(answers) == 0 || len(left) > 0 || silence {
 			t.Fatal("not answered")
 		}
@@ -111,12 +111,12 @@ func TestFramingAllocatesNothing(t *testing.T) {
 
 func BenchmarkFraming(b *testing.B) {
 	server := newFramingServer(b, wireTable(b))
-	client := netip.MustParseAddr("127.2.0.1")
+	client := &connection{client: netip.MustParseAddr("127.2.0.1"), over: overTCP}
 	all := questions(20, "dl.example.test.", dns.TypeA)
 	r := new(room)
 	b.ReportAllocs()
 	for b.Loop() {
-		server.answer(r.out[:0], all, client, overTCP, 0)
+		server.answer(r.out[:0], all, client, 0)
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*20), "ns/question")
 }

@@ -38,6 +38,7 @@ type metrics struct {
 	failures    *prometheus.CounterVec
 	sockets     *prometheus.CounterVec
 	connections *tcpMetrics
+	transfers   *transferMetrics
 
 	mu      sync.Mutex
 	workers []*counters
@@ -68,12 +69,12 @@ func newMetrics() *metrics {
 		dropped:     vec("dropped_total", "Packets that got silence.", "reason"),
 		failures:    vec("failures_total", "Questions answered with SERVFAIL by a fault of this program.", "reason"),
 		sockets:     vec("socket_errors_total", "System calls that failed.", "operation"),
-		connections: newTCPMetrics(),
+		connections: newTCPMetrics(), transfers: newTransferMetrics(),
 	}
 }
 
 func (m *metrics) collectors() []prometheus.Collector {
-	return append(m.connections.collectors(),
+	return append(append(m.connections.collectors(), m.transfers.collectors()...),
 		summed{m}, m.signatures, m.unusual, m.limited, m.truncated, m.malformed, m.dropped, m.failures, m.sockets)
 }
 

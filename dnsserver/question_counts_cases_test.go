@@ -133,22 +133,22 @@ var countCases = []questionCase{
 	{
 		name: "IXFR with its SOA", packet: rawQuestion([4]uint16{1, 0, 1}, strings.Replace(aQuestion, "\x06\x00\x01", "\xfb\x00\x01", 1), aSOA),
 		want:   "REFUSED q",
-		counts: "queries REFUSED, questions IXFR",
+		counts: "queries REFUSED, questions IXFR, transfers ixfr refused",
 	},
 	{
 		name: "IXFR without an SOA", packet: named("example.test.", dns.TypeIXFR, 0),
 		want:   "REFUSED q",
-		counts: "queries REFUSED, questions IXFR",
+		counts: "queries REFUSED, questions IXFR, transfers ixfr refused",
 	},
 	{
 		name: "IXFR with two SOAs", packet: rawQuestion([4]uint16{1, 0, 2}, strings.Replace(aQuestion, "\x06\x00\x01", "\xfb\x00\x01", 1), aSOA, aSOA),
 		want:   "REFUSED q",
-		counts: "queries REFUSED, questions IXFR",
+		counts: "queries REFUSED, questions IXFR, transfers ixfr refused",
 	},
 	{
 		name: "IXFR with an A in the authority section", packet: rawQuestion([4]uint16{1, 0, 1}, strings.Replace(aQuestion, "\x06\x00\x01", "\xfb\x00\x01", 1), string(anA)),
 		want:   "REFUSED q",
-		counts: "queries REFUSED, questions IXFR",
+		counts: "queries REFUSED, questions IXFR, transfers ixfr refused",
 	},
 	{
 		name: "IXFR with an SOA in the answer section", packet: rawQuestion([4]uint16{1, 1}, strings.Replace(aQuestion, "\x06\x00\x01", "\xfb\x00\x01", 1), aSOA),

@@ -114,12 +114,12 @@ var typeCases = []questionCase{
 	{
 		name: "type IXFR", packet: named("example.test.", 251, 0),
 		want:   "REFUSED q",
-		counts: "queries REFUSED, questions IXFR",
+		counts: "queries REFUSED, questions IXFR, transfers ixfr refused",
 	},
 	{
 		name: "type AXFR", packet: named("example.test.", 252, 0),
 		want:   "REFUSED q",
-		counts: "queries REFUSED, questions AXFR",
+		counts: "queries REFUSED, questions AXFR, transfers axfr refused",
 	},
 	{
 		name: "type MAILB", packet: named("example.test.", 253, 0),
@@ -219,12 +219,12 @@ var typeCases = []questionCase{
 	{
 		name: "AXFR outside", packet: named("elsewhere.test.", dns.TypeAXFR, 0),
 		want:   "NOTAUTH q",
-		counts: "queries NOTAUTH, questions AXFR",
+		counts: "queries NOTAUTH, questions AXFR, transfers axfr not_here",
 	},
 	{
 		name: "IXFR outside", packet: named("elsewhere.test.", dns.TypeIXFR, 0),
 		want:   "NOTAUTH q",
-		counts: "queries NOTAUTH, questions IXFR",
+		counts: "queries NOTAUTH, questions IXFR, transfers ixfr not_here",
 	},
 	{
 		name: "ANY outside", packet: named("elsewhere.test.", dns.TypeANY, 0),

@@ -43,6 +43,7 @@ const (
 	faultSubnet        fault = "subnet_malformed" // see parseSubnet
 	faultSubnetTwice   fault = "subnet_twice"     // more than one client subnet
 	faultCookie        fault = "cookie"           // a length that no cookie has
+	faultSerial        fault = "ixfr_serial"      // an IXFR that does not say which version the client has
 	faultTSIG          fault = "tsig"             // a TSIG that is not the last record, or cannot be read
 )
 
@@ -59,7 +60,11 @@ type request struct {
 	// (RFC 7873 section 5.4).
 	asksNothing bool
 	cookie      cookieState // what the server cookie in the request is
-	signature   tsig.Signature
+	// serial is that of the zone that the client of an IXFR has; for one that
+	// hasSerial.
+	serial    uint32
+	hasSerial bool
+	signature tsig.Signature
 	// signs: what belongs to the signature is in the answer as well.
 	signs bool
 }
@@ -164,6 +169,10 @@ func (q *request) readRecords(packet []byte, offset int) (int, bool) {
 		switch binary.BigEndian.Uint16(packet[end:]) {
 		case dns.TypeOPT:
 			q.keepOPT(packet[end:data], packet[data:offset], i >= before && packet[owner] == 0)
+		case dns.TypeSOA:
+			if q.qtype == dns.TypeIXFR && i >= answers && i < before && q.question != nil {
+				q.readSerial(packet, owner, packet[end:data], packet[data:offset])
+			}
 		case dns.TypeTSIG:
 			signature, err := tsig.Read(packet[:offset], owner)
 			if err != nil || !last || i < before {

@@ -47,6 +47,13 @@ type responder struct {
 	signs     bool
 	signature tsig.Signature
 
+	// private: what comes over TLS comes the way that zones may go (RFC 9103); who
+	// calls reply sets it.
+	private bool
+	// begun is the transfer that the question answered last has begun, for which
+	// there was no answer.
+	begun *zoneTransfer
+
 	fast    wirePath
 	message message
 	scratch []byte // holds answers that are not written over the question
@@ -92,6 +99,8 @@ func (r *responder) respond(buffer, packet []byte, client netip.Addr, over trans
 	switch {
 	case rcode != dns.RcodeSuccess || q.asksNothing:
 		return append(buffer, r.refuse(&q, rcode, over)...)
+	case isTransfer(q.qtype):
+		return append(buffer, r.transfer(&q, client, over)...)
 	case q.class == dns.ClassCHAOS:
 		return append(buffer, r.chaos(&q, over)...)
 	case r.table == nil:
@@ -147,25 +156,13 @@ func (r *responder) verdict(q *request) int {
 		r.counts.malformed(faultType)
 		return dns.RcodeFormatError
 	case dns.TypeAXFR, dns.TypeIXFR:
-		return r.refuseTransfer(q)
+		if q.class != dns.ClassINET {
+			return dns.RcodeRefused
+		}
 	case dns.TypeMAILA, dns.TypeMAILB, dns.TypeTKEY:
 		return dns.RcodeNotImplemented
 	}
 	return dns.RcodeSuccess
-}
-
-// refuseTransfer is the error for a zone that is not given away, or not here (RFC
-// 5936 section 2.2.1).
-func (r *responder) refuseTransfer(q *request) int {
-	name, _, err := dns.UnpackDomainName(q.question, 0)
-	if err != nil || r.table == nil || q.class != dns.ClassINET {
-		return dns.RcodeRefused
-	}
-	a := r.table.Answer(zones.Question{Name: name, Type: dns.TypeSOA}, r.random)
-	if len(a.Answer) == 1 && a.Authoritative && a.Answer[0].Header().Rrtype == dns.TypeSOA {
-		return dns.RcodeRefused
-	}
-	return dns.RcodeNotAuth
 }
 
 // refuse makes an answer without records. The options of the request come back
@@ -217,7 +214,11 @@ func (r *responder) answer(q *request, table Answerer, client netip.Addr, over t
 		client = q.edns.subnet.client
 	}
 	a := table.Answer(zones.Question{Name: name, Type: q.qtype, Client: client, Resolver: resolver, DNSSEC: q.edns.dnssec}, r.random)
-
+	if a.Rcode == dns.RcodeRefused {
+		if soa, ok := r.unserved(q, name, resolver); ok {
+			a = soa
+		}
+	}
 	return r.pack(q, name, &a, over)
 }
 

@@ -113,6 +113,8 @@ func makeTLS(certificate func() *tls.Certificate) *tls.Config {
 type secureConnection struct {
 	tls    *tls.Conn
 	socket *tlsSocket
+	// private: zones may go over it (RFC 9103 sections 7.1 and 7.2).
+	private bool
 }
 
 // serveFrom lets TLS read without waiting from now on, and gives what is in the
@@ -294,8 +296,12 @@ func (c *connection) handshake(came []byte) bool {
 		m.handshakeFailed(socket.reason(err))
 		return false
 	}
-	m.shookHands(secure.ConnectionState())
-	c.secure = &secureConnection{tls: secure, socket: socket}
+	state := secure.ConnectionState()
+	m.shookHands(state)
+	c.secure = &secureConnection{
+		tls: secure, socket: socket,
+		private: state.Version >= tls.VersionTLS13 && state.NegotiatedProtocol == protocolDoT,
+	}
 	_, goesOn := c.tcp.open.active(c, true)
 	return goesOn
 }

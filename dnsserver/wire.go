@@ -71,7 +71,7 @@ func (r *responder) wire(buffer []byte, length int, client netip.Addr, over tran
 	asked.Limit = r.wireLimit(&e, over)
 	a := &r.fast.appended
 	message, ok := r.fast.table.Append(buffer[:end], asked, r.random, r.fast.tally, a)
-	if !ok {
+	if !ok || a.Rcode == dns.RcodeRefused && asked.Type == dns.TypeSOA && r.config.Transfers != nil { // see unserved
 		return nil, false
 	}
 	r.counts.noticedOnWire(asked.Type, &e)

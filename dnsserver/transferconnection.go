@@ -1,0 +1,55 @@
+package dnsserver
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+)
+
+// continueTransfer sends the next message of the transfer whose turn it is, and
+// reports whether the connection goes on. quiet: nothing of a question is there.
+func (c *connection) continueTransfer(s stream, r *room, quiet bool) bool {
+	if _, goesOn := c.tcp.open.active(c, false); !goesOn {
+		return false
+	}
+	t := c.transfers[0]
+	message, last, err := t.nextSafely(r.out[prefixSize:prefixSize])
+	if err != nil {
+		c.tcp.server.metrics.failures.WithLabelValues(failurePack).Inc()
+		c.tcp.server.config.Report(fmt.Errorf("transferring %s: %w", t.version.Apex, err))
+		c.transfers = slices.Delete(c.transfers, 0, 1)
+		t.end(transferFailed)
+		return false // the client cannot be told otherwise
+	}
+	out := append(binary.BigEndian.AppendUint16(r.out[:0], uint16(len(message))), message...)
+	c.taken += len(out)
+	if !c.send(s, out) {
+		return false
+	}
+	c.transfers = slices.Delete(c.transfers, 0, 1)
+	if !last {
+		c.transfers = append(c.transfers, t)
+		return true
+	}
+	t.end(t.result)
+	_, goesOn := c.tcp.open.active(c, quiet && len(c.transfers) == 0)
+	return goesOn
+}
+
+// nextSafely is next, in which no panic ends the server.
+func (t *zoneTransfer) nextSafely(buffer []byte) (message []byte, last bool, err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			err = fmt.Errorf("panic: %v at %s", value, where())
+		}
+	}()
+	return t.next(buffer)
+}
+
+// endTransfers lets go of those that the connection's end has broken off.
+func (c *connection) endTransfers() {
+	for _, t := range c.transfers {
+		t.end(transferBroken)
+	}
+	c.transfers = nil
+}
