@@ -88,6 +88,8 @@ type lookup struct {
 	// records that the authority section gets.
 	signed *signedZone
 	proven []*denial
+	// nameless is how many names on the way are not there themselves.
+	nameless int
 }
 
 // deny says that there is no such name or type (RFC 2308).

@@ -42,70 +42,93 @@ type Appended struct {
 // answer has to be made by Answer: it does not fit, or is a rare one.
 func (t *Table) Append(message []byte, q *Asked, random Random, tally *Tally, a *Appended) (_ []byte, ok bool) {
 	*a = Appended{}
-	if t.signing && (q.DNSSEC || isSigningType(q.Type)) {
-		return message, false
+	at := spot{index: t.static.index}
+	if t.signing && q.DNSSEC {
+		at.index = t.signedIndex
 	}
-	index := t.static.index
-	node, below := index.closest(&q.Name)
-	switch {
-	case node == nil:
+	number, below := at.index.closest(&q.Name)
+	if number < 0 {
 		a.Rcode = dns.RcodeRefused
 		return message, true
+	}
+	index, node := at.index, &at.index.nodes[number]
+	at.node, at.number, at.below, at.zone = node, number, below, t.served[node.zone]
+	if q.DNSSEC {
+		at.signed = at.zone.signed
+	}
+	switch {
 	case node.is(isDelegation):
-		if below == 0 && q.Type == dns.TypeDS || node.below == 0 {
+		if below == 0 && (q.Type == dns.TypeDS || t.signing && isSigningType(q.Type)) || node.below == 0 {
 			return message, false
 		}
 		return a.fixed(message, q, &index.belowOf(node)[0].rendered, q.Name.length-int(node.length))
 	case below == 0:
 		if node.is(isApex) && (q.Type == dns.TypeDS || q.Type == dns.TypeSOA) {
-			return t.atApex(message, q, a, node)
+			return at.soa(message, q, a)
 		}
 		r := answer(index.answersOf(node), q.Type)
-		if r == nil && node.is(isPartial) {
+		if r == nil && (node.is(isPartial) || at.zone.signed != nil && isSigningType(q.Type)) {
 			return message, false
 		}
-		return t.typed(message, q, random, tally, a, node, r, 0)
+		return t.typed(message, q, random, tally, a, &at, r, 0)
 	case node.is(hasDNAME):
 		return message, false
 	case node.is(hasWildcard):
 		r := answer(index.belowOf(node), q.Type)
-		if r == nil && node.is(wildcardIsPartial) {
+		if r == nil && (node.is(wildcardIsPartial) || at.zone.signed != nil && isSigningType(q.Type)) {
 			return message, false
 		}
-		return t.typed(message, q, random, tally, a, node, r, q.Name.length-int(node.length)-labelShift)
+		return t.typed(message, q, random, tally, a, &at, r, q.Name.length-int(node.length)-labelShift)
 	}
-	return t.negative(message, q, a, node, dns.RcodeNameError)
+	return at.negative(message, q, a, dns.RcodeNameError)
+}
+
+// spot is what a question's name came to.
+type spot struct {
+	index  *nameIndex
+	node   *indexedNode // of the name, or its closest encloser
+	number int          // of the node
+	below  int          // labels of the name below the node's
+	zone   *servedZone
+	signed *signedZone // nil: the zone is not signed, or signatures are not asked for
 }
 
 // typed answers with what there is of a type; nil: nothing.
-func (t *Table) typed(message []byte, q *Asked, random Random, tally *Tally, a *Appended, node *indexedNode, r *rendered, shift int) ([]byte, bool) {
+func (t *Table) typed(message []byte, q *Asked, random Random, tally *Tally, a *Appended, at *spot, r *rendered, shift int) ([]byte, bool) {
 	switch {
 	case r == nil && q.Type == dns.TypeANY:
 		return message, false
 	case r == nil:
-		return t.negative(message, q, a, node, dns.RcodeSuccess)
+		return at.negative(message, q, a, dns.RcodeSuccess)
 	case r.pool >= 0:
-		return t.drawn(message, q, random, tally, a, node, r, shift)
+		return t.drawn(message, q, random, tally, a, at, r, shift)
+	case r.nameless:
+		return at.expanded(message, q, a, r, shift)
 	}
 	return a.fixed(message, q, r, shift)
 }
 
-// atApex answers for types that have more to them at the top of a zone.
-func (t *Table) atApex(message []byte, q *Asked, a *Appended, node *indexedNode) ([]byte, bool) {
-	zone := t.served[node.zone]
-	if q.Type != dns.TypeSOA || zone.soaReady.body == nil {
+// soa answers for the types that have more to them at the top of a zone.
+func (at *spot) soa(message []byte, q *Asked, a *Appended) ([]byte, bool) {
+	ready := &at.zone.soaReady
+	if at.signed != nil {
+		ready = &at.zone.soaSigned
+	}
+	if q.Type != dns.TypeSOA || ready.body == nil {
 		return message, false
 	}
-	return a.fixed(message, q, &zone.soaReady, 0)
+	return a.fixed(message, q, ready, 0)
 }
 
 // negative answers that there is no such type or name.
-func (t *Table) negative(message []byte, q *Asked, a *Appended, node *indexedNode, rcode int) ([]byte, bool) {
-	zone := t.served[node.zone]
-	if zone.negativeReady.body == nil {
+func (at *spot) negative(message []byte, q *Asked, a *Appended, rcode int) ([]byte, bool) {
+	if at.signed != nil {
+		return at.deny(message, q, a, rcode)
+	}
+	if at.zone.negativeReady.body == nil {
 		return message, false
 	}
-	message, ok := a.fixed(message, q, &zone.negativeReady, q.Name.length-zone.apexLength)
+	message, ok := a.fixed(message, q, &at.zone.negativeReady, q.Name.length-at.zone.apexLength)
 	a.Rcode = rcode
 	return message, ok
 }
@@ -121,12 +144,17 @@ func (a *Appended) fixed(message []byte, q *Asked, r *rendered, shift int) ([]by
 }
 
 // drawn answers from a pool, behind the aliases that lead to it.
-func (t *Table) drawn(message []byte, q *Asked, random Random, tally *Tally, a *Appended, node *indexedNode, r *rendered, shift int) (_ []byte, ok bool) {
+func (t *Table) drawn(message []byte, q *Asked, random Random, tally *Tally, a *Appended, at *spot, r *rendered, shift int) (_ []byte, ok bool) {
 	served := t.pools[r.pool]
 	f := served.of(q.Type)
 	counts := tally.counts[served.tally:][:1+2*len(f.members)]
 	if !f.served {
-		return t.undrawn(message, q, a, node, r, &counts[0])
+		return at.undrawn(message, q, a, r, &counts[0])
+	}
+	if q.DNSSEC && t.signing {
+		if family, size := t.signedPools[r.pool].of(q.Type); family != nil || r.nameless {
+			return t.drawnSigned(message, q, random, counts, a, at, r, shift, family, size)
+		}
 	}
 	if len(message)+len(r.body)+f.wire.size > q.Limit {
 		return message, false
@@ -134,7 +162,7 @@ func (t *Table) drawn(message []byte, q *Asked, random Random, tally *Tally, a *
 	var choice *selection.Choice
 	choice, a.PlaceDependent, a.ScopeBits = f.locate(t.geo, q.Client, q.Resolver)
 	if len(choice.Shares) == 0 && choice.Mode != selection.Self {
-		return t.undrawn(message, q, a, node, r, &counts[0])
+		return at.undrawn(message, q, a, r, &counts[0])
 	}
 	if len(r.body) > 0 {
 		message = r.appendTo(message, shift)
@@ -153,11 +181,11 @@ func (t *Table) drawn(message []byte, q *Asked, random Random, tally *Tally, a *
 
 // undrawn answers where a pool gives nothing: there is no such type. Behind
 // aliases that is said by Answer.
-func (t *Table) undrawn(message []byte, q *Asked, a *Appended, node *indexedNode, r *rendered, count *uint64) (_ []byte, ok bool) {
+func (at *spot) undrawn(message []byte, q *Asked, a *Appended, r *rendered, count *uint64) (_ []byte, ok bool) {
 	if len(r.body) > 0 {
 		return message, false
 	}
-	if message, ok = t.negative(message, q, a, node, dns.RcodeSuccess); ok {
+	if message, ok = at.negative(message, q, a, dns.RcodeSuccess); ok {
 		a.Pooled = true
 		*count++
 	}

@@ -26,7 +26,8 @@ type pathPair struct {
 	counts map[string]int // what the tally has to hold
 	asked  Asked
 	buffer []byte
-	length int // of the last answer
+	length int  // of the last answer
+	drawn  bool // and it is of a pool and signed: that it fits is not seen before
 }
 
 func newPathPair(table *Table) *pathPair {
@@ -78,7 +79,8 @@ func (p *pathPair) ask(t testing.TB, name string, kind uint16, client netip.Addr
 func (p *pathPair) compare(t testing.TB, name string, kind uint16, client netip.Addr, got []byte, appended Appended, random Random) {
 	t.Helper()
 	end := messageHeader + p.asked.Name.length + 4
-	a := p.table.Answer(Question{Name: name, Type: kind, Client: client, Resolver: p.asked.Resolver}, random)
+	a := p.table.Answer(Question{Name: name, Type: kind, Client: client, Resolver: p.asked.Resolver, DNSSEC: p.asked.DNSSEC}, random)
+	p.drawn = p.asked.DNSSEC && a.Drawn > 0
 	if err := p.packer.Begin(got[messageHeader:end], name, p.asked.Limit); err != nil {
 		t.Fatal(err)
 	}
@@ -362,68 +364,78 @@ var appendTypes = []uint16{
 // TestAppend asks random tables for all of their names, and those near them, and
 // holds what Append writes against what Answer says.
 func TestAppend(t *testing.T) {
-	tables := uint64(40)
-	if testing.Short() {
-		tables = 10
-	}
-	ready, left := 0, 0
-	for seed := range tables {
+	for seed := range randomTables() {
 		r := rand.New(rand.NewPCG(seed, 9))
 		in := randomInput(t, r)
-		if r.IntN(2) == 0 {
-			before := in
-			before.Health = randomHealth(r, in.Definition)
-			previous, err := Compile(before)
-			if err != nil {
-				t.Fatal(err)
-			}
-			in.Previous = previous
-		}
-		table, err := Compile(in)
+		appendPairs(t, r, in, seed, appendTypes, 2)
+	}
+}
+
+// TestAppendSigned is TestAppend with zones of which some are signed, for questions
+// with DO and without.
+func TestAppendSigned(t *testing.T) {
+	for seed := range randomTables() {
+		r := rand.New(rand.NewPCG(seed, 11))
+		in := randomInput(t, r)
+		signSome(t, r, &in)
+		appendPairs(t, r, in, seed, signedTypes, 1)
+	}
+}
+
+// randomTables is how many random tables are asked.
+func randomTables() uint64 {
+	if testing.Short() {
+		return 10
+	}
+	return 40
+}
+
+// appendPairs asks one table, and holds that so many times as many answers were ready
+// as not.
+func appendPairs(t *testing.T, r *rand.Rand, in Input, seed uint64, kinds []uint16, times int) {
+	t.Helper()
+	if r.IntN(2) == 0 {
+		before := in
+		before.Health = randomHealth(r, in.Definition)
+		previous, err := Compile(before)
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := newPathPair(table)
-		var names []string
-		for _, zone := range in.Static.sorted {
-			names = append(names, zone.names...)
-		}
-		for _, name := range slices.Clone(names) {
-			names = append(names, randomLabels[r.IntN(len(randomLabels))]+"."+name, "x."+name, strings.ToUpper(name))
-		}
-		for range 20 {
-			names = append(names, randomName(r))
-		}
-		for i, name := range names {
-			if !new(WireName).set(name) {
+		in.Previous = previous
+	}
+	table, err := Compile(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newPathPair(table)
+	ready, left := 0, 0
+	for i, name := range randomQuestions(r, &in) {
+		for _, kind := range kinds {
+			p.asked.DNSSEC = in.Signing != nil && r.IntN(4) > 0
+			limit := []int{512, 1232, maxMessage, messageHeader + maxName + 4 + r.IntN(300)}[r.IntN(4)]
+			client := randomClient(r)
+			if !p.ask(t, name, kind, client, limit, seed+uint64(i)) {
+				left++
 				continue
 			}
-			// As the library writes it, which is what Answer is asked with.
-			name = unescaped(name)
-			for _, kind := range appendTypes {
-				limit := []int{512, 1232, maxMessage, messageHeader + maxName + 4 + r.IntN(300)}[r.IntN(4)]
-				client := randomClient(r)
-				if !p.ask(t, name, kind, client, limit, seed+uint64(i)) {
-					left++
-					continue
-				}
-				ready++
-				// With room for just that answer, and with a byte less.
-				length := p.length
-				if !p.ask(t, name, kind, client, length, seed+uint64(i)) {
-					t.Fatalf("%s %s does not fit the %d bytes that it has", name, dns.Type(kind), length)
-				}
-				if length > messageHeader+p.asked.Name.length+4 {
-					p.ask(t, name, kind, client, length-1, seed+uint64(i))
-				}
+			ready++
+			if p.drawn {
+				continue
+			}
+			// With room for just that answer, and with a byte less.
+			length := p.length
+			if !p.ask(t, name, kind, client, length, seed+uint64(i)) {
+				t.Fatalf("%s %s does not fit the %d bytes that it has", name, dns.Type(kind), length)
+			}
+			if length > messageHeader+p.asked.Name.length+4 {
+				p.ask(t, name, kind, client, length-1, seed+uint64(i))
 			}
 		}
-		p.checkTally(t)
 	}
-	if ready < 2*left {
-		t.Errorf("%d answers were ready, %d were not", ready, left)
+	p.checkTally(t)
+	if ready < times*left {
+		t.Errorf("seed %d: %d answers were ready, %d were not", seed, ready, left)
 	}
-	t.Logf("%d answers were ready, %d were not", ready, left)
 }
 
 // What is looked up for a client, with classes or without, is what the rule of

@@ -22,6 +22,8 @@ type wireFamily struct {
 	up, all []span
 	self    span
 	most    int // members of one answer
+	// largest is how many records an answer may have.
+	largest int
 	// upSingle and allSingle tell that no member has more than one record.
 	upSingle, allSingle bool
 }
@@ -47,6 +49,20 @@ func (f *family) compileWire(most int) {
 	w.self = w.put(f.self)
 	several := func(s span) bool { return s.count > 1 }
 	w.upSingle, w.allSingle = !slices.ContainsFunc(w.up, several), !slices.ContainsFunc(w.all, several)
+	w.largest = max(int(w.self.count), largestOf(w.up, most), largestOf(w.all, most))
+}
+
+// largestOf is how many records the most members have that are given at once.
+func largestOf(spans []span, most int) (total int) {
+	counts := make([]int, len(spans))
+	for i, s := range spans {
+		counts[i] = int(s.count)
+	}
+	slices.Sort(counts)
+	for _, count := range counts[max(0, len(counts)-most):] {
+		total += count
+	}
+	return total
 }
 
 func (w *wireFamily) put(records []dns.RR) span {

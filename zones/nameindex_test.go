@@ -33,10 +33,11 @@ func lookUpName(t testing.TB, x *nameIndex, name string) (found string, below in
 	if !wire.set(name) {
 		t.Fatalf("%q is no name", name)
 	}
-	node, below := x.closest(&wire)
-	if node == nil {
+	number, below := x.closest(&wire)
+	if number < 0 {
 		return "", 0
 	}
+	node := &x.nodes[number]
 	text, _, err := dns.UnpackDomainName(x.wire[node.name:node.name+uint32(node.length)], 0)
 	if err != nil {
 		t.Fatal(err)

@@ -34,9 +34,13 @@ type Packer struct {
 
 	buffer []byte
 	offset int
+	body   int            // where the question ends
 	limit  int            // of what is written by pack
 	name   string         // the question's, presentation form
 	names  map[string]int // where names start that can be pointed to
+	// proof are the names that the owner of an NSEC record, and of its signatures,
+	// may point to: the question's and its own.
+	proof map[string]int
 }
 
 // Begin starts an answer of at most limit bytes. The question is name, type and
@@ -46,13 +50,16 @@ func (p *Packer) Begin(question []byte, name string, limit int) error {
 	if p.buffer == nil {
 		p.buffer = make([]byte, scratchSize)
 		p.names = make(map[string]int)
+		p.proof = make(map[string]int)
 	}
 	p.offset = messageHeader + copy(p.buffer[messageHeader:], question)
+	p.body = p.offset
 	p.limit = limit
 	p.Answers, p.Authorities, p.Additionals = 0, 0, 0
 	p.Truncated, p.Given = false, 0
 	p.name = name
 	clear(p.names)
+	clear(p.proof)
 	if name == "" {
 		return nil
 	}
@@ -60,7 +67,7 @@ func (p *Packer) Begin(question []byte, name string, limit int) error {
 	if _, err := dns.PackDomainName(name, p.buffer, messageHeader, p.names, true); err != nil {
 		return fmt.Errorf("packing the question's name: %w", err)
 	}
-	p.alias(strings.ToLower(name))
+	p.alias(p.names, strings.ToLower(name))
 	return nil
 }
 
@@ -161,7 +168,11 @@ func (p *Packer) pack(rr dns.RR) error {
 		return errors.New("packing a record: there is none")
 	}
 	header := rr.Header()
-	p.alias(header.Name)
+	names := p.names
+	if isProof(rr) {
+		names = p.proofNames(rr)
+	}
+	p.alias(names, header.Name)
 	switch rr := rr.(type) {
 	case *dns.A:
 		if ip := rr.A.To4(); ip != nil {
@@ -174,12 +185,32 @@ func (p *Packer) pack(rr dns.RR) error {
 	}
 	// The library notes the length of what it packed in the record, and this
 	// one belongs to everybody.
-	offset, err := dns.PackRR(dns.Copy(rr), p.buffer, p.offset, p.names, true)
+	offset, err := dns.PackRR(dns.Copy(rr), p.buffer, p.offset, names, true)
 	if err != nil {
 		return fmt.Errorf("packing %s %s: %w", header.Name, dns.TypeToString[header.Rrtype], err)
 	}
 	p.offset = offset
 	return nil
+}
+
+// isProof reports whether a record is NSEC or the signature of one.
+func isProof(rr dns.RR) bool {
+	signature, ok := rr.(*dns.RRSIG)
+	return rr.Header().Rrtype == dns.TypeNSEC || ok && signature.TypeCovered == dns.TypeNSEC
+}
+
+// proofNames are the names that a proof's owner may point to: what stands elsewhere
+// in the answer makes no difference to it, so that Append can have it ready.
+func (p *Packer) proofNames(rr dns.RR) map[string]int {
+	if rr.Header().Rrtype == dns.TypeNSEC || len(p.proof) == 0 {
+		clear(p.proof)
+		for name, at := range p.names {
+			if at < p.body {
+				p.proof[name] = at
+			}
+		}
+	}
+	return p.proof
 }
 
 // address writes an A or AAAA record.
@@ -198,8 +229,8 @@ func (p *Packer) address(header *dns.RR_Header, ip []byte) error {
 
 // alias lets a name, and the names above it, point into the question where
 // they differ from it in case only: the client sees its own spelling again.
-func (p *Packer) alias(name string) {
-	if _, ok := p.names[name]; ok {
+func (p *Packer) alias(names map[string]int, name string) {
+	if _, ok := names[name]; ok {
 		return
 	}
 	for i, end := 0, false; !end; i, end = dns.NextLabel(name, i) {
@@ -208,14 +239,14 @@ func (p *Packer) alias(name string) {
 		if at < 0 || !strings.EqualFold(p.name[at:], part) {
 			continue
 		}
-		offset, ok := p.names[p.name[at:]]
+		offset, ok := names[p.name[at:]]
 		if !ok {
 			continue
 		}
-		if _, known := p.names[part]; known {
+		if _, known := names[part]; known {
 			return
 		}
-		p.names[part] = offset
+		names[part] = offset
 	}
 }
 

@@ -137,7 +137,10 @@ func (l *lookup) proofs() (records []dns.RR) {
 }
 
 // proveNameless proves that the name that is looked for is not there.
-func (l *lookup) proveNameless() { l.proveCovered(l.key) }
+func (l *lookup) proveNameless() {
+	l.nameless++
+	l.proveCovered(l.key)
+}
 
 // proveNoWildcard proves that there is no wildcard below the closest encloser.
 func (l *lookup) proveNoWildcard(encloser *Node) {

@@ -26,6 +26,9 @@ type rendered struct {
 	pool       int32
 	owner      uint16
 	ownerMoves bool
+	// nameless: the proof that there is no such name follows the answer section,
+	// which is all else.
+	nameless bool
 }
 
 // pointerFlags are the first bits of a compressed name (RFC 1035 section 4.1.4).
@@ -125,4 +128,32 @@ func (r *rendered) drawing(pool int) bool {
 		r.pointers, r.ownerMoves = r.pointers[:n-1], true
 	}
 	return true
+}
+
+// render makes ready to send what a zone's serial is in.
+func (z *servedZone) render(r *renderer) {
+	var name WireName
+	if !name.set(z.Apex) {
+		return
+	}
+	z.apexLength = name.length
+	z.soaReady, z.negativeReady = z.renderSOA(r, z.soa, z.negative)
+	if z.signed != nil {
+		z.soaSigned, z.negativeSigned = z.renderSOA(r, appendShared(z.soa, z.signed.soa), appendShared(z.negative, z.signed.negative))
+	}
+}
+
+// renderSOA makes ready the answers that have the SOA records; those that cannot be
+// have no body.
+func (z *servedZone) renderSOA(r *renderer, soa, negative []dns.RR) (positive, denying rendered) {
+	if ready, ok := r.render(z.Apex, &Answer{Authoritative: true, Answer: soa}); ok {
+		positive = ready
+	}
+	answer := Answer{Authoritative: true, Authority: negative}
+	ready, ok := r.render(z.Apex, &answer)
+	longer, also := r.render(below(z.Apex, 1), &answer)
+	if ok && also && ready.movable(&longer, labelShift) {
+		denying = ready
+	}
+	return positive, denying
 }

@@ -52,12 +52,6 @@ type signedLink struct {
 	without [2]*denial
 }
 
-// denial is the NSEC record of a link, with its signatures.
-type denial struct {
-	records    []dns.RR // one
-	signatures []signing.Signature
-}
-
 // addressKinds are the types that pools give, in the order of signedLink.without.
 var addressKinds = [2]uint16{dns.TypeA, dns.TypeAAAA}
 
@@ -228,12 +222,11 @@ func deny(plan *signing.Plan, nsec *dns.NSEC, known *denial) (*denial, error) {
 	if known != nil && len(known.signatures) > 0 && known.signatures[0].Inception == inception && sameDenial(known.records[0], nsec) {
 		return known, nil
 	}
-	records := []dns.RR{nsec}
-	signatures, err := plan.Sign(records)
+	signatures, err := plan.Sign([]dns.RR{nsec})
 	if err != nil {
 		return nil, err
 	}
-	return &denial{records, signatures}, nil
+	return newDenial(nsec, signatures)
 }
 
 func sameDenial(known dns.RR, nsec *dns.NSEC) bool {

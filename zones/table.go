@@ -124,7 +124,10 @@ type Table struct {
 	selfAddresses []netip.Addr
 	tallies       int  // numbers that a Tally counts
 	signing       bool // of any zone
-	tables        *sharedTables
+	// What questions for signatures get, if any zone is signed; pools are by number.
+	signedIndex *nameIndex
+	signedPools []signedPool
+	tables      *sharedTables
 	// catalog lists the zones; nil: it is not wanted, or catalogProblem is in its way.
 	catalog        *catalogZone
 	catalogProblem error
@@ -138,8 +141,9 @@ type servedZone struct {
 	negative []dns.RR // the same for negative answers (RFC 2308, section 3)
 
 	// The same ready to send, without a body where they cannot be.
-	soaReady, negativeReady rendered
-	signed                  *signedZone // nil: it is not
+	soaReady, negativeReady   rendered
+	signed                    *signedZone // nil: it is not
+	soaSigned, negativeSigned rendered
 
 	version *Version
 	// raised is when the serial was given; zero: before the first table. With
@@ -189,6 +193,7 @@ func compile(in Input, bounds tableBounds) (*Table, error) {
 		t.signing = t.signing || served.signed != nil
 		t.served = append(t.served, served)
 	}
+	t.compileSigned(in.Previous)
 	t.compileCatalog(&in)
 	return t, nil
 }
@@ -213,24 +218,6 @@ func (t *Table) compileZone(in *Input, zone *Zone) (*servedZone, error) {
 		served.version = t.version(served, before)
 	}
 	return served, nil
-}
-
-// render makes ready to send what a zone's serial is in.
-func (z *servedZone) render(r *renderer) {
-	var name WireName
-	if !name.set(z.Apex) {
-		return
-	}
-	z.apexLength = name.length
-	if ready, ok := r.render(z.Apex, &Answer{Authoritative: true, Answer: z.soa}); ok {
-		z.soaReady = ready
-	}
-	answer := Answer{Authoritative: true, Authority: z.negative}
-	ready, ok := r.render(z.Apex, &answer)
-	longer, also := r.render(below(z.Apex, 1), &answer)
-	if ok && also && ready.movable(&longer, labelShift) {
-		z.negativeReady = ready
-	}
 }
 
 // Serials are those of all zones of the table, by apex, the catalog among them. The
