@@ -14,6 +14,7 @@ import (
 	"mirrorpool/pool/geo"
 	"mirrorpool/pool/health"
 	"mirrorpool/zones"
+	"mirrorpool/zones/journal"
 )
 
 // commitContent is a commit that can be served. It does not hold the revision,
@@ -42,6 +43,8 @@ type compiler struct {
 	signer *zones.Signer
 	// notifier is told what is served.
 	notifier *notify.Notifier
+	journal  *journal.Journal
+	transfer atomic.Pointer[transferWish]
 	// published is called when another table is served.
 	published func()
 	now       func() time.Time
@@ -55,6 +58,8 @@ type compiler struct {
 	current     *commitContent
 	serials     map[string]zones.Serial
 	serialsKept bool // they are on disk
+	// recorded is why the journal is not; nil: it is.
+	recorded error
 	// due is when to compile though nothing has happened; zero: never.
 	due         time.Time
 	transitions transitions
@@ -97,6 +102,7 @@ func (c *compiler) run(ctx context.Context) {
 			if c.current != nil && !c.serialsKept {
 				c.keepSerials(c.serials)
 			}
+			c.retryJournal()
 		}
 	}
 }
@@ -170,6 +176,7 @@ func (c *compiler) compile(commit *commitContent) error {
 		Now:           start,
 		Signing:       plans,
 		Signer:        c.signer,
+		Catalog:       c.transfer.Load().catalog,
 		Previous:      c.table.Load(),
 	})
 	if err != nil {
@@ -178,9 +185,11 @@ func (c *compiler) compile(commit *commitContent) error {
 		return err
 	}
 	c.keepSerials(table.Serials())
+	c.record(table)
 	c.table.Store(table)
 	tellSecondaries(c.notifier, table)
 	c.published()
+	c.flushJournal(c.journal.Flush)
 	c.due = sooner(table.Due(), nextPlan)
 	c.stages.succeed(stageCompile)
 	c.transitions.observe(table)

@@ -21,6 +21,7 @@ import (
 	"mirrorpool/pool/geo"
 	"mirrorpool/pool/health"
 	"mirrorpool/zones"
+	"mirrorpool/zones/journal"
 )
 
 // node is one running server: the wiring of all packages.
@@ -37,6 +38,7 @@ type node struct {
 	stages     *stages
 	state      *stateDir
 	prober     *health.Prober
+	journal    *journal.Journal
 	compiler   *compiler
 	keys       *keys
 	signer     *zones.Signer
@@ -116,6 +118,7 @@ func (n *node) open(config *config) error {
 	n.source.Store(source)
 	n.prober = health.NewProber(health.Config{UserAgent: "mirrorpool/" + programVersion()})
 	n.restoreHealth()
+	n.openJournal()
 	if n.compiler, err = n.newCompiler(config); err != nil {
 		return err
 	}
@@ -174,7 +177,7 @@ func (n *node) newCompiler(config *config) (*compiler, error) {
 		logger: n.logger, stages: n.stages, state: n.state, prober: n.prober,
 		geo: func() *geo.Map { return n.geo.Load().current() }, now: time.Now,
 		requests: make(chan compileRequest), geoChanged: make(chan struct{}, 1),
-		serials: serials, serialsKept: err == nil,
+		serials: neverGivenTwice(serials, n.journal.Serials()), serialsKept: err == nil, journal: n.journal,
 		transitions: transitions{logger: n.logger},
 		published:   func() { n.publishing.Changed() },
 		keys:        n.keys, signer: n.signer, notifier: n.notifier,
@@ -184,6 +187,7 @@ func (n *node) newCompiler(config *config) (*compiler, error) {
 		return nil, err
 	}
 	c.selfAddresses.Store(&addresses)
+	c.transfer.Store(config.transferWish())
 	return c, nil
 }
 

@@ -123,6 +123,7 @@ func (n *node) reconfigure(work context.Context) error {
 		n.geo.Store(geography)
 	}
 	n.compiler.selfAddresses.Store(&addresses)
+	n.compiler.transfer.Store(next.transferWish())
 	n.compiler.geographyChanged()
 	if next.Git != old.Git {
 		n.following.stop()

@@ -19,6 +19,8 @@ const (
 	stageGeo     stage = "geo"         // reading databases
 	stageKept    stage = "kept_commit" // keeping the last good commit, or reading it at the start
 	stageSerials stage = "serials"     // keeping SOA serials
+	stageJournal stage = "journal"     // keeping what changes from serial to serial
+	stageCatalog stage = "catalog"     // listing the zones for secondaries
 	stageHealth  stage = "health"      // keeping the health state
 	stageCookies stage = "cookies"     // reading cookie secrets
 	stageTLS     stage = "tls"         // reading the certificate for DNS over TLS
@@ -36,7 +38,7 @@ const (
 )
 
 // staleStages are those that can be stale, in their order.
-var staleStages = []stage{stageSource, stageCommit, stageCompile, stageGeo, stageKept, stageSerials, stageHealth, stageCookies, stageTLS, stageTSIG, stageKeys, stageSigning, stageClock, stagePublish, stagePublishKeys, stageConfig}
+var staleStages = []stage{stageSource, stageCommit, stageCompile, stageGeo, stageKept, stageSerials, stageJournal, stageCatalog, stageHealth, stageCookies, stageTLS, stageTSIG, stageKeys, stageSigning, stageClock, stagePublish, stagePublishKeys, stageConfig}
 
 // stageFailure tells since when a stage has given nothing new, and why.
 type stageFailure struct {

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"errors"
+	"maps"
+	"slices"
+
+	"mirrorpool/zones"
+	"mirrorpool/zones/journal"
+)
+
+// journalDirectory is where, in state_dir, the differences between serials are kept.
+const journalDirectory = "journal"
+
+// openJournal reads what was kept for secondaries. What is missing costs them a whole
+// transfer, and does not keep the node from starting.
+func (n *node) openJournal() {
+	opened, err := journal.Open(n.state.file(journalDirectory), journal.Limits{})
+	n.journal = opened
+	if err != nil {
+		n.stages.fail(stageJournal, err)
+		n.logger.Error().Err(err).Str("stage", string(stageJournal)).Msg("secondaries may get whole zones for differences")
+	}
+}
+
+// neverGivenTwice raises the serials of the last run to those of the journal, which
+// secondaries may have: where serials were not written down, none is given to other
+// content.
+func neverGivenTwice(serials map[string]zones.Serial, recorded map[string]uint32) map[string]zones.Serial {
+	raised := maps.Clone(serials)
+	if raised == nil {
+		raised = map[string]zones.Serial{}
+	}
+	for apex, number := range recorded {
+		if last, seen := raised[apex]; !seen || int32(number-last.Number) > 0 { // RFC 1982
+			raised[apex] = zones.Serial{Number: number}
+		}
+	}
+	return raised
+}
+
+// transferWish is what the configuration has to do with secondaries.
+type transferWish struct {
+	record  bool   // there may be some
+	catalog string // the name of the zone that lists the others; empty: none
+}
+
+func (c *config) transferWish() *transferWish {
+	if c.DNS.Transfer == nil {
+		return &transferWish{}
+	}
+	return &transferWish{record: true, catalog: c.DNS.Transfer.Catalog}
+}
+
+// record notes, before a table is served, what it changes in its zones.
+func (c *compiler) record(table *zones.Table) {
+	if err := table.CatalogProblem(); err == nil {
+		c.stages.succeed(stageCatalog)
+	} else if c.stages.fail(stageCatalog, err) {
+		c.logger.Error().Err(err).Str("stage", string(stageCatalog)).Msg("secondaries get no catalog zone")
+	}
+	if !c.transfer.Load().record {
+		return
+	}
+	serials := table.Serials()
+	var problems []error
+	for _, apex := range slices.Sorted(maps.Keys(serials)) {
+		problems = append(problems, c.journal.Record(table.Version(apex)))
+	}
+	problems = append(problems, c.journal.Retain(func(apex string) bool {
+		_, served := serials[apex]
+		return served
+	}))
+	c.recorded = errors.Join(problems...)
+}
+
+// flushJournal writes down what did not have to be before the table was served, and
+// says whether all is.
+func (c *compiler) flushJournal(write func() error) {
+	if !c.transfer.Load().record {
+		return
+	}
+	if c.recorded == nil {
+		c.recorded = write()
+	}
+	if c.recorded == nil {
+		c.stages.succeed(stageJournal)
+	} else if c.stages.fail(stageJournal, c.recorded) {
+		c.logger.Error().Err(c.recorded).Str("stage", string(stageJournal)).
+			Msg("what changes is kept in memory alone, and secondaries get whole zones after a restart: trying again")
+	}
+}
+
+// retryJournal tries again to write what could not be written.
+func (c *compiler) retryJournal() {
+	if c.recorded != nil {
+		c.recorded = nil
+		c.flushJournal(c.journal.Retry)
+	}
+}
