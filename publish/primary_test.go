@@ -135,22 +135,22 @@ func (p *fakePrimary) serve(connection net.Conn) {
 		if answer == nil {
 			return
 		}
+		if len(answer) == 0 {
+			continue // silent
+		}
 		if _, err := connection.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(answer))), answer...)); err != nil {
 			return
 		}
 	}
 }
 
-// answer gives the bytes to send back; nil: none, and the connection ends.
+// answer gives the bytes to send back; none: nothing, and nil: the connection ends.
 func (p *fakePrimary) answer(message []byte) []byte {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
 	p.asked++
 	if p.silent {
-		p.mutex.Unlock()
-		time.Sleep(time.Hour)
-		p.mutex.Lock()
-		return nil
+		return []byte{}
 	}
 	signature, wrong := tsig.Verify(message, p.keys, nil, p.now())
 	asked := new(dns.Msg)

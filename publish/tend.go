@@ -22,7 +22,7 @@ func (w *worker) tend(ctx context.Context, want *wanted) error {
 	}
 	m := w.of.keeper.recall(w.entry.place())
 	p := judge(w.entry, want, found, m)
-	w.change(func(s *State) { s.LastLook, s.Found, s.WouldSend = w.of.Now(), found.flat(), "" })
+	w.change(func(s *State) { s.LastLook, s.Found = w.of.Now(), found.flat() })
 	w.noted(p.notes)
 	if w.entry.DryRun {
 		return w.rehearse(p, m)
@@ -42,6 +42,7 @@ func (w *worker) tend(ctx context.Context, want *wanted) error {
 // rehearse says what would be sent.
 func (w *worker) rehearse(p *plan, m memory) error {
 	if !p.changes() {
+		w.change(func(s *State) { s.WouldSend = "" })
 		w.good()
 		return nil
 	}

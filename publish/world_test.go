@@ -18,11 +18,10 @@ import (
 
 // testPool is a pool whose health tests change.
 type testPool struct {
-	mutex   sync.Mutex
-	members []netip.Addr
-	given   zones.Given
-	err     error
-	none    bool // there is no table yet
+	mutex sync.Mutex
+	given zones.Given
+	err   error
+	none  bool // there is no table yet
 }
 
 const poolName = "dl.example.test"
