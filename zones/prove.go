@@ -138,6 +138,9 @@ func (l *lookup) proofs() (records []dns.RR) {
 
 // proveNameless proves that the name that is looked for is not there.
 func (l *lookup) proveNameless() {
+	if l.signed == nil {
+		return
+	}
 	l.nameless++
 	l.proveCovered(l.key)
 }
