@@ -43,12 +43,13 @@ func (n *node) stopListeners() {
 func (n *node) bindDNS(config *config) func() (listener, error) {
 	return func() (listener, error) {
 		server, err := dnsserver.Listen(dnsserver.Config{
-			Listen:   config.DNS.Listen,
-			TLS:      n.tls(config),
-			Table:    dnsserver.FromTable(n.compiler.table.Load),
-			Workers:  n.workers,
-			Report:   n.reporter("dns"),
-			Settings: config.dnsSettings(),
+			Listen:    config.DNS.Listen,
+			TLS:       n.tls(config),
+			Table:     dnsserver.FromTable(n.compiler.table.Load),
+			Transfers: n.compiler.transfers,
+			Workers:   n.workers,
+			Report:    n.reporter("dns"),
+			Settings:  config.dnsSettings(),
 		})
 		if err != nil {
 			return nil, fmt.Errorf("dns: %w", err)

@@ -1,0 +1,202 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/miekg/dns"
+
+	"mirrorpool/zones"
+)
+
+// transferred asks for a zone over TCP and gives all records of the answer.
+func (r *running) transferred(question *dns.Msg) []dns.RR {
+	r.Helper()
+	envelopes, err := new(dns.Transfer).In(question, r.dnsAddress())
+	if err != nil {
+		r.Fatal(err)
+	}
+	var records []dns.RR
+	for one := range envelopes {
+		if one.Error != nil {
+			r.Fatalf("transferring %s: %v", question.Question[0].Name, one.Error)
+		}
+		records = append(records, one.RR...)
+	}
+	return records
+}
+
+// whole transfers a zone whole.
+func (r *running) whole(apex string) *zones.Version {
+	r.Helper()
+	question := new(dns.Msg)
+	question.SetAxfr(apex)
+	records := r.transferred(question)
+	return zones.NewVersion(records[0].(*dns.SOA), records[1:len(records)-1])
+}
+
+// caughtUp brings an older version of a zone up to date with an incremental transfer,
+// and holds it against the whole zone.
+func (r *running) caughtUp(old *zones.Version) *zones.Version {
+	r.Helper()
+	question := new(dns.Msg)
+	question.SetIxfr(old.Apex, old.SOA.Serial, old.SOA.Ns, old.SOA.Mbox)
+	records := r.transferred(question)
+	var d *zones.Difference
+	var differences []*zones.Difference
+	for _, rr := range records[1 : len(records)-1] {
+		soa, isSOA := rr.(*dns.SOA)
+		switch {
+		case isSOA && (d == nil || d.New != nil):
+			d = &zones.Difference{Old: soa}
+			differences = append(differences, d)
+		case isSOA:
+			d.New = soa
+		case d == nil:
+			r.Fatalf("%s since %d comes whole", old.Apex, old.SOA.Serial)
+		case d.New == nil:
+			d.Deleted = append(d.Deleted, rr)
+		default:
+			d.Added = append(d.Added, rr)
+		}
+	}
+	v, err := old.Apply(differences...)
+	if err != nil {
+		r.Fatal(err)
+	}
+	if whole := r.whole(old.Apex); versionLines(v) != versionLines(whole) {
+		r.Errorf("differences of %s lead to\n%s\nthe whole zone is\n%s", old.Apex, versionLines(v), versionLines(whole))
+	}
+	return v
+}
+
+// versionLines are a version's records, sorted.
+func versionLines(v *zones.Version) string {
+	lines := []string{v.SOA.String()}
+	for rr := range v.Records() {
+		lines = append(lines, rr.String())
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "\n")
+}
+
+const transferKeys = "dns: {listen: [\"127.0.0.1:0\"], transfer: {allow: [\"127.0.0.0/8\"], catalog: catalog.example}}\n"
+
+// largeZone is one of which a difference is shorter than the whole.
+const largeZone = testZone + "$GENERATE 1-50 host$ 300 A 127.0.0.$\n"
+
+// TestJournal: secondaries get differences over commits and restarts, also to what
+// has changed while the server was off, and a catalog that follows the zones.
+func TestJournal(t *testing.T) {
+	r := newRunning(t, transferKeys)
+	r.write("checkout/zones/example.test.zone", largeZone)
+	commit := r.push("A large zone")
+	r.start()
+	r.serving(commit)
+	first := r.whole("example.test.")
+	if text := versionLines(first); !strings.Contains(text, "dl.example.test.\t5\tIN\tA\t127.0.0.41") || strings.Count(text, "dl.example.test.") != 1 {
+		t.Errorf("the zone is\n%s", text)
+	}
+	catalog := r.whole("catalog.example.")
+	if text := versionLines(catalog); !strings.Contains(text, "PTR\texample.test.") || strings.Contains(text, "other.test") {
+		t.Errorf("the catalog is\n%s", text)
+	}
+
+	r.write("checkout/zones/example.test.zone", largeZone+"more 300 IN TXT \"more\"\n")
+	r.serving(r.push("One record more"))
+	second := r.caughtUp(first)
+	if text := versionLines(second); !strings.Contains(text, `"more"`) {
+		t.Errorf("the zone is\n%s", text)
+	}
+
+	r.stop()
+	r.write("checkout/zones/example.test.zone", largeZone+"other 300 IN TXT \"other\"\n")
+	r.write("checkout/zones/other.test.zone", testZone)
+	commit = r.push("Another record, and another zone")
+	r.start()
+	r.serving(commit)
+	for _, old := range []*zones.Version{first, second} {
+		if text := versionLines(r.caughtUp(old)); !strings.Contains(text, `"other"`) || strings.Contains(text, `"more"`) {
+			t.Errorf("the zone is\n%s", text)
+		}
+	}
+	if text := versionLines(r.caughtUp(catalog)); !strings.Contains(text, "PTR\tother.test.") {
+		t.Errorf("the catalog is\n%s", text)
+	}
+	if reply := r.ask("catalog.example.", dns.TypeTXT); reply.Rcode != dns.RcodeRefused {
+		t.Errorf("the catalog answers questions: %v", reply)
+	}
+}
+
+// TestJournalInTheWay: where nothing can be written, zones are served and differences
+// given nevertheless, and the stage says so.
+func TestJournalInTheWay(t *testing.T) {
+	r := newRunning(t, transferKeys)
+	r.write("state/journal", "")
+	r.write("checkout/zones/example.test.zone", largeZone)
+	commit := r.push("A large zone")
+	r.start()
+	r.serving(commit)
+	first := r.whole("example.test.")
+	r.write("checkout/zones/example.test.zone", largeZone+"more 300 IN TXT \"more\"\n")
+	r.serving(r.push("One record more"))
+	r.caughtUp(first)
+	if stage := r.stage(stageJournal); !strings.Contains(stage.Error, r.path("state/journal")) || stage.StaleSince.IsZero() {
+		t.Errorf("the stage says %+v", stage)
+	}
+	if !strings.Contains(r.log.String(), "get whole zones after a restart") {
+		t.Errorf("the log does not say so:\n%s", r.log)
+	}
+	r.stop()
+
+	// The next start finds the way clear.
+	if err := os.Remove(r.path("state/journal")); err != nil {
+		t.Fatal(err)
+	}
+	r.start()
+	r.eventually("the journal is kept", func() bool {
+		return r.node.compiler.table.Load() != nil && r.stage(stageJournal).Error == ""
+	})
+}
+
+// TestCatalogInTheWay: a zone with the catalog's name is served, and the stage tells
+// why there is no catalog.
+func TestCatalogInTheWay(t *testing.T) {
+	r := newRunning(t, transferKeys)
+	r.write("checkout/zones/catalog.example.zone", testZone)
+	commit := r.push("A zone of the catalog's name")
+	r.start()
+	r.serving(commit)
+	if reply := r.ask("ns1.catalog.example.", dns.TypeA); len(reply.Answer) != 1 {
+		t.Errorf("answered: %v", reply)
+	}
+	if stage := r.stage(stageCatalog); !strings.Contains(stage.Error, "zones/catalog.example.zone") {
+		t.Errorf("the stage says %+v", stage)
+	}
+	r.write("node.yaml", r.config(strings.Replace(transferKeys, "catalog.example", "catalog.test", 1)))
+	if err := r.node.requestReload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.eventually("there is a catalog", func() bool { return r.stage(stageCatalog).Error == "" })
+	if text := versionLines(r.whole("catalog.test.")); !strings.Contains(text, "PTR\tcatalog.example.") {
+		t.Errorf("the catalog is\n%s", text)
+	}
+}
+
+// TestNeverGivenTwice: the serials of the journal count where they are newer.
+func TestNeverGivenTwice(t *testing.T) {
+	known := map[string]zones.Serial{"a.": {Number: 10, Digest: "x"}, "b.": {Number: 10, Digest: "x"}, "c.": {Number: 1<<32 - 1, Digest: "x"}}
+	before := fmt.Sprint(known)
+	got := neverGivenTwice(known, map[string]uint32{"a.": 10, "b.": 11, "c.": 3, "d.": 4})
+	want := map[string]zones.Serial{"a.": {Number: 10, Digest: "x"}, "b.": {Number: 11}, "c.": {Number: 3}, "d.": {Number: 4}}
+	if !maps.Equal(got, want) || fmt.Sprint(known) != before {
+		t.Errorf("got %v, expected %v", got, want)
+	}
+	if got := neverGivenTwice(nil, map[string]uint32{"d.": 4}); got["d."].Number != 4 {
+		t.Errorf("got %v", got)
+	}
+}
