@@ -12,6 +12,7 @@ import (
 
 	"mirrorpool/dnsserver"
 	"mirrorpool/dnsserver/tsig"
+	"mirrorpool/zones"
 )
 
 // transferConfig is who gets whole zones, and who is told of new ones.
@@ -54,8 +55,10 @@ func (t *transferConfig) validate(v *validation) {
 	if t.Concurrent != nil && (*t.Concurrent < 1 || *t.Concurrent > 10000) {
 		v.wrong("dns.transfer.concurrent", *t.Concurrent, "a whole number from 1 to 10000")
 	}
-	if _, valid := dns.IsDomainName(t.Catalog); t.Catalog != "" && (!valid || strings.Trim(t.Catalog, ".") == "") {
-		v.wrong("dns.transfer.catalog", t.Catalog, "the name of a zone that lists the others, such as catalog.example")
+	if t.Catalog != "" {
+		if err := zones.ValidCatalog(t.Catalog); err != nil {
+			v.say("dns.transfer.catalog", err.Error())
+		}
 	}
 }
 
