@@ -77,7 +77,7 @@ func (c *Clock) Read(wall time.Time, monotonic time.Duration, created time.Time)
 	steady := c.expected.Add(monotonic - c.at)
 	off := wall.Sub(steady)
 	switch {
-	case c.state == ClockBehind && off >= -ClockTolerance, off >= -ClockTolerance && off <= ClockTolerance:
+	case c.state == ClockBehind && off > 0, off.Abs() <= ClockTolerance:
 		c.state = ClockSteady
 	case c.state == ClockJumped && monotonic-c.jumped >= ClockPatience:
 		c.state = ClockSteady

@@ -1,6 +1,9 @@
 package signing_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"encoding/base64"
 	"errors"
 	"io/fs"
 	"os"
@@ -275,6 +278,80 @@ func TestAnotherKeyOfTheNameKeepsItsTimes(t *testing.T) {
 	change(t, filepath.Join(directory, key.ID()+".key"), replace("DNSKEY 257", "DNSKEY 256"))
 	if _, err := signing.WriteTimes(directory, key, signing.Times{}); err == nil {
 		t.Error("a key was changed that is not the one meant")
+	}
+}
+
+// Two keys may have one tag, and then files of one name.
+func TestAnotherKeyOfTheTagKeepsItsTimes(t *testing.T) {
+	external := []byte("Private-key-format: v1.3\nAlgorithm: 15 (ED25519)\nExternal:\n")
+	var keys []*signing.Key
+	// The tag is a sum of pairs of bytes, in which their order does not show.
+	for _, public := range []string{"AAAAAQAC" + strings.Repeat("A", 35) + "=", "AAAAAgAB" + strings.Repeat("A", 35) + "="} {
+		key, err := signing.ParseKey("", []byte("example.test. IN DNSKEY 257 3 15 "+public), external)
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, key)
+	}
+	if keys[0].ID() != keys[1].ID() || keys[0].Same(keys[1]) {
+		t.Fatalf("keys %s and %s", keys[0].ID(), keys[1].ID())
+	}
+	directory := t.TempDir()
+	if err := signing.WriteKey(directory, keys[0]); err != nil {
+		t.Fatal(err)
+	}
+	times := signing.Times{Publish: at("2027-01-01 00:00:00")}
+	if _, err := signing.WriteTimes(directory, keys[1], times); err == nil || !strings.Contains(err.Error(), "is another key") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := signing.WriteTimes(directory, keys[0], times); err != nil {
+		t.Error(err)
+	}
+}
+
+// Small numbers may stand in files without their leading zeros, or with more.
+func TestSmallPrivateKeys(t *testing.T) {
+	scalar := append(make([]byte, 31), 5)
+	private, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), scalar)
+	if err != nil {
+		t.Fatal(err)
+	}
+	point, err := private.PublicKey.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	public := "example.test. IN DNSKEY 257 3 13 " + base64.StdEncoding.EncodeToString(point[1:])
+	for _, data := range [][]byte{{5}, {0, 5}, scalar, append([]byte{0, 0}, scalar...)} {
+		file := "Private-key-format: v1.3\nAlgorithm: 13\nPrivateKey: " + base64.StdEncoding.EncodeToString(data)
+		if key, err := signing.ParseKey("", []byte(public), []byte(file)); err != nil || !key.CanSign() {
+			t.Errorf("%x: %v", data, err)
+		}
+	}
+}
+
+// What root makes for the server belongs to who the directory belongs to.
+func TestRootGivesKeysToTheDirectorysOwner(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("root alone gives files away")
+	}
+	const owner = 65534
+	parent := t.TempDir()
+	if err := os.Chown(parent, owner, owner); err != nil {
+		t.Fatal(err)
+	}
+	directory := filepath.Join(parent, "keys")
+	key := newKey(t, directory, "example.test")
+	if _, err := signing.WriteTimes(directory, key, signing.Times{Activate: at("2027-01-01 00:00:00")}); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{directory, filepath.Join(directory, key.ID()+".key"), filepath.Join(directory, key.ID()+".private")} {
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if system, ok := info.Sys().(*syscall.Stat_t); !ok || system.Uid != owner || system.Gid != owner {
+			t.Errorf("%s belongs to %+v", path, info.Sys())
+		}
 	}
 }
 

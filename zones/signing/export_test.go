@@ -24,3 +24,6 @@ func Files(key *Key) (public, private []byte, err error) {
 func FilesWithTimes(public, private []byte, times Times) (changedPublic, changedPrivate []byte) {
 	return publicWithTimes(public, times), privateWithTimes(private, times)
 }
+
+// PlainECDSA is a signature as RRSIG records have it.
+func PlainECDSA(encoded []byte, size int) ([]byte, error) { return plainECDSA(encoded, size) }

@@ -135,6 +135,40 @@ func TestLabels(t *testing.T) {
 	}
 }
 
+// Records of one set may come with several TTLs: the first one's counts.
+func TestOneTTL(t *testing.T) {
+	plan := planOf(t, generated(t, dns.ED25519, true, signing.Times{}))
+	mixed, err := plan.Sign(records(t, "a.example.test. 60 IN A 127.0.0.1", "a.example.test. 600 IN A 127.0.0.2"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	same, err := plan.Sign(records(t, "a.example.test. 60 IN A 127.0.0.1", "a.example.test. 60 IN A 127.0.0.2"))
+	if err != nil || !reflect.DeepEqual(mixed, same) {
+		t.Errorf("signed as %v, expected %v, %v", mixed, same, err)
+	}
+}
+
+// Each number of a signature has its full length, however small it is.
+func TestNumbersOfASignature(t *testing.T) {
+	for _, one := range []struct {
+		encoded []byte
+		want    []byte
+	}{
+		{[]byte{0x30, 6, 2, 1, 5, 2, 1, 7}, []byte{0, 5, 0, 7}},
+		{[]byte{0x30, 8, 2, 2, 1, 2, 2, 2, 3, 4}, []byte{1, 2, 3, 4}},
+		{[]byte{0x30, 8, 2, 3, 0, 0xff, 1, 2, 1, 4}, []byte{0xff, 1, 0, 4}},
+		{[]byte{0x30, 8, 2, 3, 1, 2, 3, 2, 1, 4}, nil},
+		{[]byte{0x30, 3, 2, 1, 5}, nil},
+		{[]byte{0x30, 6, 2, 1, 0x85, 2, 1, 7}, nil},
+		{nil, nil},
+	} {
+		got, err := signing.PlainECDSA(one.encoded, 2)
+		if !bytes.Equal(got, one.want) || (err == nil) != (one.want != nil) {
+			t.Errorf("%x: got %x, %v, expected %x", one.encoded, got, err, one.want)
+		}
+	}
+}
+
 func TestRecordInWireFormat(t *testing.T) {
 	plan := planOf(t, generated(t, dns.ECDSAP256SHA256, true, signing.Times{}))
 	signatures, err := plan.Sign(records(t, "*.example.test. 60 IN A 127.0.0.1"))
