@@ -70,6 +70,18 @@ dns:
 http:
   listen: ["0.0.0.0:80", "[::]:80"]
   trusted_proxies: ["127.0.0.1/32"]
+publish:
+  - pool: dl.example.org
+    zone: example.org
+    server: 192.0.2.53:53
+    tsig_keys: /etc/mirrorpool/publish.keys
+    key: mirrorpool
+    ttl: 60
+    interval: 60s
+    limit: 4
+    rotate: 1h
+    adopt: true
+    dry_run: true
 admin:
   listen: 127.0.0.1:8053
 geo:
@@ -116,13 +128,13 @@ func TestExampleHasEveryKey(t *testing.T) {
 	if _, err := parseConfig("docs/mirrorpool.yaml", data); err != nil {
 		t.Errorf("the example as it is: %v", err)
 	}
-	keys := regexp.MustCompile(`(?m)^( *)# ((?:  )*[a-z_]+:)`)
+	keys := regexp.MustCompile(`(?m)^( *)# ((?:  )*(?:- )?[a-z_]+:)`)
 	all := keys.ReplaceAllString(string(data), "$1$2")
 	if _, err := parseConfig("docs/mirrorpool.yaml", []byte(all)); err != nil {
 		t.Errorf("the example with every key: %v\n%s", err, all)
 	}
 	for _, line := range strings.Split(whole, "\n") {
-		if key, _, isKey := strings.Cut(strings.TrimSpace(line), ":"); isKey && !strings.Contains(all, key+":") {
+		if key, _, isKey := strings.Cut(strings.Trim(line, " -"), ":"); isKey && !strings.Contains(all, key+":") {
 			t.Errorf("the example lacks the key %s", key)
 		}
 	}
