@@ -185,6 +185,7 @@ func (l *secondaryLab) restarted() {
 	off := l.secondaries[0]
 	l.endGroup(off.name)
 	l.serves(l.note("before the restart"))
+	l.converged(byNotify, labZone) // the others
 	missed := l.serialAt(l.dnsPort, labZone)
 	if code := l.end("server", syscall.SIGTERM); code != 0 {
 		l.Errorf("the server ended with code %d", code)
@@ -205,6 +206,7 @@ func (l *secondaryLab) journalLost() {
 	off := l.secondaries[0]
 	l.endGroup(off.name)
 	l.serves(l.note("before the journal is lost"))
+	l.converged(byNotify, labZone) // the others
 	l.end("server", syscall.SIGTERM)
 	if _, err := os.Stat(filepath.Join(l.directory, "state", "journal")); err != nil {
 		l.Fatal(err)
