@@ -324,8 +324,8 @@ func (c checks) sections(asked *said, m *dns.Msg) string {
 	if m.IsEdns0() != nil {
 		others--
 	}
-	if m.IsTsig() != nil && m.Rcode == dns.RcodeNotAuth {
-		others-- // it says which key is not known
+	if m.IsTsig() != nil {
+		others--
 	}
 	nothing := len(m.Answer)+len(m.Ns)+others == 0
 	switch m.Rcode {
@@ -346,7 +346,7 @@ func (c checks) sections(asked *said, m *dns.Msg) string {
 	seen := make(map[string]bool)
 	for _, rr := range slices.Concat(m.Answer, m.Ns, m.Extra) {
 		h := rr.Header()
-		if h.Rrtype == dns.TypeOPT {
+		if h.Rrtype == dns.TypeOPT || h.Rrtype == dns.TypeTSIG || question.Qtype == dns.TypeIXFR && h.Rrtype == dns.TypeSOA {
 			continue
 		}
 		text := strings.ToLower(rr.String())
@@ -354,6 +354,10 @@ func (c checks) sections(asked *said, m *dns.Msg) string {
 			return "a record twice, with a TTL that is none, or of another class: " + text
 		}
 		seen[text] = true
+		isSigning := h.Rrtype == dns.TypeRRSIG || h.Rrtype == dns.TypeNSEC
+		if isSigning && !asked.dnssec && h.Rrtype != question.Qtype && !c.whim {
+			return "a record that only DO asks for (RFC 3225): " + text
+		}
 	}
 	if c.whim {
 		return ""
@@ -388,7 +392,8 @@ func chain(question dns.Question, answer []dns.RR) string {
 	for _, rr := range answer {
 		h := rr.Header()
 		owner := strings.ToLower(h.Name)
-		if h.Rrtype == dns.TypeDNAME && !slices.Contains(reached, owner) {
+		signature, _ := rr.(*dns.RRSIG)
+		if (h.Rrtype == dns.TypeDNAME || signature != nil && signature.TypeCovered == dns.TypeDNAME) && !slices.Contains(reached, owner) {
 			if !slices.ContainsFunc(reached, func(name string) bool { return name != owner && dns.IsSubDomain(owner, name) }) {
 				return "a DNAME above nothing: " + rr.String()
 			}

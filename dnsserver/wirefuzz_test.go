@@ -31,7 +31,8 @@ var fuzzTables = sync.OnceValue(func() []*archived {
 	all := readTables(t, "testdata/tables/*.txtar")
 	all = append(all, readTables(t, "../zones/testdata/answers-*.txtar")...)
 	all = append(all, wireArchive(t), manyMembers(t), manyNames(t))
-	return append(all, world(t, all), recompiled(t, all), nil)
+	all = append(all, world(t, all), recompiled(t, all))
+	return append(append(all, signedTables(t, all)...), nil)
 })
 
 // tableMaker is told of what does not compile outside of any test.
@@ -347,7 +348,7 @@ func (m *metrics) answering() map[string]*prometheus.CounterVec {
 	return map[string]*prometheus.CounterVec{
 		"queries": m.queries, "choices": m.choices, "truncated": m.truncated,
 		"malformed": m.malformed, "dropped": m.dropped, "failures": m.failures,
-		"types": m.types, "edns": m.edns, "cookies": m.cookies, "unusual": m.unusual, "limited": m.limited,
+		"types": m.types, "edns": m.edns, "cookies": m.cookies, "unusual": m.unusual, "limited": m.limited, "signatures": m.signatures,
 	}
 }
 
