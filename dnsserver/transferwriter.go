@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"net"
 
 	"github.com/miekg/dns"
 )
@@ -15,57 +16,72 @@ const transferMessage = 16 << 10
 
 // transferWriter writes the records of a transfer's message. Names of records are
 // compressed against those before them, which share most of their labels, for zones
-// are in order; those in the data of records are not, because looking for what they
-// share takes longer than sending it.
+// are in order; of those in the data of records only a SOA's are, against the zone's,
+// because looking for what others share takes longer than sending it.
 type transferWriter struct {
 	buffer []byte
 	count  uint16
-	// The name written last, without compression, where its labels begin in it, and
-	// where in the message they, or the same ones before them, do.
-	name    []byte
-	labels  []int
-	offsets []int
+	last   writtenName // of the record before
+	next   writtenName // of the one that is being written
+	inside writtenName // one in its data
+}
 
-	spare        []byte // the next name
-	spareLabels  []int
-	spareOffsets []int
+// writtenName is a name in a message.
+type writtenName struct {
+	wire    []byte // without compression
+	labels  []int  // where each label begins in it, but for the root's
+	offsets []int  // where in the message each of them, or the same ones earlier, do
 }
 
 // begin starts a message in a buffer that has its header, and the question if it has
 // one, whose name is then the first to point to.
 func (w *transferWriter) begin(buffer []byte) {
 	w.buffer, w.count = buffer, 0
-	w.name, w.labels, w.offsets = w.name[:0], w.labels[:0], w.offsets[:0]
+	w.last.clear()
 	if len(buffer) == headerSize {
 		return
 	}
-	end, ok := plainName(buffer, headerSize)
-	if !ok {
-		return
-	}
-	w.name = append(w.name, buffer[headerSize:end]...)
-	w.labels = labelsOf(w.name, w.labels)
-	for _, at := range w.labels {
-		w.offsets = append(w.offsets, headerSize+at)
+	if end, ok := plainName(buffer, headerSize); ok {
+		w.last.wire = append(w.last.wire, buffer[headerSize:end]...)
+		w.last.split()
+		for _, at := range w.last.labels {
+			w.last.offsets = append(w.last.offsets, headerSize+at)
+		}
 	}
 }
 
-// labelsOf gives where the labels of a name begin, but for the root's.
-func labelsOf(name []byte, into []int) []int {
-	for at := 0; name[at] != 0; at += 1 + int(name[at]) {
-		into = append(into, at)
+func (n *writtenName) clear() { n.wire, n.labels, n.offsets = n.wire[:0], n.labels[:0], n.offsets[:0] }
+
+// split finds the labels.
+func (n *writtenName) split() {
+	for at := 0; n.wire[at] != 0; at += 1 + int(n.wire[at]) {
+		n.labels = append(n.labels, at)
 	}
-	return into
+}
+
+// read takes a name in presentation form.
+func (n *writtenName) read(name string) error {
+	n.clear()
+	if cap(n.wire) <= maxName {
+		n.wire = make([]byte, 0, maxName+1)
+	}
+	length, err := dns.PackDomainName(name, n.wire[:maxName+1], 0, nil, false)
+	if err != nil {
+		return fmt.Errorf("packing the name %s: %w", name, err)
+	}
+	n.wire = n.wire[:length]
+	n.split()
+	return nil
 }
 
 // add writes a record if the message is no longer than limit bytes then, and reports
 // whether it is.
 func (w *transferWriter) add(rr dns.RR, limit int) (bool, error) {
 	start := len(w.buffer)
-	if err := w.readName(rr.Header().Name); err != nil {
+	if err := w.next.read(rr.Header().Name); err != nil {
 		return false, err
 	}
-	w.writeName()
+	w.writeName(&w.next, &w.last)
 	if err := w.writeRest(rr); err != nil {
 		return false, err
 	}
@@ -74,52 +90,35 @@ func (w *transferWriter) add(rr dns.RR, limit int) (bool, error) {
 		return false, nil
 	}
 	w.count++
-	w.name, w.spare = w.spare, w.name
-	w.labels, w.spareLabels = w.spareLabels, w.labels
-	w.offsets, w.spareOffsets = w.spareOffsets, w.offsets
+	w.last, w.next = w.next, w.last
 	return true, nil
 }
 
-// readName puts a name in presentation form where the next one is.
-func (w *transferWriter) readName(name string) error {
-	if cap(w.spare) < maxName+1 {
-		w.spare = make([]byte, maxName+1)
-	}
-	n, err := dns.PackDomainName(name, w.spare[:maxName+1], 0, nil, false)
-	if err != nil {
-		return fmt.Errorf("packing the name %s: %w", name, err)
-	}
-	w.spare = w.spare[:n]
-	w.spareLabels = labelsOf(w.spare, w.spareLabels[:0])
-	w.spareOffsets = w.spareOffsets[:0]
-	return nil
-}
-
-// writeName writes the next name: the labels that it does not share with the last
-// one, and a pointer to the others.
-func (w *transferWriter) writeName() {
-	own := len(w.spareLabels) // labels that are written
-	for shared := 1; shared <= min(len(w.labels), len(w.spareLabels)); shared++ {
-		last, next := len(w.labels)-shared, len(w.spareLabels)-shared
-		if !bytes.Equal(w.name[w.labels[last]:], w.spare[w.spareLabels[next]:]) || w.offsets[last] >= pointerReach {
+// writeName writes the labels of a name that it does not share with one before it, and
+// a pointer to the others.
+func (w *transferWriter) writeName(n, before *writtenName) {
+	own := len(n.labels) // labels that are written
+	for shared := 1; shared <= min(len(before.labels), len(n.labels)); shared++ {
+		there, here := len(before.labels)-shared, len(n.labels)-shared
+		if !bytes.Equal(before.wire[before.labels[there]:], n.wire[n.labels[here]:]) || before.offsets[there] >= pointerReach {
 			break
 		}
-		own = next
+		own = here
 	}
 	start := len(w.buffer)
-	for i := range w.spareLabels {
-		offset := start + w.spareLabels[i]
+	for i, at := range n.labels {
+		offset := start + at
 		if i >= own {
-			offset = w.offsets[len(w.labels)-len(w.spareLabels)+i]
+			offset = before.offsets[len(before.labels)-len(n.labels)+i]
 		}
-		w.spareOffsets = append(w.spareOffsets, offset)
+		n.offsets = append(n.offsets, offset)
 	}
-	if own == len(w.spareLabels) {
-		w.buffer = append(w.buffer, w.spare...)
+	if own == len(n.labels) {
+		w.buffer = append(w.buffer, n.wire...)
 		return
 	}
-	w.buffer = append(w.buffer, w.spare[:w.spareLabels[own]]...)
-	w.buffer = binary.BigEndian.AppendUint16(w.buffer, uint16(pointerReach*3|w.spareOffsets[own]))
+	w.buffer = append(w.buffer, n.wire[:n.labels[own]]...)
+	w.buffer = binary.BigEndian.AppendUint16(w.buffer, uint16(pointerReach*3|n.offsets[own]))
 }
 
 // pointerReach is how far into a message pointers reach.
@@ -128,20 +127,19 @@ const pointerReach = 1 << 14
 // writeRest writes what follows a record's name.
 func (w *transferWriter) writeRest(rr dns.RR) error {
 	header := rr.Header()
-	var address []byte
 	switch rr := rr.(type) {
+	case *dns.SOA:
+		return w.writeSOA(rr)
 	case *dns.A:
-		address = rr.A.To4()
+		if address := rr.A.To4(); address != nil {
+			w.buffer = append(w.writeFixed(header, len(address)), address...)
+			return nil
+		}
 	case *dns.AAAA:
-		address = rr.AAAA
-	}
-	if len(address) > 0 {
-		w.buffer = binary.BigEndian.AppendUint16(w.buffer, header.Rrtype)
-		w.buffer = binary.BigEndian.AppendUint16(w.buffer, header.Class)
-		w.buffer = binary.BigEndian.AppendUint32(w.buffer, header.Ttl)
-		w.buffer = binary.BigEndian.AppendUint16(w.buffer, uint16(len(address)))
-		w.buffer = append(w.buffer, address...)
-		return nil
+		if len(rr.AAAA) == net.IPv6len {
+			w.buffer = append(w.writeFixed(header, len(rr.AAAA)), rr.AAAA...)
+			return nil
+		}
 	}
 	// The library notes the length of what it packed in the record, which belongs to
 	// everybody. It writes the name as well: the root's is one byte, which is the
@@ -160,5 +158,30 @@ func (w *transferWriter) writeRest(rr dns.RR) error {
 	}
 	w.buffer = w.buffer[:end]
 	w.buffer[at] = last
+	return nil
+}
+
+// writeFixed appends type, class, TTL and the length of the data.
+func (w *transferWriter) writeFixed(header *dns.RR_Header, length int) []byte {
+	b := binary.BigEndian.AppendUint16(w.buffer, header.Rrtype)
+	b = binary.BigEndian.AppendUint16(b, header.Class)
+	b = binary.BigEndian.AppendUint32(b, header.Ttl)
+	return binary.BigEndian.AppendUint16(b, uint16(length))
+}
+
+// writeSOA writes the record that small transfers consist of for the most part.
+func (w *transferWriter) writeSOA(soa *dns.SOA) error {
+	w.buffer = w.writeFixed(&soa.Hdr, 0)
+	start := len(w.buffer)
+	for _, name := range []string{soa.Ns, soa.Mbox} {
+		if err := w.inside.read(name); err != nil {
+			return err
+		}
+		w.writeName(&w.inside, &w.next)
+	}
+	for _, number := range []uint32{soa.Serial, soa.Refresh, soa.Retry, soa.Expire, soa.Minttl} {
+		w.buffer = binary.BigEndian.AppendUint32(w.buffer, number)
+	}
+	binary.BigEndian.PutUint16(w.buffer[start-2:], uint16(len(w.buffer)-start))
 	return nil
 }
