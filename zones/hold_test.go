@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"mirrorpool/zones/signing"
 )
 
 // TestHold: a change of health raises the serial at most every two seconds, the
@@ -92,4 +94,60 @@ func lastBytes(records []dns.RR) string {
 		out = append(out, address[strings.LastIndexByte(address, '.')+1:])
 	}
 	return strings.Join(out, " ")
+}
+
+// TestHoldOfSigned: other keys raise the serial at once, and what is kept back is
+// signed nevertheless.
+func TestHoldOfSigned(t *testing.T) {
+	in := serialInput(t, strings.Replace(serialRepository, "SERIAL", "1", 1), nil)
+	in.Now = signingTime
+	signInput(t, &in, dns.ED25519)
+	first := mustCompile(t, in)
+	in.Previous, in.Serials, in.Now = first, first.Serials(), in.Now.Add(time.Second)
+	in.Health = verdicts(in.Definition, "a")
+	held := mustCompile(t, in)
+	if held.Version("example.org.") != first.Version("example.org.") || !held.Due().Equal(signingTime.Add(2*time.Second)) {
+		t.Errorf("nothing is kept back, due %v", held.Due())
+	}
+	answer := held.Answer(Question{Name: "dl.example.org.", Type: dns.TypeA, DNSSEC: true}, &fixedSource{})
+	if got := lastBytes(answer.Answer); got != "11" || len(answer.Signatures) != 1 {
+		t.Errorf("answered %s with signatures %v", got, answer.Signatures)
+	}
+	in.Previous = held
+	signInput(t, &in, dns.ED25519)
+	keys := mustCompile(t, in).Version("example.org.")
+	if keys.SOA.Serial == first.Version("example.org.").SOA.Serial {
+		t.Error("other keys have not raised the serial")
+	}
+	checkSignedVersion(t, keys, in.Now)
+}
+
+// TestRenewal: whatever signature is renewed, the serial is raised; also where it is
+// that of the SOA alone.
+func TestRenewal(t *testing.T) {
+	in := serialInput(t, strings.Replace(serialRepository, "SERIAL", "1", 1), nil)
+	in.Now = signingTime
+	signInput(t, &in, dns.ED25519)
+	table := mustCompile(t, in)
+	alone := 0
+	for in.Now.Before(signingTime.Add(20 * 24 * time.Hour)) {
+		before := table.Version("example.org.")
+		in.Previous, in.Serials, in.Now = table, table.Serials(), table.Due()
+		plan := *in.Signing["example.org."]
+		plan.Now = in.Now
+		in.Signing = map[string]*signing.Plan{"example.org.": &plan}
+		table = mustCompile(t, in)
+		version := table.Version("example.org.")
+		d := Compare(before, version)
+		if len(d.Added) == 0 || len(d.Added) != len(d.Deleted) || d.Old.Serial == d.New.Serial {
+			t.Fatalf("at %v the serial goes from %d to %d with\n%s", in.Now, d.Old.Serial, d.New.Serial, differenceText(d))
+		}
+		checkSignedVersion(t, version, in.Now)
+		if signature := d.Added[0].(*dns.RRSIG); signature.TypeCovered == dns.TypeSOA && len(d.Added) == 1 {
+			alone++
+		}
+	}
+	if alone == 0 {
+		t.Error("the SOA's signature was never renewed alone")
+	}
 }

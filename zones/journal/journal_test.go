@@ -106,7 +106,7 @@ func TestSince(t *testing.T) {
 	j := open(t, path, Limits{})
 	history := map[string][]*zones.Version{}
 	serial := uint32(1<<32 - 40)
-	for step := range 200 {
+	for step := range 120 {
 		apex := []string{"example.", "other.example.", `odd/\001.example.`, "."}[r.IntN(4)]
 		serial += 1 + uint32(r.IntN(3))
 		v := version(t, apex, serial, randomLines(r)...)
@@ -115,8 +115,8 @@ func TestSince(t *testing.T) {
 		if step%20 == 19 {
 			j = open(t, path, Limits{})
 		}
-		for _, old := range history[apex] {
-			if !leads(t, j, old, v) {
+		for i, old := range history[apex] {
+			if (step+i)%4 == 0 && !leads(t, j, old, v) {
 				t.Fatalf("step %d: there is nothing since %d of %s", step, old.SOA.Serial, apex)
 			}
 		}
@@ -136,7 +136,7 @@ func TestSince(t *testing.T) {
 		t.Error("there are differences of no zone")
 	}
 	count, bytes := j.Size()
-	if count < 190 || bytes < 1000 {
+	if count < 110 || bytes < 1000 {
 		t.Errorf("the journal has %d differences in %d bytes", count, bytes)
 	}
 }
@@ -170,12 +170,19 @@ func TestRestart(t *testing.T) {
 // TestAnew: where serials do not grow, nobody can be told what changed.
 func TestAnew(t *testing.T) {
 	for name, next := range map[string]uint32{"the same serial": 10, "an older serial": 9, "a serial half the circle away": 10 + 1<<31} {
-		j := open(t, t.TempDir(), Limits{})
+		path := t.TempDir()
+		j := open(t, path, Limits{})
 		first, second := version(t, "example.", 5), version(t, "example.", 10)
 		record(t, j, first)
 		record(t, j, second)
 		other := version(t, "example.", next, "@ 60 IN NS ns.@")
-		record(t, j, other)
+		if err := j.Record(other); err != nil {
+			t.Fatal(err)
+		}
+		// What is on disk would lead secondaries astray: it is replaced at once.
+		if got := open(t, path, Limits{}).Serials()["example."]; got != next {
+			t.Errorf("%s: serial %d is on disk, expected %d", name, got, next)
+		}
 		if leads(t, j, first, other) {
 			t.Errorf("%s: there are differences since %d", name, 5)
 		}
@@ -234,7 +241,7 @@ func TestFileSize(t *testing.T) {
 	j := open(t, path, Limits{Differences: 3})
 	r := rand.New(rand.NewPCG(1, 1))
 	largest := int64(0)
-	for serial := range uint32(3000) {
+	for serial := range uint32(1600) {
 		record(t, j, version(t, "example.", serial+1, randomLines(r)...))
 		largest = max(largest, fileSize(t, filepath.Join(path, "example.journal")))
 	}
@@ -332,14 +339,18 @@ func TestDamage(t *testing.T) {
 				t.Fatalf("%s: differences go back", name)
 			}
 		}
-		// It goes on, and is whole again.
+		// The same version again mends the file; and it goes on.
+		record(t, j, versionOf(t, v))
+		if _, err := Open(path, Limits{}); err != nil {
+			t.Fatalf("%s: not mended: %v", name, err)
+		}
 		record(t, j, version(t, "example.", 99))
 		if again, err := Open(path, Limits{}); err != nil || !leads(t, again, v, version(t, "example.", 99)) {
 			t.Fatalf("%s: written again it gives %v", name, err)
 		}
 	}
 	try("whole", whole, true)
-	for length := range whole {
+	for length := 0; length < len(whole); length += 1 + r.IntN(5) {
 		try(fmt.Sprintf("%d bytes", length), whole[:length], false)
 		damaged := slices.Clone(whole)
 		damaged[length] ^= 1 << r.IntN(8)
@@ -348,6 +359,16 @@ func TestDamage(t *testing.T) {
 	if !seen[0] || !seen[5] || !seen[6] {
 		t.Errorf("serials were found: %v", seen)
 	}
+}
+
+// versionOf is a version with the same content.
+func versionOf(t testing.TB, v *zones.Version) *zones.Version {
+	t.Helper()
+	same, err := v.Apply()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return same
 }
 
 // isBoundary tells whether a file may end there.
