@@ -329,6 +329,55 @@ func TestSmallPrivateKeys(t *testing.T) {
 	}
 }
 
+// Who reads while times are written finds those before or those after.
+func TestTimesChangeAtOnce(t *testing.T) {
+	directory := t.TempDir()
+	key := newKey(t, directory, "example.test")
+	first := signing.Times{Activate: at("2027-01-01 00:00:00")}
+	second := signing.Times{Publish: at("2027-01-01 00:00:00"), Delete: at("2028-01-01 00:00:00")}
+	if _, err := signing.WriteTimes(directory, key, first); err != nil {
+		t.Fatal(err)
+	}
+	written := make(chan error)
+	go func() {
+		var failed error
+		for i := range 40 {
+			_, err := signing.WriteTimes(directory, key, []signing.Times{second, first}[i%2])
+			failed = errors.Join(failed, err)
+		}
+		written <- failed
+	}()
+	for {
+		if now := only(t, directory, "example.test.").Times; !now.Equal(first) && !now.Equal(second) {
+			t.Errorf("read %v", now)
+		}
+		select {
+		case err := <-written:
+			if err != nil {
+				t.Error(err)
+			}
+			return
+		default:
+		}
+	}
+}
+
+// Keys of ldns are of format v1.2, and have a comment behind the record.
+func TestReadsWhatLDNSWrites(t *testing.T) {
+	public := "example.org.\tIN\tDNSKEY\t257 3 13 " +
+		"WlxOposBz8r0o444Y03I9QcSCdbYTh1qQJBGqXntVyr52VBkz01iEpn8aZvx/npTPfnZXkY0Kw1yDxkwJrD3dQ== ;{id = 13175 (ksk), size = 256b}\n"
+	private := "Private-key-format: v1.2\nAlgorithm: 13 (ECDSAP256SHA256)\nPrivateKey: /ofTEAnKZ1sCC4eMREGLQRn6QdtAk6yNTOg5yatCorM=\n"
+	key, err := signing.ParseKey("Kexample.org.+013+13175", []byte(public), []byte(private))
+	if err != nil || !key.CanSign() || key.Times != (signing.Times{}) {
+		t.Errorf("%+v, %v", key, err)
+	}
+	// It writes the name into that of the files as it was given.
+	if _, err := signing.ParseKey("KExample.org.+013+13175", []byte(public), []byte(private)); err == nil ||
+		!strings.Contains(err.Error(), "which is Kexample.org.+013+13175: rename both") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // What root makes for the server belongs to who the directory belongs to.
 func TestRootGivesKeysToTheDirectorysOwner(t *testing.T) {
 	if os.Geteuid() != 0 {
