@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -14,38 +15,44 @@ import (
 )
 
 // transferred asks for a zone over TCP and gives all records of the answer.
-func (r *running) transferred(question *dns.Msg) []dns.RR {
-	r.Helper()
-	envelopes, err := new(dns.Transfer).In(question, r.dnsAddress())
+func transferred(question *dns.Msg, address string) ([]dns.RR, error) {
+	envelopes, err := new(dns.Transfer).In(question, address)
 	if err != nil {
-		r.Fatal(err)
+		return nil, err
 	}
 	var records []dns.RR
 	for one := range envelopes {
-		if one.Error != nil {
-			r.Fatalf("transferring %s: %v", question.Question[0].Name, one.Error)
+		if err == nil && one.Error != nil {
+			err = fmt.Errorf("transferring %s: %w", question.Question[0].Name, one.Error)
 		}
 		records = append(records, one.RR...)
 	}
-	return records
+	return records, err
 }
 
-// whole transfers a zone whole.
-func (r *running) whole(apex string) *zones.Version {
-	r.Helper()
+// wholeZone transfers a zone whole.
+func wholeZone(apex, address string) (*zones.Version, error) {
 	question := new(dns.Msg)
 	question.SetAxfr(apex)
-	records := r.transferred(question)
-	return zones.NewVersion(records[0].(*dns.SOA), records[1:len(records)-1])
+	records, err := transferred(question, address)
+	if err != nil {
+		return nil, err
+	}
+	return zones.NewVersion(records[0].(*dns.SOA), records[1:len(records)-1]), nil
 }
 
-// caughtUp brings an older version of a zone up to date with an incremental transfer,
-// and holds it against the whole zone.
-func (r *running) caughtUp(old *zones.Version) *zones.Version {
-	r.Helper()
+// errWhole tells that a zone came whole where differences were expected.
+var errWhole = errors.New("the zone comes whole")
+
+// nextVersion brings an older version of a zone up to date with an incremental
+// transfer.
+func nextVersion(old *zones.Version, address string) (*zones.Version, error) {
 	question := new(dns.Msg)
 	question.SetIxfr(old.Apex, old.SOA.Serial, old.SOA.Ns, old.SOA.Mbox)
-	records := r.transferred(question)
+	records, err := transferred(question, address)
+	if err != nil || len(records) == 1 {
+		return old, err
+	}
 	var d *zones.Difference
 	var differences []*zones.Difference
 	for _, rr := range records[1 : len(records)-1] {
@@ -57,16 +64,31 @@ func (r *running) caughtUp(old *zones.Version) *zones.Version {
 		case isSOA:
 			d.New = soa
 		case d == nil:
-			r.Fatalf("%s since %d comes whole", old.Apex, old.SOA.Serial)
+			return nil, errWhole
 		case d.New == nil:
 			d.Deleted = append(d.Deleted, rr)
 		default:
 			d.Added = append(d.Added, rr)
 		}
 	}
-	v, err := old.Apply(differences...)
+	return old.Apply(differences...)
+}
+
+func (r *running) whole(apex string) *zones.Version {
+	r.Helper()
+	v, err := wholeZone(apex, r.dnsAddress())
 	if err != nil {
 		r.Fatal(err)
+	}
+	return v
+}
+
+// caughtUp brings a version up to date, and holds it against the whole zone.
+func (r *running) caughtUp(old *zones.Version) *zones.Version {
+	r.Helper()
+	v, err := nextVersion(old, r.dnsAddress())
+	if err != nil {
+		r.Fatalf("%s since %d: %v", old.Apex, old.SOA.Serial, err)
 	}
 	if whole := r.whole(old.Apex); versionLines(v) != versionLines(whole) {
 		r.Errorf("differences of %s lead to\n%s\nthe whole zone is\n%s", old.Apex, versionLines(v), versionLines(whole))
