@@ -16,10 +16,23 @@ func (l *secondaryLab) primaryAt(separator string) string {
 	return fmt.Sprintf("127.0.0.1%s%d", separator, l.dnsPort)
 }
 
+// authorities is where the page's configurations have the certificates that are
+// trusted.
+const authorities = "/etc/ssl/certs/ca-certificates.crt"
+
+// certifiedName is what the tests' certificates are for.
+const certifiedName = "ns.example.test"
+
 func (l *secondaryLab) configureNSD(s *secondary) {
-	block := l.put(l.onPage("NSD, in"),
+	request := "request-xfr: " + l.primaryAt("@") + " transfer"
+	tls := ""
+	if l.tlsPort != 0 {
+		request = fmt.Sprintf("request-xfr: 127.0.0.1@%d transfer mirrorpool", l.tlsPort)
+		tls = l.put(l.onPage("NSD has TLS with this"), authorities, l.certificate.chainFile(), "ns1.amnesia.boum.org", certifiedName)
+	}
+	block := tls + l.put(l.onPage("NSD, in"),
 		"SECRET", l.keys[s.key], "amnesia.boum.org", strings.TrimSuffix(labZone, "."),
-		"request-xfr: 192.0.2.53", "request-xfr: "+l.primaryAt("@"),
+		"request-xfr: 192.0.2.53 transfer", request,
 		"allow-notify: 192.0.2.53", "allow-notify: 127.0.0.1")
 	config := l.write("nsd/nsd.conf", fmt.Sprintf(`
 server:
@@ -64,9 +77,13 @@ acl:
 }
 
 func (l *secondaryLab) configureBIND(s *secondary) {
-	primary := fmt.Sprintf("127.0.0.1 port %d key", l.dnsPort)
-	options := l.put(l.onPage("BIND, in"), "192.0.2.53 key", primary, "/var/cache/bind", s.directory)
-	zones := l.put(l.onPage("and in `named.conf.local`"), "192.0.2.53 key", primary,
+	primary, tls := fmt.Sprintf("127.0.0.1 port %d key transfer;", l.dnsPort), ""
+	if l.tlsPort != 0 {
+		primary = fmt.Sprintf("127.0.0.1 port %d key transfer tls mirrorpool;", l.tlsPort)
+		tls = l.put(l.onPage("in `primaries` and `default-primaries`"), authorities, l.certificate.chainFile(), "ns1.amnesia.boum.org", certifiedName)
+	}
+	options := l.put(l.onPage("BIND, in"), "192.0.2.53 key transfer;", primary, "/var/cache/bind", s.directory)
+	zones := tls + l.put(l.onPage("and in `named.conf.local`"), "192.0.2.53 key transfer;", primary,
 		"/etc/bind/transfer.keys", filepath.Join(l.directory, "transfer.keys"))
 	config := l.write("bind/named.conf", fmt.Sprintf(`
 options {

@@ -33,6 +33,8 @@ type secondaryLab struct {
 	mirrors     map[string]*http.Server
 	secondaries []*secondary
 	taken       *int // whole zones, by the test itself from the server
+	tlsPort     int  // where zones are fetched over TLS; 0: they are not
+	certificate *pairFiles
 }
 
 // secondary is one server that fetches zones.
@@ -97,16 +99,27 @@ func newSecondaryLab(t *testing.T) *secondaryLab {
 			server.Close()
 		}
 	})
-	l.secondaries = []*secondary{
-		{name: "nsd", key: "transfer", configure: (*secondaryLab).configureNSD},
-		{name: "knot", key: "other", configure: (*secondaryLab).configureKnot},
-		{name: "bind", key: "transfer", configure: (*secondaryLab).configureBIND},
-	}
-	for _, s := range l.secondaries {
-		s.port, s.directory = unusedPort(t), filepath.Join(l.directory, s.name)
-		s.configure(l, s)
-	}
+	l.addSecondary("nsd", "transfer", (*secondaryLab).configureNSD)
+	l.addSecondary("knot", "other", (*secondaryLab).configureKnot)
+	l.addSecondary("bind", "transfer", (*secondaryLab).configureBIND)
 	return l
+}
+
+func (l *secondaryLab) addSecondary(name, key string, configure func(*secondaryLab, *secondary)) {
+	l.secondaries = append(l.secondaries, &secondary{
+		name: name, key: key, port: unusedPort(l.T), directory: filepath.Join(l.directory, name), configure: configure,
+	})
+}
+
+// startAll writes all configurations and starts the server and the secondaries.
+func (l *secondaryLab) startAll(more string) {
+	l.Helper()
+	l.configureServer(more)
+	l.runServer()
+	for _, s := range l.secondaries {
+		s.configure(l, s)
+		l.startSecondary(s)
+	}
 }
 
 func (l *secondaryLab) on(t *testing.T) *secondaryLab {
