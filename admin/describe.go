@@ -114,7 +114,7 @@ func (s *state) describeTable(table *zones.Table, live *health.Report) {
 		s.Redirects = append(s.Redirects, describeHost(host, table.Host(host.Host).Redirect.Health.Kind))
 	}
 	for _, zone := range table.Zones() {
-		s.Zones = append(s.Zones, zoneState{zone.Apex, zone.Serial.Number})
+		s.Zones = append(s.Zones, zoneState{Apex: zone.Apex, Serial: zone.Serial.Number})
 	}
 }
 

@@ -57,6 +57,9 @@ type Config struct {
 	// Health gives what the prober knows now, which may be newer than the table;
 	// nil: the table's own report is shown.
 	Health func() *health.Report
+	// Rollovers leads the rollovers of zones' keys; nil: asking for one is answered
+	// with 501.
+	Rollovers Rollovers
 	// Gatherer gives the program's metrics; nil: only those made here. The
 	// metrics of table and status are added when they are asked for.
 	Gatherer prometheus.Gatherer

@@ -69,6 +69,8 @@ type stageState struct {
 type zoneState struct {
 	Apex   string `json:"apex"`
 	Serial uint32 `json:"serial"`
+	// DNSSEC is null for a zone that is not signed.
+	DNSSEC *Signing `json:"dnssec"`
 }
 
 type databaseState struct {
@@ -120,6 +122,9 @@ func (h *handler) serveState(w http.ResponseWriter, _ *http.Request) {
 		s.Awaiting = status.Awaiting
 	} else {
 		s.describeTable(table, h.live())
+		for i := range s.Zones {
+			s.Zones[i].DNSSEC = status.Signing[s.Zones[i].Apex]
+		}
 	}
 	reply(w, http.StatusOK, s)
 }

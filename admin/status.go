@@ -26,6 +26,8 @@ type Status struct {
 	Geo []geo.Database
 	// Secondaries are those that are told of new serials.
 	Secondaries []Secondary
+	// Signing is how zones are signed, by apex; those that are not are not in it.
+	Signing map[string]*Signing
 	// Publications are the pools that are kept in zones of other primaries.
 	Publications []Publication
 	// LogClientAddresses tells that log.client_addresses is on.

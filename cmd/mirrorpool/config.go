@@ -84,8 +84,10 @@ type dnsConfig struct {
 	DNSSECKeys       string          `yaml:"dnssec_keys"`
 	DNSSECLifetime   duration        `yaml:"dnssec_lifetime"`
 	DNSSECParents    []string        `yaml:"dnssec_parents"`
-	RRL              *rrlConfig      `yaml:"rrl"`
-	CookieSecretFile string          `yaml:"cookie_secret_file"`
+	// DNSSECPropagation is how long secondaries may be behind; empty: computed.
+	DNSSECPropagation duration   `yaml:"dnssec_propagation"`
+	RRL               *rrlConfig `yaml:"rrl"`
+	CookieSecretFile  string     `yaml:"cookie_secret_file"`
 }
 
 type rrlConfig struct {

@@ -26,6 +26,9 @@ const maxKeyTTL = 86400
 
 func (d *dnsConfig) validateDNSSEC(v *validation) {
 	v.between("dns.dnssec_lifetime", d.DNSSECLifetime, 10*time.Second, 366*24*time.Hour)
+	if d.DNSSECPropagation != "" {
+		v.between("dns.dnssec_propagation", d.DNSSECPropagation, time.Second, 30*24*time.Hour)
+	}
 	for i, address := range d.DNSSECParents {
 		v.addressPort(fmt.Sprintf("dns.dnssec_parents[%d]", i), address)
 	}
@@ -62,7 +65,6 @@ type keys struct {
 	settings keysSettings
 	zones    map[string][]*signing.Key // by apex
 	plans    map[string]*signing.Plan  // the last good ones
-	problems []string                  // that were said last
 	warned   map[string]bool           // what was warned of
 }
 

@@ -89,13 +89,14 @@ func (n *node) bindRedirect(config *config) func() (listener, error) {
 func (n *node) bindAdmin(config *config) func() (listener, error) {
 	return func() (listener, error) {
 		server, err := admin.Listen(admin.Config{
-			Listen:   config.Admin.Listen,
-			Table:    n.compiler.table.Load,
-			Status:   n.status,
-			Health:   n.prober.Report,
-			Reload:   n.requestReload,
-			Gatherer: n.registry,
-			Report:   n.reporter("admin"),
+			Listen:    config.Admin.Listen,
+			Table:     n.compiler.table.Load,
+			Status:    n.status,
+			Health:    n.prober.Report,
+			Reload:    n.requestReload,
+			Rollovers: leading{n.rollovers},
+			Gatherer:  n.registry,
+			Report:    n.reporter("admin"),
 		})
 		if err != nil {
 			return nil, fmt.Errorf("admin: %w", err)

@@ -41,6 +41,7 @@ type node struct {
 	journal    *journal.Journal
 	compiler   *compiler
 	keys       *keys
+	rollovers  *rollovers
 	signer     *zones.Signer
 	clock      *signingClock
 	notifier   *notify.Notifier
@@ -111,6 +112,7 @@ func (n *node) open(config *config) error {
 	n.notifier.Set(config.secondaries())
 	n.clock = newSigningClock(n.logger, n.stages, n.state, n.keys.latest())
 	n.keys.clock = n.clock
+	n.openRollovers()
 	source, err := n.openSource(config)
 	if err != nil {
 		return err
@@ -179,8 +181,11 @@ func (n *node) newCompiler(config *config) (*compiler, error) {
 		requests: make(chan compileRequest), geoChanged: make(chan struct{}, 1),
 		serials: neverGivenTwice(serials, n.journal.Serials()), serialsKept: err == nil, journal: n.journal,
 		transitions: transitions{logger: n.logger},
-		published:   func() { n.publishing.Changed() },
-		keys:        n.keys, signer: n.signer, notifier: n.notifier,
+		published: func() {
+			n.publishing.Changed()
+			n.rollovers.tableServed()
+		},
+		keys: n.keys, signer: n.signer, notifier: n.notifier,
 	}
 	addresses, err := selfAddresses(config.HTTP.Listen)
 	if err != nil {
@@ -193,7 +198,7 @@ func (n *node) newCompiler(config *config) (*compiler, error) {
 
 func (n *node) registerCollectors() error {
 	all := []prometheus.Collector{
-		n.stages.failures, certificateExpiry{n}, signatureExpiry{n}, notifyMetrics{n.notifier}, programmetrics.NewGoCollector(), programmetrics.NewProcessCollector(programmetrics.ProcessCollectorOpts{}),
+		n.stages.failures, certificateExpiry{n}, signatureExpiry{n}, rolloverSteps{n.rollovers}, notifyMetrics{n.notifier}, programmetrics.NewGoCollector(), programmetrics.NewProcessCollector(programmetrics.ProcessCollectorOpts{}),
 	}
 	all = append(all, n.publishing.Collectors()...)
 	for _, collector := range append(all, n.prober.Collectors()...) {
@@ -229,6 +234,8 @@ func (n *node) run(ctx context.Context, hangups <-chan os.Signal) error {
 	workers.Go(func() { n.transferKeysFollow(work) })
 	workers.Go(func() { n.keysFollow(work) })
 	workers.Go(func() { n.clockFollow(work) })
+	workers.Go(func() { n.rollovers.run(work) })
+	workers.Go(func() { n.rollovers.followParents(work) })
 	workers.Go(func() {
 		stepBack()
 		n.signer.Run(work)

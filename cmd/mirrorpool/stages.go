@@ -28,8 +28,10 @@ const (
 	stageKeys    stage = "keys"        // reading the keys that zones are signed with
 	stageSigning stage = "signing"     // finding with what keys zones are signed
 	stageClock   stage = "clock"       // judging the clock that signatures are made by
-	stagePublish stage = "publish"     // keeping pools published at other primaries
-	stageConfig  stage = "config"      // reading the configuration again
+	// stageRollovers is keeping how far rollovers of keys have come.
+	stageRollovers stage = "rollovers"
+	stagePublish   stage = "publish" // keeping pools published at other primaries
+	stageConfig    stage = "config"  // reading the configuration again
 	// stagePublishKeys is reading the TSIG keys of what is published.
 	stagePublishKeys stage = "publish_keys"
 	// stageAnswer is inside a listener. It is counted and never stale: the next
@@ -38,7 +40,7 @@ const (
 )
 
 // staleStages are those that can be stale, in their order.
-var staleStages = []stage{stageSource, stageCommit, stageCompile, stageGeo, stageKept, stageSerials, stageJournal, stageCatalog, stageHealth, stageCookies, stageTLS, stageTSIG, stageKeys, stageSigning, stageClock, stagePublish, stagePublishKeys, stageConfig}
+var staleStages = []stage{stageSource, stageCommit, stageCompile, stageGeo, stageKept, stageSerials, stageJournal, stageCatalog, stageHealth, stageCookies, stageTLS, stageTSIG, stageKeys, stageSigning, stageClock, stageRollovers, stagePublish, stagePublishKeys, stageConfig}
 
 // stageFailure tells since when a stage has given nothing new, and why.
 type stageFailure struct {

@@ -37,6 +37,7 @@ func (n *node) status() admin.Status {
 		status.Warnings = *warnings
 	}
 	status.Publications = n.publishing.status()
+	status.Signing = n.rollovers.describe(n.compiler.table.Load())
 	return status
 }
 

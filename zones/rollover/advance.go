@@ -11,7 +11,7 @@ type Facts struct {
 	// KeyTTL is that of DNSKEY, CDS and CDNSKEY, and ZoneTTL the greatest of all
 	// other RRsets of the zone, as it is served now.
 	KeyTTL, ZoneTTL time.Duration
-	// ParentTTL is the TTL of the zone's DS RRset at the parent, the greatest seen.
+	// ParentTTL is the TTL of the zone's DS RRset at the parent; 0: nobody has seen it.
 	ParentTTL time.Duration
 	// Propagation is how long a secondary may serve what was before, at most.
 	Propagation time.Duration
@@ -39,6 +39,9 @@ const (
 	// ParentUnchanged: some do not yet, or do not any more.
 	ParentUnchanged
 )
+
+// unknownParentTTL is taken for the TTL of DS records that nobody has seen.
+const unknownParentTTL = 24 * time.Hour
 
 // Resolvers keep for some seconds what has a smaller TTL, and count in whole ones.
 const (
@@ -189,10 +192,13 @@ func (s State) until(this *rule) time.Time {
 }
 
 func (s State) parentTTL() time.Duration {
-	if s.ParentTTLSaid > 0 {
+	switch {
+	case s.ParentTTLSaid > 0:
 		return s.ParentTTLSaid
+	case s.ParentTTL > 0:
+		return s.ParentTTL
 	}
-	return s.ParentTTL
+	return unknownParentTTL
 }
 
 // Next is when Advance may have something to do if nothing else happens; zero: only

@@ -139,3 +139,11 @@ func find(rules []rule, step Step) (this, next *rule) {
 	}
 	return &rules[i], next
 }
+
+// About says in words what a step of a rollover is; empty: the kind has no such step.
+func About(kind Kind, step Step) string {
+	if this, _ := find(rulesOf(kind), step); this != nil {
+		return this.about
+	}
+	return ""
+}

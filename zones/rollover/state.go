@@ -30,8 +30,8 @@ type State struct {
 	// Until is when what was served before is out of all caches; zero: not known.
 	Until time.Time `json:"until,omitzero"`
 
-	// ParentTTL is the longest that the old DS may be kept, and ParentTTLSaid what
-	// somebody said it is, which counts instead.
+	// ParentTTL is the greatest TTL that the DS RRset was seen with, and ParentTTLSaid
+	// what somebody said it is, which counts instead. Without either it is a day.
 	ParentTTL     time.Duration `json:"parent_ttl,omitempty"`
 	ParentTTLSaid time.Duration `json:"parent_ttl_said,omitempty"`
 	// ParentSeen is when the parent's DS named the new key; ParentSaid tells that

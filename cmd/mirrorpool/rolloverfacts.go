@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"mirrorpool/zones/rollover"
+	"mirrorpool/zones/rollover/parent"
+	"mirrorpool/zones/signing"
+)
+
+// tablePropagation is how long this server itself may need until it answers from a
+// new table everywhere.
+const tablePropagation = 2 * time.Second
+
+// facts are what the waits of a zone's rollover are made of; with the mutex held.
+func (r *rollovers) facts(apex string) rollover.Facts {
+	served, state, planned := r.served[apex], r.states[apex], r.planned[apex]
+	settings, summary := r.settings(), r.parents[apex]
+	facts := rollover.Facts{
+		KeyTTL: time.Duration(served.plan.TTL) * time.Second, ZoneTTL: served.largest,
+		Propagation: propagation(settings, served), Since: served.since,
+		Behind: r.behind(apex), Expire: served.expire,
+		ParentTTL: summary.TTL(),
+	}
+	if state.Missing(planned.keys) != "" {
+		return facts // it was planned before there was the new key
+	}
+	if base := planned.base; base != nil {
+		facts.Served = served.plan.SameAs(r.planOf(state, base, planned.keys))
+	}
+	if state.Kind == "" || !summary.At.After(state.Steps[len(state.Steps)-1].At) {
+		return facts // what they said before is not about this step
+	}
+	facts.Parent = parentSays(summary, entryKeys(state.New, planned.keys), entryKeys(state.Old, planned.keys))
+	return facts
+}
+
+// propagation is how long a secondary may serve what was served before.
+func propagation(settings rolloverSettings, served servedZone) time.Duration {
+	switch {
+	case settings.propagation > 0:
+		return settings.propagation
+	case settings.secondaries:
+		return served.refresh + tablePropagation
+	}
+	return tablePropagation
+}
+
+// parentSays is what the parent's servers say of the change from old keys to new ones.
+func parentSays(summary parent.Summary, wanted, unwanted []*signing.Key) rollover.ParentDS {
+	switch {
+	case len(wanted) == 0 || len(summary.Answers) == 0:
+		return rollover.ParentUnknown
+	case !summary.Have(wanted, unwanted):
+		return rollover.ParentUnchanged
+	case summary.Complete():
+		return rollover.ParentChanged
+	}
+	return rollover.ParentUnknown
+}
+
+// entryKeys are the secure entry points among the keys of a rollover.
+func entryKeys(of []rollover.Role, keys []*signing.Key) []*signing.Key {
+	var found []*signing.Key
+	for _, key := range keys {
+		if slices.ContainsFunc(of, func(role rollover.Role) bool { return role.Entry && role.ID == key.ID() }) {
+			found = append(found, key)
+		}
+	}
+	return found
+}
+
+// How often the parent's servers are asked for the DS records of a zone: while a
+// rollover waits for them a quarter of the keys' TTL, within bounds.
+const (
+	leastParentPause   = 2 * time.Second
+	mostParentPause    = 5 * time.Minute
+	settledParentPause = time.Hour
+	// parentTick is how often somebody looks whether to ask.
+	parentTick = time.Second
+)
+
+// parentPause is how long an answer of the parent's servers counts.
+func parentPause(state rollover.State, keyTTL time.Duration) time.Duration {
+	if state.Kind == "" && !state.Withdraw {
+		return settledParentPause
+	}
+	return min(max(keyTTL/4, leastParentPause), mostParentPause)
+}
+
+// followParents asks the parent's servers until ctx ends.
+func (r *rollovers) followParents(ctx context.Context) {
+	for sleep(ctx, parentTick) {
+		for _, apex := range r.parentsDue() {
+			r.askParents(ctx, apex)
+		}
+	}
+}
+
+// parentsDue are the zones whose parents are to be asked now.
+func (r *rollovers) parentsDue() []string {
+	if len(r.settings().parents) == 0 {
+		return nil
+	}
+	now := r.now()
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	var due []string
+	for apex, served := range r.served {
+		age := now.Sub(r.parents[apex].At)
+		if age < 0 || age >= parentPause(r.states[apex], time.Duration(served.plan.TTL)*time.Second) {
+			due = append(due, apex)
+		}
+	}
+	slices.Sort(due)
+	return due
+}
+
+// askParents asks for one zone now.
+func (r *rollovers) askParents(ctx context.Context, apex string) {
+	asked := r.now()
+	summary := parent.Summary{At: asked, Answers: parent.Look(ctx, r.settings().parents, apex)}
+	if ctx.Err() != nil {
+		return
+	}
+	r.mutex.Lock()
+	r.parents[apex] = summary
+	r.mutex.Unlock()
+	r.tableServed()
+}

@@ -1,0 +1,255 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/spf13/cobra"
+
+	"mirrorpool/admin"
+)
+
+func statusCommand() *cobra.Command {
+	command := &cobra.Command{
+		Use:   "status",
+		Short: "Show what the running server serves, and what is wrong with it",
+		Long: `status shows the running server on one page: its version, the commit that is
+served and how following the repository goes, the stages that fail, each zone with its
+serial, its keys, the end of its signatures, whether the parent's DS is in sync and
+where a rollover stands, the secondaries, and the members of pools that are up.
+
+Exit code 0: the server has answered, whatever it has said. 3: it cannot be reached.
+Lines that begin with PROBLEM are what somebody has to look at; with --json it is all
+of /api/v1/state.`,
+		Example: `  mirrorpool status
+  mirrorpool status --json | jq '.zones[] | {apex, serial, signed: (.dnssec != null)}'`,
+	}
+	path := configFlag(command)
+	asJSON := command.Flags().Bool("json", false, "print JSON")
+	command.RunE = func(command *cobra.Command, _ []string) error {
+		client, err := newClient(*path)
+		if err != nil {
+			return err
+		}
+		body, err := client.do(command.Context(), http.MethodGet, "/api/v1/state", nil)
+		if err != nil {
+			return err
+		}
+		if *asJSON {
+			if _, err := command.OutOrStdout().Write(body); err != nil {
+				return fmt.Errorf("writing the state: %w", err)
+			}
+			return nil
+		}
+		var page statusPage
+		if err := json.Unmarshal(body, &page); err != nil {
+			return fmt.Errorf("reading the server's answer: %w; is the server of another version than this program?", err)
+		}
+		var text strings.Builder
+		page.print(&text, time.Now())
+		return printPlain(command.OutOrStdout(), text.String())
+	}
+	return command
+}
+
+// printPlain prints text of which parts come from elsewhere: nothing of it is to
+// change the terminal.
+func printPlain(out io.Writer, text string) error {
+	text = strings.Map(func(c rune) rune {
+		if unicode.IsControl(c) && c != '\n' {
+			return '?'
+		}
+		return c
+	}, text)
+	if _, err := io.WriteString(out, text); err != nil {
+		return fmt.Errorf("writing the page: %w", err)
+	}
+	return nil
+}
+
+// statusPage is what of /api/v1/state is shown to people.
+type statusPage struct {
+	Ready      bool       `json:"ready"`
+	Awaiting   string     `json:"awaiting"`
+	Version    string     `json:"version"`
+	Started    *time.Time `json:"started"`
+	Commit     string     `json:"commit"`
+	CommitTime *time.Time `json:"commit_time"`
+	Source     struct {
+		URL         string     `json:"url"`
+		Head        string     `json:"head"`
+		LastSuccess *time.Time `json:"last_success"`
+		LastError   string     `json:"last_error"`
+		Refused     *struct {
+			Commit string `json:"commit"`
+			Error  string `json:"error"`
+		} `json:"refused"`
+	} `json:"source"`
+	Stages []struct {
+		Stage      string     `json:"stage"`
+		StaleSince *time.Time `json:"stale_since"`
+		Error      string     `json:"error"`
+	} `json:"stages"`
+	Warnings []struct {
+		Text string `json:"text"`
+	} `json:"warnings"`
+	Zones []struct {
+		Apex   string         `json:"apex"`
+		Serial uint32         `json:"serial"`
+		DNSSEC *admin.Signing `json:"dnssec"`
+	} `json:"zones"`
+	Secondaries []struct {
+		Address  string     `json:"address"`
+		Answered *time.Time `json:"answered"`
+		Silent   bool       `json:"silent"`
+		Behind   int        `json:"behind"`
+		Zones    []struct {
+			Apex         string `json:"apex"`
+			Serial       uint32 `json:"serial"`
+			Acknowledged uint32 `json:"acknowledged"`
+			Problem      string `json:"problem"`
+		} `json:"zones"`
+	} `json:"secondaries"`
+	Publish []struct {
+		Pool      string     `json:"pool"`
+		Server    string     `json:"server"`
+		Condition string     `json:"condition"`
+		LastGood  *time.Time `json:"last_good"`
+		Error     string     `json:"error"`
+	} `json:"publish"`
+	Pools []struct {
+		Name    string `json:"name"`
+		Members []struct {
+			ID        string `json:"id"`
+			Weight    uint32 `json:"weight"`
+			Addresses []struct {
+				Address string     `json:"address"`
+				Health  statusSeen `json:"health"`
+			} `json:"addresses"`
+		} `json:"members"`
+	} `json:"pools"`
+	Redirects []struct {
+		Host    string `json:"host"`
+		Mirrors []struct {
+			URLPrefix string     `json:"url_prefix"`
+			Weight    uint32     `json:"weight"`
+			Health    statusSeen `json:"health"`
+		} `json:"mirrors"`
+	} `json:"redirects"`
+}
+
+// statusSeen is what is known of a member's or a mirror's health.
+type statusSeen struct {
+	State  string     `json:"state"`
+	Since  *time.Time `json:"since"`
+	Reason string     `json:"reason"`
+}
+
+func (p *statusPage) print(out io.Writer, now time.Time) {
+	fmt.Fprintf(out, "mirrorpool %s, started %s\n", p.Version, when(p.Started, now))
+	if p.Ready {
+		fmt.Fprintf(out, "serving commit %s of %s\n", p.Commit, when(p.CommitTime, now))
+	} else {
+		fmt.Fprintf(out, "PROBLEM: no answers yet: waiting for %s\n", p.Awaiting)
+	}
+	p.printSource(out, now)
+	for _, stage := range p.Stages {
+		if stage.StaleSince != nil {
+			fmt.Fprintf(out, "PROBLEM: %s fails since %s: %s\n", stage.Stage, when(stage.StaleSince, now), stage.Error)
+		}
+	}
+	for _, warning := range p.Warnings {
+		fmt.Fprintf(out, "warning: %s\n", warning.Text)
+	}
+	p.printZones(out, now)
+	p.printSecondaries(out, now)
+	p.printPublications(out, now)
+	p.printPools(out, now)
+}
+
+func (p *statusPage) printPublications(out io.Writer, now time.Time) {
+	if len(p.Publish) > 0 {
+		fmt.Fprintln(out)
+	}
+	for _, one := range p.Publish {
+		fmt.Fprintf(out, "published at %s: %s, %s, last right %s\n", one.Server, one.Pool, one.Condition, when(one.LastGood, now))
+		if one.Error != "" {
+			fmt.Fprintf(out, "  PROBLEM: %s\n", one.Error)
+		}
+	}
+}
+
+func (p *statusPage) printSource(out io.Writer, now time.Time) {
+	fmt.Fprintf(out, "repository %s, last read %s\n", p.Source.URL, when(p.Source.LastSuccess, now))
+	if p.Source.LastError != "" {
+		fmt.Fprintf(out, "PROBLEM: the repository cannot be read: %s\n", p.Source.LastError)
+	}
+	if refused := p.Source.Refused; refused != nil {
+		fmt.Fprintf(out, "PROBLEM: commit %s is refused: %s\n", refused.Commit, refused.Error)
+	}
+}
+
+func (p *statusPage) printZones(out io.Writer, now time.Time) {
+	for _, zone := range p.Zones {
+		signed := "not signed"
+		if zone.DNSSEC != nil {
+			signed = "signed"
+		}
+		fmt.Fprintf(out, "\nzone %s serial %d, %s\n", zone.Apex, zone.Serial, signed)
+		if zone.DNSSEC != nil {
+			printZoneSigning(out, zone.Apex, zone.DNSSEC, now)
+		}
+	}
+}
+
+func (p *statusPage) printSecondaries(out io.Writer, now time.Time) {
+	if len(p.Secondaries) > 0 {
+		fmt.Fprintln(out)
+	}
+	for _, one := range p.Secondaries {
+		fmt.Fprintf(out, "secondary %s, last heard of %s, behind with %d zones\n", one.Address, when(one.Answered, now), one.Behind)
+		for _, zone := range one.Zones {
+			if zone.Acknowledged == zone.Serial {
+				continue
+			}
+			problem := zone.Problem
+			if problem == "" {
+				problem = "it is being told"
+			}
+			fmt.Fprintf(out, "  %s: has heard of serial %d, not of %d: %s\n", zone.Apex, zone.Acknowledged, zone.Serial, problem)
+		}
+	}
+}
+
+func (p *statusPage) printPools(out io.Writer, now time.Time) {
+	for _, pool := range p.Pools {
+		fmt.Fprintf(out, "\npool %s\n", pool.Name)
+		for _, member := range pool.Members {
+			for _, address := range member.Addresses {
+				printSeen(out, member.ID+" "+address.Address, member.Weight, address.Health, now)
+			}
+		}
+	}
+	for _, redirect := range p.Redirects {
+		fmt.Fprintf(out, "\nredirects of %s\n", redirect.Host)
+		for _, mirror := range redirect.Mirrors {
+			printSeen(out, mirror.URLPrefix, mirror.Weight, mirror.Health, now)
+		}
+	}
+}
+
+func printSeen(out io.Writer, what string, weight uint32, seen statusSeen, now time.Time) {
+	switch {
+	case weight == 0:
+		fmt.Fprintf(out, "  %-8s %s\n", "disabled", what)
+	case seen.State == "up":
+		fmt.Fprintf(out, "  %-8s %s\n", seen.State, what)
+	default:
+		fmt.Fprintf(out, "  %-8s %s since %s: %s\n", seen.State, what, when(seen.Since, now), seen.Reason)
+	}
+}
