@@ -26,7 +26,8 @@ func appendSet(buffer []byte, records []dns.RR) (wire []byte, labels uint8, err 
 		begin := len(buffer)
 		// The length that the library tells is that without compression, or more.
 		buffer = slices.Grow(buffer, dns.Len(rr)+1)
-		end, err := dns.PackRR(rr, buffer[:cap(buffer)], begin, nil, false)
+		// A copy: packing writes to the record, which others may read meanwhile.
+		end, err := dns.PackRR(dns.Copy(rr), buffer[:cap(buffer)], begin, nil, false)
 		if err != nil {
 			return nil, 0, fmt.Errorf("packing %s %s: %w", rr.Header().Name, dns.Type(rr.Header().Rrtype), err)
 		}
