@@ -15,6 +15,7 @@ type Secondary struct {
 // SecondaryZone is what a secondary was told of a zone.
 type SecondaryZone struct {
 	Apex           string
+	Standing       string // current, behind or refused
 	Serial         uint32 // that is served
 	Told           uint32
 	ToldAt         time.Time
@@ -24,17 +25,14 @@ type SecondaryZone struct {
 	Next           time.Time
 }
 
-// Behind reports whether the serial that is served is not acknowledged.
-func (z *SecondaryZone) Behind() bool {
-	return z.AcknowledgedAt.IsZero() || z.Acknowledged != z.Serial
-}
-
 type secondaryState struct {
 	Address  string               `json:"address"`
 	Key      string               `json:"key"`
 	Answered moment               `json:"answered"`
 	Silent   bool                 `json:"silent"`
-	Behind   int                  `json:"behind"` // zones
+	Current  int                  `json:"current"` // zones
+	Behind   int                  `json:"behind"`
+	Refused  int                  `json:"refused"`
 	Zones    []secondaryZoneState `json:"zones"`
 }
 
@@ -42,6 +40,7 @@ type secondaryState struct {
 // the time then is null.
 type secondaryZoneState struct {
 	Apex           string `json:"apex"`
+	Standing       string `json:"standing"`
 	Serial         uint32 `json:"serial"`
 	Told           uint32 `json:"told"`
 	ToldAt         moment `json:"told_at"`
@@ -59,11 +58,16 @@ func describeSecondaries(secondaries []Secondary) []secondaryState {
 			Zones: make([]secondaryZoneState, len(s.Zones)),
 		}
 		for j, z := range s.Zones {
-			if z.Behind() {
+			switch z.Standing {
+			case "current":
+				one.Current++
+			case "refused":
+				one.Refused++
+			default:
 				one.Behind++
 			}
 			one.Zones[j] = secondaryZoneState{
-				Apex: z.Apex, Serial: z.Serial, Told: z.Told, ToldAt: moment(z.ToldAt),
+				Apex: z.Apex, Standing: z.Standing, Serial: z.Serial, Told: z.Told, ToldAt: moment(z.ToldAt),
 				Acknowledged: z.Acknowledged, AcknowledgedAt: moment(z.AcknowledgedAt),
 				Problem: z.Problem, Next: moment(z.Next),
 			}

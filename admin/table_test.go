@@ -169,9 +169,9 @@ func testStatus() Status {
 			{
 				Address: "127.0.0.1:5301", Key: "transfer.", Answered: testNow.Add(-time.Minute),
 				Zones: []SecondaryZone{
-					{Apex: "a.test.", Serial: 7, Told: 7, ToldAt: testNow.Add(-time.Minute), Acknowledged: 7, AcknowledgedAt: testNow.Add(-time.Minute)},
+					{Apex: "a.test.", Standing: "current", Serial: 7, Told: 7, ToldAt: testNow.Add(-time.Minute), Acknowledged: 7, AcknowledgedAt: testNow.Add(-time.Minute)},
 					{
-						Apex: "b.test.", Serial: 9, Told: 9, ToldAt: testNow.Add(-time.Minute), Acknowledged: 8, AcknowledgedAt: testNow.Add(-time.Hour),
+						Apex: "b.test.", Standing: "refused", Serial: 9, Told: 9, ToldAt: testNow.Add(-time.Minute), Acknowledged: 8, AcknowledgedAt: testNow.Add(-time.Hour),
 						Problem: "answers REFUSED", Next: testNow.Add(14 * time.Minute),
 					},
 				},

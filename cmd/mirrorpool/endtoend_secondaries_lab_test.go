@@ -397,7 +397,9 @@ func soaOf(records []string) []string {
 type secondaryStatus struct {
 	Address string     `json:"address"`
 	Silent  bool       `json:"silent"`
+	Current int        `json:"current"`
 	Behind  int        `json:"behind"`
+	Refused int        `json:"refused"`
 	Zones   []toldZone `json:"zones"`
 }
 

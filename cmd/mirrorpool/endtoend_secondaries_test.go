@@ -86,16 +86,15 @@ func (l *secondaryLab) steps(steps ...step) {
 func (l *secondaryLab) fetched() {
 	l.converged(30*time.Second, labZone)
 	for _, s := range l.secondaries {
-		l.secondaryEventually(s, "it has acknowledged", 10*time.Second, func() bool { return l.status(s).Behind == l.foreign(s) })
+		refused := 0
+		if s.name == "nsd" { // which does not have the catalog zone
+			refused = 1
+		}
+		l.secondaryEventually(s, "it has acknowledged", 10*time.Second, func() bool {
+			status := l.status(s)
+			return status.Current == 2-refused && status.Refused == refused && status.Behind == 0
+		})
 	}
-}
-
-// foreign counts the zones that a secondary is told of and does not have.
-func (l *secondaryLab) foreign(s *secondary) int {
-	if s.name == "nsd" { // the catalog zone
-		return 1
-	}
-	return 0
 }
 
 func (l *secondaryLab) status(s *secondary) secondaryStatus {

@@ -69,7 +69,10 @@ func (n *node) secondariesStatus() []admin.Secondary {
 			Zones: make([]admin.SecondaryZone, len(s.Zones)),
 		}
 		for j, zone := range s.Zones {
-			shown[i].Zones[j] = admin.SecondaryZone(zone)
+			shown[i].Zones[j] = admin.SecondaryZone{
+				Apex: zone.Apex, Standing: string(zone.Standing()), Serial: zone.Serial, Told: zone.Told, ToldAt: zone.ToldAt,
+				Acknowledged: zone.Acknowledged, AcknowledgedAt: zone.AcknowledgedAt, Problem: zone.Problem, Next: zone.Next,
+			}
 		}
 	}
 	return shown
@@ -81,14 +84,15 @@ type notifyMetrics struct{ notifier *notify.Notifier }
 var (
 	notifyTotal = prometheus.NewDesc("mirrorpool_dns_notify_total",
 		"NOTIFYs to secondaries by what came of them; ignored: datagrams that were no answer to one.", []string{"result"}, nil)
-	secondaryBehind = prometheus.NewDesc("mirrorpool_dns_secondary_zones_behind",
-		"Zones of which a secondary has not acknowledged the serial that is served.", []string{"secondary"}, nil)
+	secondaryZones = prometheus.NewDesc("mirrorpool_dns_secondary_zones",
+		"Zones by how a secondary stands to them: current (it has acknowledged the serial that is served), behind (it has not yet), refused (it takes no NOTIFY of it from here).",
+		[]string{"secondary", "standing"}, nil)
 )
 
 // Describe is prometheus.Collector's.
 func (notifyMetrics) Describe(to chan<- *prometheus.Desc) {
 	to <- notifyTotal
-	to <- secondaryBehind
+	to <- secondaryZones
 }
 
 // Collect is prometheus.Collector's.
@@ -98,6 +102,8 @@ func (m notifyMetrics) Collect(to chan<- prometheus.Metric) {
 		to <- prometheus.MustNewConstMetric(notifyTotal, prometheus.CounterValue, float64(counts[result]), string(result))
 	}
 	for _, state := range m.notifier.States() {
-		to <- prometheus.MustNewConstMetric(secondaryBehind, prometheus.GaugeValue, float64(state.Behind()), state.Address)
+		for _, standing := range notify.Standings() {
+			to <- prometheus.MustNewConstMetric(secondaryZones, prometheus.GaugeValue, float64(state.Count(standing)), state.Address, string(standing))
+		}
 	}
 }

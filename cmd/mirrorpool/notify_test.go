@@ -78,11 +78,11 @@ func TestSecondariesAreTold(t *testing.T) {
 
 	var state struct {
 		Secondaries []struct {
-			Address string
-			Key     string
-			Silent  bool
-			Behind  int
-			Zones   []struct {
+			Address          string
+			Key              string
+			Silent           bool
+			Current, Refused int
+			Zones            []struct {
 				Apex                 string
 				Serial, Acknowledged uint32
 				Problem              string
@@ -95,7 +95,7 @@ func TestSecondariesAreTold(t *testing.T) {
 			t.Fatal(err)
 		}
 		s := state.Secondaries
-		return len(s) == 2 && s[0].Behind == 0 && s[1].Behind == 1 && s[1].Zones[0].Problem != ""
+		return len(s) == 2 && s[0].Current == 1 && s[1].Refused == 1 && s[1].Zones[0].Problem != ""
 	})
 	one, two := state.Secondaries[0], state.Secondaries[1]
 	if one.Address != plain.address || one.Key != "transfer." || one.Zones[0].Acknowledged != serial || one.Zones[0].Apex != "example.test." {
@@ -109,8 +109,9 @@ func TestSecondariesAreTold(t *testing.T) {
 		`mirrorpool_dns_notify_total{result="acknowledged"} 1`,
 		`mirrorpool_dns_notify_total{result="refused"} 2`,
 		`mirrorpool_dns_notify_total{result="silent"} 0`,
-		fmt.Sprintf(`mirrorpool_dns_secondary_zones_behind{secondary=%q} 0`, plain.address),
-		fmt.Sprintf(`mirrorpool_dns_secondary_zones_behind{secondary=%q} 1`, named.address),
+		fmt.Sprintf(`mirrorpool_dns_secondary_zones{secondary=%q,standing="current"} 1`, plain.address),
+		fmt.Sprintf(`mirrorpool_dns_secondary_zones{secondary=%q,standing="behind"} 0`, plain.address),
+		fmt.Sprintf(`mirrorpool_dns_secondary_zones{secondary=%q,standing="refused"} 1`, named.address),
 	} {
 		if !strings.Contains(metrics, line+"\n") {
 			t.Errorf("no line %q in the metrics", line)

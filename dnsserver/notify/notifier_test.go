@@ -53,6 +53,12 @@ func (r *running) after(d time.Duration) []sent {
 	return r.take()
 }
 
+// behind counts the zones whose serial a secondary has not acknowledged.
+func (r *running) behind(secondary int) int {
+	state := r.States()[secondary]
+	return len(state.Zones) - state.Count(StandsCurrent)
+}
+
 func (r *running) takeEvents() []Event {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
@@ -92,7 +98,7 @@ func TestEveryoneIsToldOnceAndThenOfChanges(t *testing.T) {
 			t.Errorf("it is told after %s", time.Hour-time.Since(at))
 		}
 		for _, state := range r.States() {
-			if state.Behind() != 0 || state.Silent || len(state.Zones) != 2 || state.Zones[1].Acknowledged != 2 {
+			if state.Count(StandsCurrent) != 2 || state.Silent || len(state.Zones) != 2 || state.Zones[1].Acknowledged != 2 {
 				t.Errorf("state: %+v", state)
 			}
 		}
@@ -153,7 +159,7 @@ func TestLossIsRepaired(t *testing.T) {
 		if diff := cmp.Diff([]int64{0, 1000, 3000}, times(r.after(time.Hour), start)); diff != "" {
 			t.Error(diff)
 		}
-		if r.States()[0].Behind() != 0 || len(r.takeEvents()) != 0 {
+		if r.behind(0) != 0 || len(r.takeEvents()) != 0 {
 			t.Errorf("two lost packets are worth an event, or: %+v", r.States()[0])
 		}
 	})
@@ -171,7 +177,7 @@ func TestSilentSecondaryCostsLittle(t *testing.T) {
 		if len(toFirst) != maxUnderWayOneSecondary+2 {
 			t.Errorf("in 5 s %d NOTIFYs to the secondary that is gone", len(toFirst))
 		}
-		if behind := r.States()[1].Behind(); behind != 0 {
+		if behind := r.behind(1); behind != 0 {
 			t.Errorf("the other one was not told of %d zones", behind)
 		}
 		ladder := times(r.after(10*time.Minute), start)
@@ -182,8 +188,8 @@ func TestSilentSecondaryCostsLittle(t *testing.T) {
 			t.Errorf("on the next day %d NOTIFYs", len(day))
 		}
 		state := r.States()[0]
-		if !state.Silent || state.Behind() != 3000 || !strings.Contains(state.Zones[0].Problem, "no answer") {
-			t.Errorf("state: silent %t, behind %d, %q", state.Silent, state.Behind(), state.Zones[0].Problem)
+		if !state.Silent || state.Count(StandsBehind) != 3000 || !strings.Contains(state.Zones[0].Problem, "no answer") {
+			t.Errorf("state: silent %t, behind %d, %q", state.Silent, state.Count(StandsBehind), state.Zones[0].Problem)
 		}
 		if events := r.takeEvents(); len(events) != 1 || events[0].Address != first.String() || events[0].Problem == "" {
 			t.Errorf("events: %v", events)
@@ -195,8 +201,8 @@ func TestSilentSecondaryCostsLittle(t *testing.T) {
 		zones[7] = soa("z0007.test.", 2)
 		r.Serve(zones)
 		got := r.after(2 * time.Second)
-		if len(got) < 3000 || r.States()[0].Behind() != 0 || r.States()[0].Silent {
-			t.Errorf("two seconds after it came back: %d sent, %d behind", len(got), r.States()[0].Behind())
+		if len(got) < 3000 || r.behind(0) != 0 || r.States()[0].Silent {
+			t.Errorf("two seconds after it came back: %d sent, %d behind", len(got), r.behind(0))
 		}
 		if got[0].at.After(time.Now().Add(-2 * time.Second)) {
 			t.Error("the change is not told at once")
@@ -254,7 +260,7 @@ func TestStormsBecomeTheNewestSerial(t *testing.T) {
 				t.Errorf("%s between two NOTIFYs", gap)
 			}
 		}
-		if r.States()[0].Behind() != 0 {
+		if r.behind(0) != 0 {
 			t.Errorf("state: %+v", r.States()[0])
 		}
 	})
@@ -277,8 +283,8 @@ func TestUnderWayIsBounded(t *testing.T) {
 			t.Errorf("under way at most %d to one and %d to all", r.most, r.mostAll)
 		}
 		for _, state := range r.States() {
-			if state.Behind() != 0 {
-				t.Errorf("%s is behind with %d", state.Address, state.Behind())
+			if state.Count(StandsCurrent) != 1000 {
+				t.Errorf("%s is behind with %d", state.Address, state.Count(StandsBehind))
 			}
 		}
 	})
@@ -320,6 +326,16 @@ func TestRefusals(t *testing.T) {
 					}
 				}
 				state := r.States()[0].Zones[0]
+				want := StandsCurrent
+				switch {
+				case strings.Contains(one.problem, "SERVFAIL"):
+					want = StandsBehind
+				case one.problem != "":
+					want = StandsRefused
+				}
+				if state.Standing() != want || r.Behind("A.test.") != (want == StandsBehind) {
+					t.Errorf("it stands %q to the zone, want %q", state.Standing(), want)
+				}
 				if !strings.HasPrefix(state.Problem, one.problem) || (one.problem == "") != (state.Problem == "") {
 					t.Errorf("problem %q, want %q", state.Problem, one.problem)
 				}
@@ -333,7 +349,7 @@ func TestRefusals(t *testing.T) {
 				// It is mended, and told again by itself.
 				r.set(first, with(dns.RcodeSuccess))
 				r.after(15 * time.Minute)
-				if state := r.States()[0]; state.Behind() != 0 || state.Zones[0].Problem != "" {
+				if state := r.States()[0]; state.Count(StandsCurrent) != 1 || state.Zones[0].Problem != "" {
 					t.Errorf("after it is mended: %+v", state)
 				}
 				if events := r.takeEvents(); len(events) != 1 || events[0].Problem != "" {
@@ -391,10 +407,10 @@ func TestChangeIsToldAtOnceAfterSilence(t *testing.T) {
 		}
 		r.set(first, with(dns.RcodeSuccess))
 		r.Serve([]*dns.SOA{soa("a.test.", 2)})
-		if r.after(leastGap + 10*time.Millisecond); r.States()[0].Behind() != 0 {
+		if r.after(leastGap + 10*time.Millisecond); r.behind(0) != 0 {
 			t.Errorf("state: %+v", r.States()[0])
 		}
-		if r.Serve([]*dns.SOA{soa("a.test.", 3)}); len(r.after(time.Hour)) != 1 || r.States()[0].Behind() != 0 {
+		if r.Serve([]*dns.SOA{soa("a.test.", 3)}); len(r.after(time.Hour)) != 1 || r.behind(0) != 0 {
 			t.Errorf("state after another change: %+v", r.States()[0])
 		}
 	})
@@ -416,7 +432,7 @@ func TestZonesLeave(t *testing.T) {
 		r.set(first, with(dns.RcodeSuccess))
 		r.Serve(manyZones(2, 1))
 		r.after(time.Hour)
-		if r.States()[0].Behind() != 0 {
+		if r.behind(0) != 0 {
 			t.Errorf("state: %+v", r.States()[0])
 		}
 	})

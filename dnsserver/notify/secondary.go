@@ -73,6 +73,7 @@ type telling struct {
 	acknowledged   uint32
 	acknowledgedAt time.Time
 	problem        string // why the last NOTIFY was not acknowledged
+	refused        bool   // its last answer was that it takes none
 	reported       string // the last one that there was an event about
 
 	begun    time.Time // when this serial was told first
@@ -249,6 +250,9 @@ func (s *secondary) judged(one *attempt, result outcome, now time.Time) (events 
 		s.unsigned = one.key == nil
 	}
 	t.problem = result.problem
+	if result.kind.isAnswer() {
+		t.refused = result.kind == Refused
+	}
 	if result.kind.isAnswer() && t.reported != t.problem {
 		t.reported = t.problem
 		events = append(events, Event{Address: s.Address.String(), Apex: t.apex, Problem: t.problem})

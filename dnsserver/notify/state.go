@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/miekg/dns"
 )
 
 // Counts are how often each result came since the start.
@@ -22,17 +24,6 @@ type State struct {
 	Zones  []ZoneState // by name
 }
 
-// Behind counts the zones whose serial is not acknowledged.
-func (s *State) Behind() int {
-	behind := 0
-	for i := range s.Zones {
-		if s.Zones[i].Behind() {
-			behind++
-		}
-	}
-	return behind
-}
-
 // ZoneState is what one secondary was told of one zone. Times are zero where
 // there was nothing yet.
 type ZoneState struct {
@@ -43,12 +34,63 @@ type ZoneState struct {
 	Acknowledged   uint32 // in the last NOTIFY that was acknowledged
 	AcknowledgedAt time.Time
 	Problem        string    // why the last NOTIFY was not acknowledged, in words
+	Refused        bool      // it has answered that it takes none of this zone
 	Next           time.Time // when it is told again at the earliest
 }
 
-// Behind reports whether the serial that is served is not acknowledged.
-func (z *ZoneState) Behind() bool {
-	return z.AcknowledgedAt.IsZero() || z.Acknowledged != z.Serial
+// Standing is how a secondary stands to a zone.
+type Standing string
+
+// The standings.
+const (
+	StandsCurrent Standing = "current" // it has acknowledged the serial that is served
+	StandsRefused Standing = "refused" // it is no secondary of the zone, or takes no NOTIFY from here
+	StandsBehind  Standing = "behind"  // it has not acknowledged the serial yet
+)
+
+// Standings are all of them.
+func Standings() []Standing { return []Standing{StandsCurrent, StandsRefused, StandsBehind} }
+
+// Standing tells how the secondary stands to the zone.
+func (z *ZoneState) Standing() Standing {
+	switch {
+	case z.Refused:
+		return StandsRefused
+	case !z.AcknowledgedAt.IsZero() && z.Acknowledged == z.Serial:
+		return StandsCurrent
+	}
+	return StandsBehind
+}
+
+// Behind reports whether the serial that is served is not acknowledged yet, by a
+// secondary of the zone.
+func (z *ZoneState) Behind() bool { return z.Standing() == StandsBehind }
+
+// Count counts the zones to which a secondary stands so.
+func (s *State) Count(standing Standing) int {
+	count := 0
+	for i := range s.Zones {
+		if s.Zones[i].Standing() == standing {
+			count++
+		}
+	}
+	return count
+}
+
+// Behind reports whether a secondary has yet to acknowledge the serial of a zone
+// that is served. Those that refuse are not waited for.
+func (n *Notifier) Behind(apex string) bool {
+	n.mutex.Lock()
+	defer n.mutex.Unlock()
+	apex = dns.CanonicalName(apex)
+	return slices.ContainsFunc(n.secondaries, func(s *secondary) bool {
+		t := s.tellings[apex]
+		if t == nil {
+			return false
+		}
+		state := t.state(s.notBefore)
+		return state.Behind()
+	})
 }
 
 // States are those of all secondaries, in their order.
@@ -75,17 +117,21 @@ func (s *secondary) state() State {
 		state.Key = s.Key.Name()
 	}
 	for _, t := range s.tellings {
-		zone := ZoneState{
-			Apex: t.apex, Serial: t.soa.Serial,
-			Told: t.told, ToldAt: t.toldAt,
-			Acknowledged: t.acknowledged, AcknowledgedAt: t.acknowledgedAt,
-			Problem: t.problem,
-		}
-		if t.place >= 0 {
-			zone.Next = later(t.due, s.notBefore)
-		}
-		state.Zones = append(state.Zones, zone)
+		state.Zones = append(state.Zones, t.state(s.notBefore))
 	}
 	slices.SortFunc(state.Zones, func(a, b ZoneState) int { return strings.Compare(a.Apex, b.Apex) })
+	return state
+}
+
+func (t *telling) state(notBefore time.Time) ZoneState {
+	state := ZoneState{
+		Apex: t.apex, Serial: t.soa.Serial,
+		Told: t.told, ToldAt: t.toldAt,
+		Acknowledged: t.acknowledged, AcknowledgedAt: t.acknowledgedAt,
+		Problem: t.problem, Refused: t.refused,
+	}
+	if t.place >= 0 {
+		state.Next = later(t.due, notBefore)
+	}
 	return state
 }
