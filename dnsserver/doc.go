@@ -1,12 +1,13 @@
 // Package dnsserver answers DNS questions over UDP, TCP and TLS (RFC 7858) from a
 // table that it is handed: it owns the sockets, the wire format, EDNS (RFC 6891),
 // client subnet (RFC 7871), cookies (RFC 7873, RFC 9018), name server identifiers
-// (RFC 5001), truncation, the limits on the rate of answers, and those on
-// connections, which it tells (RFC 7828). Load balancers that it is told of say who
+// (RFC 5001), truncation, signatures (RFC 8945), the limits on the rate of answers,
+// and those on connections, which it tells (RFC 7828). It gives zones to secondaries
+// (RFC 5936, RFC 1995, RFC 9103). Load balancers that it is told of say who
 // asks by the PROXY protocol. What the answer is, the table says.
 //
-// It may import zones for the types of a question and its answer, and nothing
-// else of this program.
+// It may import zones for the types of a question and its answer and for what is
+// transferred, its own package tsig, and nothing else of this program.
 //
 // Common questions are answered by the wire path (wire.go): by hand, over the
 // question itself, from what the table has ready. What it does not know goes
@@ -29,8 +30,10 @@
 //   - questions of more than 4,096 bytes over UDP: FORMERR, unread;
 //   - additional records other than OPT and TSIG are passed over, SIG(0) too, as
 //     BIND and Knot do, but their names have to be ones: pointers lead backwards;
-//   - a TSIG gets NOTAUTH with BADKEY (RFC 8945 section 5.2.1), because no key is
-//     known here; one that is not the last record gets FORMERR;
+//   - a TSIG of a key that is known gets a signed answer, whatever is asked, and
+//     any other NOTAUTH with what is wrong with it (RFC 8945 section 5.2); one
+//     that is not the last record gets FORMERR. MACs may be cut to half their
+//     length, which BIND refuses unless told, and NSD does not;
 //   - opcodes other than QUERY: NOTIMP, with a header that has nothing but the
 //     opcode set, and without what stood in the place of a question, because in
 //     UPDATE and DSO it is none, and of unknown opcodes nobody knows; with it for
@@ -43,11 +46,13 @@
 //   - classes other than IN and CH: REFUSED, as in NSD and Knot, ANY among them,
 //     which nothing needs; in CH, what is not one of the four names of this
 //     server, or not TXT or ANY: REFUSED, as in Knot;
-//   - AXFR and IXFR: REFUSED, and NOTAUTH of zones that are not here; MAILA, MAILB
-//     and TKEY: NOTIMP; a question for OPT, TSIG (as BIND does) or NXNAME (RFC
-//     9824 section 3.5): FORMERR; other types that are not known are those of
-//     records that nobody has (RFC 3597), meta types without a number of their
-//     own among them, as in Knot and NSD;
+//   - AXFR and IXFR: REFUSED for those who get no zones, and NOTAUTH of zones that
+//     are not here; too many at once: SERVFAIL, as in BIND; AXFR over UDP: REFUSED,
+//     where BIND says FORMERR. Messages of a transfer are of 16 KiB;
+//   - MAILA, MAILB and TKEY: NOTIMP; a question for OPT, TSIG (as BIND does) or
+//     NXNAME (RFC 9824 section 3.5): FORMERR; other types that are not known are
+//     those of records that nobody has (RFC 3597), meta types without a number of
+//     their own among them, as in Knot and NSD;
 //   - ANY gets one RRset (RFC 8482), over TCP too;
 //   - an edns-tcp-keepalive with a value: FORMERR, because only a server may give
 //     one (RFC 7828 section 3.2.1);

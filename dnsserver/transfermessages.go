@@ -38,7 +38,7 @@ var errTooLong = errors.New("a record does not fit into a message")
 // next appends the next message to a buffer, which is empty, and reports whether it
 // is the last one. The question, and what the OPT says, are in the first alone (RFC
 // 5936 section 2.2); where the client wants its messages padded, each has an OPT with
-// that (RFC 9103 section 6.5).
+// that (RFC 9103 sections 7.9.1 and 7.10.3).
 func (t *zoneTransfer) next(buffer []byte) (message []byte, last bool, err error) {
 	first := t.records == nil
 	if first {

@@ -92,7 +92,7 @@ func (t *zoneTransfer) since() []*zones.Difference {
 const mostCondensed = 50_000
 
 // condense makes one difference of several, in which what came and went again is not
-// told (RFC 1995 section 5).
+// told (RFC 1995 section 6).
 func condense(all []*zones.Difference) []*zones.Difference {
 	records := 0
 	for _, d := range all {

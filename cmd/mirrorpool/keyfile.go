@@ -39,6 +39,21 @@ func openKeyFile(setting, path string, check func(*tsig.Keyring) error) (*keyFil
 	return f, nil
 }
 
+// reopen gives the keys of a configuration that may name another file, or want other
+// keys of it. f may be nil: there was none before.
+func (f *keyFile) reopen(setting, path string, check func(*tsig.Keyring) error) (*keyFile, error) {
+	next, err := openKeyFile(setting, path, check)
+	if err == nil || f == nil || path != f.path {
+		return next, err
+	}
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	if f.keys == nil || check(f.keys) != nil {
+		return nil, err
+	}
+	return &keyFile{setting: setting, path: path, check: check, keys: f.keys, exposed: f.exposed}, nil
+}
+
 // current are the keys in use; nil where there is no file. A nil keyFile has none.
 func (f *keyFile) current() *tsig.Keyring {
 	if f == nil {

@@ -84,7 +84,7 @@ func (n *node) reconfigure(work context.Context) error {
 	if next.certificate, err = old.certificate.reopen(next.DNS.TLS); err != nil {
 		return err
 	}
-	if next.transferKeys, err = next.openTransferKeys(); err != nil {
+	if next.transferKeys, err = next.openTransferKeys(old.transferKeys); err != nil {
 		return err
 	}
 	if next.keysSettings() != old.keysSettings() {

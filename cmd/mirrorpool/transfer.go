@@ -177,20 +177,21 @@ func (c *config) transferSettings() dnsserver.TransferSettings {
 // openTransferKeys reads the keys at the start, where a mistake is the operator's to
 // mend.
 func (n *node) openTransferKeys(config *config) (err error) {
-	if config.transferKeys, err = config.openTransferKeys(); err != nil {
+	if config.transferKeys, err = config.openTransferKeys(nil); err != nil {
 		return err
 	}
 	n.warnTransferKeys(config.transferKeys)
 	return nil
 }
 
-// openTransferKeys reads the file that the configuration names.
-func (c *config) openTransferKeys() (*keyFile, error) {
+// openTransferKeys reads the file that the configuration names. Where it is that of
+// before, and has become bad, the keys of before stay.
+func (c *config) openTransferKeys(before *keyFile) (*keyFile, error) {
 	path := ""
 	if c.DNS.Transfer != nil {
 		path = c.DNS.Transfer.TSIGKeys
 	}
-	return openKeyFile("dns.transfer.tsig_keys", path, c.DNS.Transfer.checkNames)
+	return before.reopen("dns.transfer.tsig_keys", path, c.DNS.Transfer.checkNames)
 }
 
 func (n *node) warnTransferKeys(keys *keyFile) {
