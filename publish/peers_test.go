@@ -331,9 +331,9 @@ func (s *stand) failsWith(n *node, words ...string) {
 func TestPeers(t *testing.T) {
 	for _, of := range peers {
 		t.Run(of.name, func(t *testing.T) {
+			t.Parallel()
 			s := newStand(t, of)
 			// The steps build on each other.
-			s.T = t
 			for _, step := range []struct {
 				name string
 				run  func(*stand)

@@ -121,6 +121,8 @@ type statusPage struct {
 		Condition string     `json:"condition"`
 		LastGood  *time.Time `json:"last_good"`
 		Error     string     `json:"error"`
+		Notes     []string   `json:"notes"`
+		WouldSend string     `json:"would_send"`
 	} `json:"publish"`
 	Pools []struct {
 		Name    string `json:"name"`
@@ -180,6 +182,12 @@ func (p *statusPage) printPublications(out io.Writer, now time.Time) {
 		fmt.Fprintf(out, "published at %s: %s, %s, last right %s\n", one.Server, one.Pool, one.Condition, when(one.LastGood, now))
 		if one.Error != "" {
 			fmt.Fprintf(out, "  PROBLEM: %s\n", one.Error)
+		}
+		for _, note := range one.Notes {
+			fmt.Fprintf(out, "  %s\n", note)
+		}
+		if one.WouldSend != "" {
+			fmt.Fprintf(out, "  dry run; it would send\n    %s\n", strings.ReplaceAll(one.WouldSend, "\n", "\n    "))
 		}
 	}
 }
