@@ -32,8 +32,8 @@
 //     BIND and Knot do, but their names have to be ones: pointers lead backwards;
 //   - a TSIG of a key that is known gets a signed answer, whatever is asked, and
 //     any other NOTAUTH with what is wrong with it (RFC 8945 section 5.2); one
-//     that is not the last record gets FORMERR. MACs may be cut to half their
-//     length, which BIND refuses unless told, and NSD does not;
+//     that is not the last record gets FORMERR. A MAC that is cut off gets BADTRUNC
+//     unless its key allows that, as in BIND; Knot and NSD say BADSIG;
 //   - opcodes other than QUERY: NOTIMP, with a header that has nothing but the
 //     opcode set, and without what stood in the place of a question, because in
 //     UPDATE and DSO it is none, and of unknown opcodes nobody knows; with it for
@@ -48,7 +48,8 @@
 //     server, or not TXT or ANY: REFUSED, as in Knot;
 //   - AXFR and IXFR: REFUSED for those who get no zones, and NOTAUTH of zones that
 //     are not here; too many at once: SERVFAIL, as in BIND; AXFR over UDP: REFUSED,
-//     where BIND says FORMERR. Messages of a transfer are of 16 KiB;
+//     where BIND says FORMERR, Knot and NSD NOTIMP. Messages of a transfer are of
+//     16 KiB;
 //   - MAILA, MAILB and TKEY: NOTIMP; a question for OPT, TSIG (as BIND does) or
 //     NXNAME (RFC 9824 section 3.5): FORMERR; other types that are not known are
 //     those of records that nobody has (RFC 3597), meta types without a number of

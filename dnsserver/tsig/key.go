@@ -62,10 +62,10 @@ type Key struct {
 }
 
 // NewKey makes a key. The name is any domain name, in any case, with its final dot
-// or without; the algorithm is hmac-sha256, hmac-sha384 or hmac-sha512, in which a
-// number of bits may follow, as in hmac-sha512-384: then no MAC is taken that is
-// shorter. Without it a truncated MAC is good from half its length on, which is the
-// least that RFC 8945 section 5.2.2.1 allows.
+// or without; the algorithm is hmac-sha256, hmac-sha384 or hmac-sha512, behind
+// which a number of bits may follow, as in hmac-sha512-384: truncated MACs are good
+// from so many on, half of all at least (RFC 8945 section 5.2.2.1). Without it none
+// are, as in BIND, Knot and NSD. What we sign has whole ones.
 func NewKey(name, algorithmName string, secret []byte) (*Key, error) {
 	canonical, wire, err := readName(name)
 	if err != nil {
@@ -196,7 +196,7 @@ func readAlgorithm(name string) (used algorithm, least int, err error) {
 		case !found:
 			continue
 		case rest == "":
-			return one, half, nil
+			return one, one.size, nil
 		}
 		bits, err := strconv.Atoi(strings.TrimPrefix(rest, "-"))
 		if err != nil || rest[0] != '-' || bits%8 != 0 || bits/8 < half || bits/8 > one.size {

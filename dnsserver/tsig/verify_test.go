@@ -142,11 +142,9 @@ func TestVectorsOfTheLibrary(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	key := mustKey(t, "key.example", "hmac-sha256")
 	long := mustKey(t, "long.example", "hmac-sha512")
-	strict, err := NewKey("strict.example", "hmac-sha256-192", []byte("a secret for tests"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ring := mustRing(t, key, long, strict)
+	short := mustKey(t, "short.example", "hmac-sha512-256")
+	strict := mustKey(t, "strict.example", "hmac-sha256-192")
+	ring := mustRing(t, key, long, short, strict)
 	stranger := mustKey(t, "stranger.example", "hmac-sha256")
 	imposter, _ := NewKey("key.example", "hmac-sha256", []byte("another secret"))
 	otherWay := mustKey(t, "key.example", "hmac-sha512")
@@ -185,11 +183,15 @@ func TestRefusals(t *testing.T) {
 		"early":               {signed(key), early, code(CodeBadTime), key},
 		"no MAC":              {cutMAC(t, signed(key), 0), signedAt, is(ErrFormat), nil},
 		"less than half":      {cutMAC(t, signed(key), 15), signedAt, is(ErrFormat), nil},
-		"half":                {cutMAC(t, signed(key), 16), signedAt, func(err error) bool { return err == nil }, key},
+		"half":                {cutMAC(t, signed(key), 16), signedAt, code(CodeBadTruncation), key},
+		"all but one":         {cutMAC(t, signed(key), 31), signedAt, code(CodeBadTruncation), key},
 		"half of another":     {cutMAC(t, signed(imposter), 16), signedAt, code(CodeBadSignature), nil},
 		"half, late":          {cutMAC(t, signed(key), 16), late, code(CodeBadTime), key},
 		"less than half, 512": {cutMAC(t, signed(long), 31), signedAt, is(ErrFormat), nil},
-		"half, 512":           {cutMAC(t, signed(long), 32), signedAt, func(err error) bool { return err == nil }, long},
+		"half, 512":           {cutMAC(t, signed(long), 32), signedAt, code(CodeBadTruncation), long},
+		"half, allowed":       {cutMAC(t, signed(short), 32), signedAt, func(err error) bool { return err == nil }, short},
+		"less, allowed":       {cutMAC(t, signed(short), 31), signedAt, is(ErrFormat), nil},
+		"whole, allowed":      {signed(short), signedAt, func(err error) bool { return err == nil }, short},
 		"less than asked for": {cutMAC(t, signed(strict), 23), signedAt, code(CodeBadTruncation), strict},
 		"as much":             {cutMAC(t, signed(strict), 24), signedAt, func(err error) bool { return err == nil }, strict},
 		"more than whole":     {cutMAC(t, signed(key), 33), signedAt, is(ErrFormat), nil},
