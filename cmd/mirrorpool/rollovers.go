@@ -101,7 +101,7 @@ func (n *node) openRollovers() {
 		logger: n.logger, stages: n.stages, state: n.state, keys: n.keys,
 		settings: func() rolloverSettings { return n.config.Load().rolloverSettings() },
 		table:    func() *zones.Table { return n.compiler.table.Load() },
-		behind:   n.secondaryBehind,
+		behind:   n.notifier.Behind,
 		refresh:  n.refreshKeys,
 		resign:   func() { n.compiler.signingChanged() },
 		now:      func() time.Time { return n.clock.now(n.keys.latest()).Round(0) }, monotonic: sinceBoot,
@@ -110,19 +110,6 @@ func (n *node) openRollovers() {
 	}
 	r.read()
 	n.rollovers, n.keys.rolling = r, r
-}
-
-// secondaryBehind reports whether one of the secondaries has not acknowledged the
-// zone as it is served.
-func (n *node) secondaryBehind(apex string) bool {
-	for _, secondary := range n.notifier.States() {
-		for i := range secondary.Zones {
-			if zone := &secondary.Zones[i]; zone.Apex == apex && zone.Behind() {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // read takes up what the file says. One that is damaged leaves every zone with all of

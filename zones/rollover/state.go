@@ -154,6 +154,14 @@ func (s State) Start(wanted Wanted, base *signing.Plan, key *signing.Key, now ti
 	case !key.CanSign():
 		return s, nil, fmt.Errorf("the private half of key %s is not there", key.ID())
 	}
+	if wanted.Kind == Algorithm {
+		// An algorithm that has a key in the DNSKEY RRset has to sign everything.
+		for _, one := range base.Published {
+			if !slices.ContainsFunc(slices.Concat(base.Entry, base.Zone), one.Same) {
+				return s, nil, fmt.Errorf("key %s is published and does not sign: take it out first, with dnssec-settime -D now", one.ID())
+			}
+		}
+	}
 	old := leaving(wanted.Kind, base, key)
 	if len(old) == 0 {
 		return s, nil, errors.New("no key of the zone is of this kind")

@@ -103,6 +103,15 @@ func TestWhatIsNotDone(t *testing.T) {
 		"a ZSK while withdrawn": {func() (State, []Event, error) {
 			return withdrawn.Start(Wanted{Kind: ZSK}, base(keys["entry"][0], keys["zone"][0]), keys["zone"][2], now)
 		}, nil},
+		"another algorithm with a key in reserve": {func() (State, []Event, error) {
+			reserve := base(keys["entry"][0])
+			reserve.Published = append(reserve.Published, keys["entry"][2])
+			_, _, err := State{}.Start(Wanted{Kind: Algorithm}, reserve, keys["other"][0], now)
+			if err == nil || !strings.Contains(err.Error(), keys["entry"][2].ID()) {
+				t.Errorf("%v", err)
+			}
+			return State{}, nil, nil
+		}, nil},
 		"said in time":      {func() (State, []Event, error) { return parent.SayParent(now, time.Hour) }, nil},
 		"cancelled in time": {func() (State, []Event, error) { return csk.Cancel(now) }, nil},
 	}
