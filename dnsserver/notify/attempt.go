@@ -20,8 +20,8 @@ type Result string
 // The results.
 const (
 	Acknowledged Result = "acknowledged"
-	Refused      Result = "refused"     // NOTAUTH, REFUSED, NOTIMP, FORMERR
-	Failed       Result = "failed"      // another response code
+	Refused      Result = "refused"     // NOTAUTH, REFUSED, NXDOMAIN and the like
+	Failed       Result = "failed"      // SERVFAIL
 	Silent       Result = "silent"      // no answer in time
 	Unreachable  Result = "unreachable" // the system says so
 	Ignored      Result = "ignored"     // a datagram that is no answer to what was sent: the NOTIFY goes on waiting
@@ -39,6 +39,7 @@ func (r Result) isAnswer() bool { return r == Acknowledged || r == Refused || r 
 type outcome struct {
 	kind    Result
 	problem string // in words, empty when it was acknowledged
+	byKey   bool   // a refusal that may be one of the signature, or of its lack
 	ignored int    // datagrams
 }
 
@@ -79,7 +80,7 @@ func (a *attempt) run(exchange exchanger) outcome {
 			ignored = err
 			return false
 		}
-		result.kind, result.problem = taken.kind, taken.problem
+		result.kind, result.problem, result.byKey = taken.kind, taken.problem, taken.byKey
 		return true
 	})
 	switch {

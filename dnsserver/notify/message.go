@@ -124,7 +124,7 @@ func (r *request) judge(rcode int, fault string) outcome {
 		name = fmt.Sprintf("response code %d", rcode)
 	}
 	if fault != "" {
-		return outcome{kind: Refused, problem: fmt.Sprintf("answers %s: %s", name, fault)}
+		return outcome{kind: Refused, byKey: true, problem: fmt.Sprintf("answers %s: %s", name, fault)}
 	}
 	signed := "without a signature"
 	if r.key != nil {
@@ -134,12 +134,14 @@ func (r *request) judge(rcode int, fault string) outcome {
 	case dns.RcodeSuccess:
 		return outcome{kind: Acknowledged}
 	case dns.RcodeNotAuth:
-		return outcome{kind: Refused, problem: fmt.Sprintf("answers %s: it is no secondary of the zone, or takes no NOTIFY from this address %s", name, signed)}
+		return outcome{kind: Refused, byKey: true, problem: fmt.Sprintf("answers %s: it is no secondary of the zone, or takes no NOTIFY from this address %s", name, signed)}
 	case dns.RcodeRefused:
-		return outcome{kind: Refused, problem: fmt.Sprintf("answers %s: it takes no NOTIFY from this address %s, or is no secondary of the zone", name, signed)}
+		return outcome{kind: Refused, byKey: true, problem: fmt.Sprintf("answers %s: it takes no NOTIFY from this address %s, or is no secondary of the zone", name, signed)}
 	case dns.RcodeNotImplemented, dns.RcodeFormatError:
-		return outcome{kind: Refused, problem: fmt.Sprintf("answers %s to a NOTIFY %s", name, signed)}
-	default:
+		return outcome{kind: Refused, byKey: true, problem: fmt.Sprintf("answers %s to a NOTIFY %s", name, signed)}
+	case dns.RcodeServerFailure:
 		return outcome{kind: Failed, problem: "answers " + name}
+	default: // NSD says NXDOMAIN
+		return outcome{kind: Refused, problem: fmt.Sprintf("answers %s: it is no secondary of the zone", name)}
 	}
 }

@@ -308,6 +308,7 @@ func TestRefusals(t *testing.T) {
 		{"a named key is not left out", Secondary{Key: key}, unlessSigned(dns.RcodeNotAuth), []bool{true}, []bool{true}, "answers NOTAUTH"},
 		{"REFUSED either way", Secondary{Key: key, Unsigned: true}, with(dns.RcodeRefused), []bool{true, false}, []bool{true, false}, "answers REFUSED"},
 		{"REFUSED without a key", Secondary{}, with(dns.RcodeRefused), []bool{false}, []bool{false}, "answers REFUSED: it takes no NOTIFY from this address without a signature"},
+		{"NXDOMAIN has nothing to do with keys", Secondary{Key: key, Unsigned: true}, with(dns.RcodeNameError), []bool{true}, []bool{true}, "answers NXDOMAIN"},
 		{"SERVFAIL passes", Secondary{}, with(dns.RcodeServerFailure), slices.Repeat([]bool{false}, 16), slices.Repeat([]bool{false}, 16), "answers SERVFAIL"},
 	} {
 		t.Run(one.name, func(t *testing.T) {

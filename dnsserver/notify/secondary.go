@@ -193,14 +193,14 @@ func (s *secondary) signs(t *telling) bool {
 
 // refused keeps that a NOTIFY was refused, and reports whether there is another
 // way, which is to be tried at once.
-func (s *secondary) refused(one *attempt) (another bool) {
+func (s *secondary) refused(one *attempt, byKey bool) (another bool) {
 	t := one.telling
 	if one.key != nil {
 		t.refusedSigned = true
 	} else {
 		t.refusedUnsigned = true
 	}
-	if s.Key != nil && s.Unsigned && t.refusedSigned != t.refusedUnsigned {
+	if byKey && s.Key != nil && s.Unsigned && t.refusedSigned != t.refusedUnsigned {
 		return true
 	}
 	t.refusedSigned, t.refusedUnsigned = false, false
@@ -225,7 +225,7 @@ func (s *secondary) finish(one *attempt, result outcome, now time.Time) []Event 
 	} else {
 		events = s.unheard(one, result, now)
 	}
-	again := result.kind == Refused && s.refused(one)
+	again := result.kind == Refused && s.refused(one, result.byKey)
 	if !again {
 		events = append(events, s.judged(one, result, now)...)
 	}
