@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"mirrorpool/zones"
 	"mirrorpool/zones/journal"
 )
@@ -97,4 +99,27 @@ func (c *compiler) retryJournal() {
 		c.recorded = nil
 		c.flushJournal(c.journal.Retry)
 	}
+}
+
+// journalMetrics are the metrics of the journal.
+type journalMetrics struct{ journal *journal.Journal }
+
+var (
+	journalDifferences = prometheus.NewDesc("mirrorpool_journal_differences",
+		"Differences between serials of zones that are kept for secondaries.", nil, nil)
+	journalBytes = prometheus.NewDesc("mirrorpool_journal_bytes",
+		"Bytes that the differences kept for secondaries take, in memory; on disk it may be twice as many, and the zones' content.", nil, nil)
+)
+
+// Describe is prometheus.Collector's.
+func (journalMetrics) Describe(to chan<- *prometheus.Desc) {
+	to <- journalDifferences
+	to <- journalBytes
+}
+
+// Collect is prometheus.Collector's.
+func (m journalMetrics) Collect(to chan<- prometheus.Metric) {
+	differences, bytes := m.journal.Size()
+	to <- prometheus.MustNewConstMetric(journalDifferences, prometheus.GaugeValue, float64(differences))
+	to <- prometheus.MustNewConstMetric(journalBytes, prometheus.GaugeValue, float64(bytes))
 }

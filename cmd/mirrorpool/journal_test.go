@@ -135,6 +135,9 @@ func TestJournal(t *testing.T) {
 		t.Errorf("the zone is\n%s", text)
 	}
 
+	if _, metrics := r.get("/metrics"); !strings.Contains(metrics, "\nmirrorpool_journal_differences 1\n") || strings.Contains(metrics, "\nmirrorpool_journal_bytes 0\n") {
+		t.Error("the metrics do not count the difference")
+	}
 	r.stop()
 	r.write("checkout/zones/example.test.zone", largeZone+"other 300 IN TXT \"other\"\n")
 	r.write("checkout/zones/other.test.zone", testZone)

@@ -198,7 +198,7 @@ func (n *node) newCompiler(config *config) (*compiler, error) {
 
 func (n *node) registerCollectors() error {
 	all := []prometheus.Collector{
-		n.stages.failures, certificateExpiry{n}, signatureExpiry{n}, rolloverSteps{n.rollovers}, notifyMetrics{n.notifier}, programmetrics.NewGoCollector(), programmetrics.NewProcessCollector(programmetrics.ProcessCollectorOpts{}),
+		n.stages.failures, certificateExpiry{n}, signatureExpiry{n}, rolloverSteps{n.rollovers}, notifyMetrics{n.notifier}, journalMetrics{n.journal}, programmetrics.NewGoCollector(), programmetrics.NewProcessCollector(programmetrics.ProcessCollectorOpts{}),
 	}
 	all = append(all, n.publishing.Collectors()...)
 	for _, collector := range append(all, n.prober.Collectors()...) {

@@ -2,10 +2,8 @@ package journal
 
 import (
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/miekg/dns"
@@ -260,14 +258,4 @@ func (j *Journal) Size() (differences int, bytes int64) {
 		bytes += z.bytes
 	}
 	return differences, bytes
-}
-
-// String tells what is kept of each zone, for tests and for who debugs.
-func (z *zone) String() string {
-	var out strings.Builder
-	fmt.Fprintf(&out, "%s at %d:", z.apex, z.last.SOA.Serial)
-	for _, c := range z.changes {
-		fmt.Fprintf(&out, " %d-%d", c.old, c.new)
-	}
-	return out.String()
 }

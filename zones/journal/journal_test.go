@@ -98,6 +98,16 @@ func leads(t testing.TB, j *Journal, from, to *zones.Version) bool {
 	return true
 }
 
+// String tells what is kept of each zone.
+func (z *zone) String() string {
+	var out strings.Builder
+	fmt.Fprintf(&out, "%s at %d:", z.apex, z.last.SOA.Serial)
+	for _, c := range z.changes {
+		fmt.Fprintf(&out, " %d-%d", c.old, c.new)
+	}
+	return out.String()
+}
+
 // TestSince: the differences since any serial lead to the newest version, over
 // restarts, of several zones, with serials that wrap.
 func TestSince(t *testing.T) {
