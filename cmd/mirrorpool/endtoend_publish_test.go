@@ -31,6 +31,7 @@ func TestEndToEndPublish(t *testing.T) {
 	t.Run("the state and the metrics tell", func(t *testing.T) { p.on(t).told() })
 	t.Run("the primary gone and back", func(t *testing.T) { p.on(t).primaryGone() })
 	t.Run("SIGHUP changes what is published", func(t *testing.T) { p.on(t).reloads() })
+	t.Run("a dry run says what it would send", func(t *testing.T) { p.on(t).dryRun() })
 	t.Run("a restart knows what is its own", func(t *testing.T) { p.on(t).restarts() })
 	t.Run("kill -9 at any moment", func(t *testing.T) { p.on(t).killed() })
 }
@@ -235,6 +236,24 @@ func (p *published) reloads() {
 	p.write("mirrorpool.yaml", config)
 	p.command(p.program, "reload", "--config", p.config)
 	p.expect("all again", 5*time.Second, mirrorAddresses...)
+}
+
+func (p *published) dryRun() {
+	config := p.read(p.config)
+	p.write("mirrorpool.yaml", config+"    ttl: 60\n    dry_run: true\n")
+	p.command(p.program, "reload", "--config", p.config)
+	status := ""
+	p.eventually("the status says what would be sent", 5*time.Second, func() bool {
+		output, _ := exec.CommandContext(p.Context(), p.program, "status", "--config", p.config).CombinedOutput()
+		status = string(output)
+		return strings.Contains(status, "update add dl.example.test. 60 A "+mirrorAddresses[0])
+	})
+	p.Log(status)
+	if reply := p.ask(p.primary, "dl.example.test.", dns.TypeA); len(reply.Answer) != 3 || reply.Answer[0].Header().Ttl != 30 {
+		p.Errorf("a dry run changes the primary: %v", reply)
+	}
+	p.write("mirrorpool.yaml", config)
+	p.command(p.program, "reload", "--config", p.config)
 }
 
 func (p *published) restarts() {
