@@ -138,9 +138,14 @@ func (a *Appended) fixed(message []byte, q *Asked, r *rendered, shift int) ([]by
 	if len(message)+len(r.body) > q.Limit {
 		return message, false
 	}
+	a.all(r)
+	return r.appendTo(message, shift), true
+}
+
+// all tells of all that is ready.
+func (a *Appended) all(r *rendered) {
 	a.Rcode, a.Authoritative = int(r.rcode), r.authoritative
 	a.Answers, a.Authorities, a.Additionals = r.answers, r.authorities, r.additionals
-	return r.appendTo(message, shift), true
 }
 
 // drawn answers from a pool, behind the aliases that lead to it.

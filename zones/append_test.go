@@ -20,14 +20,15 @@ import (
 // pathPair asks one table for what Answer says and Packer writes, and for what
 // Append writes, and holds that it is the same.
 type pathPair struct {
-	table  *Table
-	packer Packer
-	tally  *Tally
-	counts map[string]int // what the tally has to hold
-	asked  Asked
-	buffer []byte
-	length int  // of the last answer
-	drawn  bool // and it is of a pool and signed: that it fits is not seen before
+	table    *Table
+	packer   Packer
+	tally    *Tally
+	counts   map[string]int // what the tally has to hold
+	asked    Asked
+	buffer   []byte
+	length   int // of the last answer
+	appended Appended
+	drawn    bool // and it is of a pool and signed: that it fits is not seen before
 }
 
 func newPathPair(table *Table) *pathPair {
@@ -68,7 +69,7 @@ func (p *pathPair) ask(t testing.TB, name string, kind uint16, client netip.Addr
 		}
 		return false
 	}
-	p.length = len(got)
+	p.length, p.appended = len(got), appended
 	p.compare(t, name, kind, client, got, appended, random[1])
 	if random[0].Uint64() != random[1].Uint64() {
 		t.Fatalf("%s %s: not the same number of draws", name, dns.Type(kind))

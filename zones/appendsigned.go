@@ -107,8 +107,8 @@ func (at *spot) expanded(message []byte, q *Asked, a *Appended, r *rendered, shi
 	if !p.fit(len(message)+len(r.body), q) {
 		return message, false
 	}
-	message, _ = a.fixed(message, q, r, shift)
-	return p.appendTo(message, a), true
+	a.all(r)
+	return r.appendAround(message, shift, &p, a), true
 }
 
 // drawnSigned is drawn where the answer has signatures: those of the set, which is

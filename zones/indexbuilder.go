@@ -236,7 +236,7 @@ func (b *indexBuilder) ask(name string, kind uint16, wildcard bool) (f found, ok
 		if l.pooled != nil {
 			proofs = 2 // that the pool gives nothing is not what is proven then
 		}
-		if l.nameless != 1 || len(l.proven) > proofs || len(f.Additional) > 0 || l.pooled == nil && len(f.Authority) != len(l.proofs()) {
+		if l.nameless != 1 || len(l.proven) > proofs || l.pooled == nil && len(f.Authority) != len(l.proofs()) {
 			return f, false
 		}
 		f.nameless, f.Authority = true, nil

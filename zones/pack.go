@@ -34,10 +34,11 @@ type Packer struct {
 
 	buffer []byte
 	offset int
-	body   int            // where the question ends
-	limit  int            // of what is written by pack
-	name   string         // the question's, presentation form
-	names  map[string]int // where names start that can be pointed to
+	// body is where the question ends, and additional where the authority section does.
+	body, additional int
+	limit            int            // of what is written by pack
+	name             string         // the question's, presentation form
+	names            map[string]int // where names start that can be pointed to
 	// proof are the names that the owner of an NSEC record, and of its signatures,
 	// may point to: the question's and its own.
 	proof map[string]int
@@ -98,6 +99,7 @@ func (p *Packer) Fill(a *Answer) error {
 		p.Truncated = true
 		return err
 	}
+	p.additional = p.offset
 	cut := delegation(a)
 	for rest := a.Additional; len(rest) > 0; {
 		n := setLength(rest)

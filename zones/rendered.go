@@ -26,9 +26,10 @@ type rendered struct {
 	pool       int32
 	owner      uint16
 	ownerMoves bool
-	// nameless: the proof that there is no such name follows the answer section,
-	// which is all else.
-	nameless bool
+	// nameless: the proof that there is no such name is the authority section, and
+	// stands in the body at inside. Pointers from moved on point behind it.
+	nameless      bool
+	inside, moved uint16
 }
 
 // pointerFlags are the first bits of a compressed name (RFC 1035 section 4.1.4).
@@ -51,6 +52,26 @@ func (r *rendered) appendTo(message []byte, shift int) []byte {
 	return message
 }
 
+// appendAround is appendTo with a proof inside.
+func (r *rendered) appendAround(message []byte, shift int, p *proofs, a *Appended) []byte {
+	start, size := len(message), 0
+	message = append(message, r.body[:r.inside]...)
+	message = p.appendTo(message, a)
+	message = append(message, r.body[r.inside:]...)
+	for _, at := range r.pointers {
+		if size = 0; at >= r.inside {
+			size = p.size
+		}
+		pointer := message[start+int(at)+size:]
+		value := binary.BigEndian.Uint16(pointer)
+		if value >= r.moved {
+			value += uint16(p.size)
+		}
+		binary.BigEndian.PutUint16(pointer, value+uint16(shift))
+	}
+	return message
+}
+
 // renderer makes answers ready to send, as the Packer writes them.
 type renderer struct {
 	packer Packer
@@ -68,8 +89,11 @@ func (r *renderer) render(name string, a *Answer) (out rendered, ok bool) {
 	if r.packer.Begin(question, name, maxMessage) != nil || r.packer.Fill(a) != nil || r.packer.Truncated {
 		return rendered{}, false
 	}
+	start := messageHeader + len(question)
 	return rendered{
-		body:          append([]byte(nil), r.packer.Message()[messageHeader+len(question):]...),
+		inside:        uint16(r.packer.additional - start),
+		moved:         pointerFlags + uint16(r.packer.additional),
+		body:          append([]byte(nil), r.packer.Message()[start:]...),
 		answers:       r.packer.Answers,
 		authorities:   r.packer.Authorities,
 		additionals:   r.packer.Additionals,

@@ -120,6 +120,19 @@ func messageOf(t testing.TB, p *Packer, q Question, a *Answer) *dns.Msg {
 	return m
 }
 
+// message reads the last answer that was appended.
+func (p *pathPair) message(t testing.TB) *dns.Msg {
+	t.Helper()
+	message := slices.Clone(p.buffer[:p.length])
+	a := &p.appended
+	copy(message, []byte{0, 0, 0x80, byte(a.Rcode), 0, 1, byte(a.Answers >> 8), byte(a.Answers), byte(a.Authorities >> 8), byte(a.Authorities), byte(a.Additionals >> 8), byte(a.Additionals)})
+	m := new(dns.Msg)
+	if err := m.Unpack(message); err != nil {
+		t.Fatalf("%x: %v", message, err)
+	}
+	return m
+}
+
 // randomQuestions are names of the zones and near them, as the library writes them.
 func randomQuestions(r *rand.Rand, in *Input) (names []string) {
 	for _, zone := range in.Static.sorted {
@@ -156,6 +169,8 @@ func TestAnswersValidate(t *testing.T) {
 			t.Fatal(err)
 		}
 		v := validatorOf(&in)
+		pair := newPathPair(table)
+		pair.asked.DNSSEC = true
 		var packer Packer
 		for _, name := range randomQuestions(r, &in) {
 			for _, kind := range signedTypes {
@@ -164,6 +179,12 @@ func TestAnswersValidate(t *testing.T) {
 				m := messageOf(t, &packer, q, &a)
 				if err := v.check(m, name, kind); err != nil {
 					t.Fatalf("seed %d, %s %s: %v\n%v", seed, name, dns.Type(kind), err, m)
+				}
+				if pair.ask(t, name, kind, q.Client, maxMessage, seed) { // it holds both paths to each other
+					appended := pair.message(t)
+					if err := v.check(appended, name, kind); err != nil {
+						t.Fatalf("seed %d, %s %s, appended: %v\n%v", seed, name, dns.Type(kind), err, appended)
+					}
 				}
 				if r.IntN(100) == 0 {
 					checkValidator(t, v, m, name, kind)
