@@ -21,6 +21,9 @@ type Transfers interface {
 	// Since gives what leads from a serial to the newest one, the oldest first. It
 	// is not ok where not all of that is known.
 	Since(apex string, serial uint32) ([]*zones.Difference, bool)
+	// SinceWithin is Since where that takes little time: what is longer than so many
+	// bytes, as it is kept, is not ok and is not looked at.
+	SinceWithin(apex string, serial uint32, most int64) ([]*zones.Difference, bool)
 }
 
 // isTransfer reports whether a type asks for a zone.
@@ -155,6 +158,7 @@ type zoneTransfer struct {
 	signSize int
 
 	metrics *transferMetrics
+	brief   bool          // all has to be in one message, and soon
 	records *recordReader // nil: nothing was read yet
 	result  string        // what it is that is given
 	sent    int           // bytes

@@ -141,6 +141,7 @@ func (t *zoneTransfer) finish(first bool) []byte {
 // section 2).
 func (t *zoneTransfer) inOne(limit int) (message []byte, result string) {
 	limit -= t.optSize(true) + t.signSize
+	t.brief = true
 	seq, result := t.plan()
 	if result != transferWhole {
 		t.records = newRecordReader(seq)

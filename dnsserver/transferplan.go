@@ -19,7 +19,7 @@ func (t *zoneTransfer) plan() (iter.Seq[dns.RR], string) {
 		return t.alone(), transferCurrent
 	}
 	differences := t.since()
-	if len(differences) == 0 || !t.isLess(differences) {
+	if len(differences) == 0 || !t.brief && !t.isLess(differences) { // what fits into a packet is short
 		return t.whole(), transferWhole
 	}
 	return t.differences(differences), transferDifferences
@@ -68,10 +68,20 @@ func (t *zoneTransfer) differences(all []*zones.Difference) iter.Seq[dns.RR] {
 	}
 }
 
+// mostInBrief is how many bytes of kept differences are looked at for an answer over
+// UDP, whose sender may be anybody: some times what fits.
+const mostInBrief = 16 << 10
+
 // since gives what leads from the client's serial to the version that is given; none
 // where not all of that is known. What is kept may be newer already.
 func (t *zoneTransfer) since() []*zones.Difference {
-	kept, ok := t.source.Since(t.version.Apex, t.serial)
+	since := t.source.Since
+	if t.brief {
+		since = func(apex string, serial uint32) ([]*zones.Difference, bool) {
+			return t.source.SinceWithin(apex, serial, mostInBrief)
+		}
+	}
+	kept, ok := since(t.version.Apex, t.serial)
 	if !ok {
 		return nil
 	}
