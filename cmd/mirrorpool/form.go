@@ -111,7 +111,7 @@ func (f form) refuseMisfit(key string, kind reflect.Type, node ast.Node) {
 		found = "a list"
 	case isSection(node):
 		found = "keys with values"
-	case kind.Kind() == reflect.Slice:
+	case kind.Kind() == reflect.Slice && kind.Elem().Kind() != reflect.Struct:
 		expected = "a list, such as [" + found + "]"
 	}
 	f.refuse(key, node, found, expected)
@@ -210,6 +210,9 @@ func expectedKind(kind reflect.Type) string {
 	case reflect.Float64:
 		return "a number"
 	case reflect.Slice:
+		if kind.Elem().Kind() == reflect.Struct {
+			return "a list of keys with values, each beginning with a dash"
+		}
 		return "a list, such as [\"127.0.0.1:8053\"]"
 	case reflect.Struct, reflect.Pointer, reflect.Map:
 		return "keys with values"

@@ -38,7 +38,7 @@ func TestMistakesInPublish(t *testing.T) {
 		{"limit", "[{" + good + ", limit: 101}]", `f.yaml:2:88: publish[0].limit: found "101"`},
 		{"twice", "[{" + good + "}, {" + strings.Replace(good, "dl.a", "DL.a", 1) + "}]", `publish[1].pool: found "DL.a.test", expected each pool once`},
 		{"unknown key", "[{" + good + ", shout: true}]", `unknown key "shout"`},
-		{"no list", "{" + good + "}", `f.yaml:2:10: publish: found keys with values`},
+		{"no list", "{" + good + "}", `f.yaml:2:10: publish: found keys with values, expected a list of keys with values`},
 	} {
 		_, err := parseConfig("f.yaml", []byte("git: {url: /a}\npublish: "+test.entries))
 		if err == nil || !strings.Contains(err.Error(), test.want) {
