@@ -124,7 +124,7 @@ func (d *delegation) writeZones() {
 		d.generateKey(d.keys, zone)
 	}
 	for _, zone := range zonesAbove {
-		d.generateKey(d.directory, zone)
+		d.generateBINDKey(d.directory, zone)
 	}
 	replace := strings.NewReplacer(
 		"DS_OF_OURS", digestText(d.digestOf(d.keys, delegatedZone), ""),

@@ -28,13 +28,27 @@ type signedLab struct {
 	members    map[string]net.Listener
 }
 
-// The zones that the server signs, and those that another serves below them.
-var (
-	ourSigned   = []string{"mirrors.test.", "signed.mirrors.test."}
-	belowSigned = []string{"elsewhere.mirrors.test.", "broken.mirrors.test."}
-)
+// belowSigned are the zones with signatures that another serves below ours.
+var belowSigned = []string{"elsewhere.mirrors.test.", "broken.mirrors.test."}
 
 func newSignedLab(t *testing.T, program string) *signedLab {
+	l := newEmptyLab(t, program)
+	for _, member := range []string{"127.0.0.31", "127.0.0.32", "127.0.0.33", "127.0.0.34", "::1"} {
+		l.memberUp(member)
+	}
+	l.generateKey(l.keys, "mirrors.test.")
+	l.generateKey(l.keys, "signed.mirrors.test.", "--algorithm", "ed25519")
+	for _, zone := range belowSigned {
+		l.generateBINDKey(l.directory, zone)
+	}
+	l.writeZones()
+	l.startBelow()
+	l.serve()
+	return l
+}
+
+// newEmptyLab has a root that leads to the server, and no zones yet.
+func newEmptyLab(t *testing.T, program string) *signedLab {
 	directory, err := os.MkdirTemp("", "signed")
 	if err != nil {
 		t.Fatal(err)
@@ -59,19 +73,6 @@ func newSignedLab(t *testing.T, program string) *signedLab {
 	l.dnsPort, l.adminPort, l.memberPort = unusedPort(t), unusedPort(t), unusedPort(t)
 	packets, streams := l.takeNetwork()
 	l.startRoot("mirrors.test.")
-	for _, member := range []string{"127.0.0.31", "127.0.0.32", "127.0.0.33", "127.0.0.34", "::1"} {
-		l.memberUp(member)
-	}
-	for _, zone := range ourSigned {
-		l.generateKey(l.keys, zone)
-	}
-	l.anchor = l.digestOf(l.keys, ourSigned[0])
-	for _, zone := range belowSigned {
-		l.generateKey(l.directory, zone)
-	}
-	l.writeZones()
-	l.startBelow()
-	l.serve()
 	l.tap = startTap(t, packets, streams, fmt.Sprintf("127.0.0.1:%d", l.dnsPort))
 	return l
 }
@@ -106,13 +107,25 @@ func (l *signedLab) memberDown(address string) {
 	delete(l.members, address)
 }
 
-// generateKey makes a key with BIND's tool, of which operators have many.
-func (w *world) generateKey(directory, zone string) {
+// generateKey makes a key as an operator does; arguments say of what kind.
+func (w *world) generateKey(directory, zone string, arguments ...string) {
+	w.Helper()
+	w.makeKeys(directory)
+	w.command(w.program, append([]string{"keygen", "--dir", directory, zone}, arguments...)...)
+}
+
+// generateBINDKey makes a key with BIND's tool, of which operators have many.
+func (w *world) generateBINDKey(directory, zone string) {
+	w.Helper()
+	w.makeKeys(directory)
+	w.command("dnssec-keygen", "-q", "-K", directory, "-a", "ECDSAP256SHA256", "-f", "KSK", zone)
+}
+
+func (w *world) makeKeys(directory string) {
 	w.Helper()
 	if err := os.MkdirAll(directory, 0o700); err != nil {
 		w.Fatal(err)
 	}
-	w.command("dnssec-keygen", "-q", "-K", directory, "-a", "ECDSAP256SHA256", "-f", "KSK", zone)
 }
 
 // keyOf reads the one key of a zone from a directory.
@@ -155,9 +168,6 @@ func (l *signedLab) writeZones() {
 		}
 		l.write(name, replace.Replace(string(file.Data)))
 	}
-	l.command("git", "init", "--quiet", "--initial-branch=main", l.checkout)
-	l.commandIn(l.checkout, "git", "add", ".")
-	l.commandIn(l.checkout, "git", "commit", "--quiet", "-m", "The mirrors")
 }
 
 // startBelow signs the zones below with BIND's tools and serves them with Knot.
@@ -198,7 +208,12 @@ zone:
 	w.start(name, "/usr/sbin/knotd", "-c", config)
 }
 
+// serve commits the zones and starts the server.
 func (l *signedLab) serve() {
+	l.command("git", "init", "--quiet", "--initial-branch=main", l.checkout)
+	l.commandIn(l.checkout, "git", "add", ".")
+	l.commandIn(l.checkout, "git", "commit", "--quiet", "-m", "The mirrors")
+	l.anchor = l.digestOf(l.keys, "mirrors.test.")
 	l.write("nets.json", fmt.Sprintf(`{ "%s": { "country": "JP" }, "%s": { "country": "DE" } }`, l.home, l.abroad))
 	l.write("mirrorpool.yaml", fmt.Sprintf(`
 git:

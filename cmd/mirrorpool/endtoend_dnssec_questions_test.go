@@ -182,6 +182,17 @@ func typeOf(text string) uint16 {
 	return kind
 }
 
+// answerTypes are the types of the records in an answer, sorted: their order is the
+// resolver's.
+func answerTypes(reply *dns.Msg) string {
+	var types []string
+	for _, record := range reply.Answer {
+		types = append(types, dns.Type(record.Header().Rrtype).String())
+	}
+	slices.Sort(types)
+	return strings.Join(types, " ")
+}
+
 // validate asks the resolver and says what it makes of the answer. It asks over
 // TCP, where nothing is cut.
 func (l *signedLab) validate(name string, kind uint16) (*dns.Msg, verdict) {
@@ -227,12 +238,7 @@ func (l *signedLab) holds(kind resolverKind, q validated) {
 		return
 	}
 	reply, got := l.validate(fullName(q.name), typeOf(q.kind))
-	var types []string
-	for _, record := range reply.Answer {
-		types = append(types, dns.Type(record.Header().Rrtype).String())
-	}
-	slices.Sort(types) // the order is the resolver's
-	if answer := strings.Join(types, " "); reply.Rcode != q.rcode || answer != q.answer || got != q.verdict {
+	if answer := answerTypes(reply); reply.Rcode != q.rcode || answer != q.answer || got != q.verdict {
 		l.Errorf("%s %s: %s with %q, %s; want %s with %q, %s", fullName(q.name), q.kind,
 			dns.RcodeToString[reply.Rcode], answer, got, dns.RcodeToString[q.rcode], q.answer, q.verdict)
 	}

@@ -22,6 +22,17 @@ func TestEndToEndSigned(t *testing.T) {
 		t.Run("drill", func(t *testing.T) { l.on(t).drill() })
 		t.Run("unbound-host", func(t *testing.T) { l.on(t).unboundHost() })
 	})
+	t.Run("random zones", func(t *testing.T) {
+		t.Parallel()
+		l := newEmptyLab(t, program)
+		l.asKnotAnswers(l.serveRandomZones(false))
+	})
+	t.Run("random zones behind unbound", func(t *testing.T) {
+		t.Parallel()
+		need(t, "/usr/sbin/unbound")
+		l := newEmptyLab(t, program)
+		l.randomZonesHold(l.serveRandomZones(true))
+	})
 	for _, kind := range resolverKinds {
 		t.Run(kind.name, func(t *testing.T) {
 			t.Parallel()

@@ -33,6 +33,9 @@ type resolverSettings struct {
 	from      netip.Addr // its address towards servers
 	anchor    *dns.DS    // what it validates from; nil: it does not validate
 	streams   bool       // asks over TCP alone, where it can be told to
+	// placeless is without the clients' networks. unbound takes a name below an alias
+	// for bogus where it tells them and minimises names.
+	placeless bool
 }
 
 // digestText is what a DS record says, as configurations write it.
@@ -49,13 +52,17 @@ var resolverKinds = []resolverKind{
 
 // The times are such that a busy machine does not make it ask again.
 func unbound(l *lab, s resolverSettings) []string {
-	modules, validation := "subnetcache iterator", ""
+	modules, validation := "iterator", ""
 	if s.anchor != nil {
-		modules = "subnetcache validator iterator"
+		modules = "validator " + modules
 		validation = fmt.Sprintf("\n  trust-anchor: %q\n  aggressive-nsec: yes\n  val-log-level: 2", s.anchor.Hdr.Name+" DS "+digestText(s.anchor, ""))
 	}
 	if s.streams {
 		validation += "\n  tcp-upstream: yes"
+	}
+	if !s.placeless {
+		modules = "subnetcache " + modules
+		validation += fmt.Sprintf("\n  send-client-subnet: %s", host(l.home, tapHost))
 	}
 	config := l.write(filepath.Base(s.directory)+"/unbound.conf", fmt.Sprintf(`
 server:
@@ -72,19 +79,18 @@ server:
   do-not-query-localhost: no
   root-hints: "%[5]s"
   num-threads: 1
-  module-config: "%[8]s"%[9]s
-  send-client-subnet: %[6]s
+  module-config: "%[7]s"%[8]s
   local-zone: "test." nodefault
   qname-minimisation: yes
   qname-minimisation-strict: yes
   use-caps-for-id: yes
-  edns-buffer-size: %[7]d
+  edns-buffer-size: %[6]d
   unknown-server-time-limit: 2000
   infra-cache-min-rtt: 2000
   infra-cache-max-rtt: 20000
 remote-control:
   control-enable: no
-`, s.address.Addr(), s.address.Port(), s.from, s.directory, s.hints, host(l.home, tapHost), s.size, modules, validation))
+`, s.address.Addr(), s.address.Port(), s.from, s.directory, s.hints, s.size, modules, validation))
 	return []string{"/usr/sbin/unbound", "-d", "-c", config}
 }
 
