@@ -15,6 +15,10 @@ import (
 	"mirrorpool/dnsserver/tsig"
 )
 
+// underWay is how many messages to one server there are at a time: it may bound its
+// connections, and the pools at it may be many.
+const underWay = 4
+
 // patience is how long the primary may take for one answer, with the connection.
 const patience = 10 * time.Second
 
@@ -26,14 +30,16 @@ type primary struct {
 	keys  *tsig.Keyring
 	now   func() time.Time
 	dial  func(context.Context, netip.AddrPort) (net.Conn, error)
+	// slots has room for as many messages as there may be under way to the server.
+	slots chan struct{}
 }
 
-func newPrimary(e Entry, c *Config) (*primary, error) {
+func newPrimary(e Entry, c *Config, slots chan struct{}) (*primary, error) {
 	keys, err := tsig.NewKeyring(e.Key)
 	if err != nil {
 		return nil, fmt.Errorf("using key %s: %w", e.Key.Name(), err)
 	}
-	return &primary{entry: e, keys: keys, now: c.Now, dial: c.Dial}, nil
+	return &primary{entry: e, keys: keys, now: c.Now, dial: c.Dial, slots: slots}, nil
 }
 
 // reply is an answer that belongs to what was sent.
@@ -54,12 +60,18 @@ func (p *primary) exchange(ctx context.Context, message *dns.Msg) (reply, error)
 	if len(packed)+p.entry.Key.Size() > dns.MaxMsgSize-1 {
 		return reply{}, fmt.Errorf("the message has %d bytes, which is more than one can have: publish fewer addresses by `limit`", len(packed))
 	}
+	select {
+	case p.slots <- struct{}{}:
+		defer func() { <-p.slots }()
+	case <-ctx.Done():
+		return reply{}, ctx.Err()
+	}
 	signed, mac := tsig.Sign(packed, p.entry.Key, nil, p.now())
 	answer, err := p.roundTrip(ctx, signed)
 	if err != nil {
 		return reply{}, err
 	}
-	return p.judge(answer, message, mac)
+	return p.accept(answer, message, mac)
 }
 
 // roundTrip sends one message over a connection of its own.
@@ -102,8 +114,8 @@ func (p *primary) late(ctx context.Context, err error) error {
 
 const headerSize = 12
 
-// judge tells whether an answer belongs to a message, and whose it is.
-func (p *primary) judge(answer []byte, asked *dns.Msg, mac []byte) (reply, error) {
+// accept tells whether an answer belongs to a message, and whose it is.
+func (p *primary) accept(answer []byte, asked *dns.Msg, mac []byte) (reply, error) {
 	if len(answer) < headerSize {
 		return reply{}, fmt.Errorf("the answer has %d bytes, which is no message", len(answer))
 	}

@@ -1,9 +1,13 @@
 package publish
 
 import (
+	"context"
 	"encoding/binary"
+	"fmt"
+	"net"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -176,13 +180,73 @@ func TestChangeBetween(t *testing.T) {
 		})
 		n.up("127.0.0.1")
 		pass(2 * pause)
-		expect(t, at, "not written over", "dl 60 A 127.0.0.1, dl 60 A 127.0.0.2, dl 60 A 127.0.0.66")
-		n.expectCondition(t, "not written over", Failing, "changed between")
-		pass(5 * time.Second)
 		expect(t, at, "seen, and put right", "dl 60 A 127.0.0.1")
 		if told := n.told(Foreign); len(told) != 1 || !strings.Contains(told[0], "127.0.0.66") {
 			t.Errorf("told %q", told)
 		}
+		if told := n.told(Failed); told != nil {
+			t.Errorf("a change between is a failure: %q", told)
+		}
+
+		// It never ceases to change.
+		at.with(func(p *fakePrimary) {
+			p.refuse = func(m *dns.Msg) int { return map[int]int{dns.OpcodeUpdate: dns.RcodeNXRrset}[m.Opcode] }
+		})
+		n.up("127.0.0.2")
+		pass(2 * pause)
+		expect(t, at, "not written over", "dl 60 A 127.0.0.1")
+		n.expectCondition(t, "not written over", Failing, "changed between")
+	})
+}
+
+// TestManyPools: one server is not sent many messages at a time, and one that is
+// silent holds up no other.
+func TestManyPools(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		at := newFake(t, testKeys(t), "")
+		var mutex sync.Mutex
+		open, most := 0, 0
+		silent := netip.MustParseAddrPort("127.0.0.2:53")
+		of := newPool("127.0.0.1")
+		p, err := New(Config{Given: of.gives, Keep: func([]byte) error { return nil }, Dial: func(ctx context.Context, server netip.AddrPort) (net.Conn, error) {
+			if server == silent {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+			mutex.Lock()
+			open++
+			most = max(most, open)
+			mutex.Unlock()
+			time.Sleep(time.Millisecond)
+			mutex.Lock()
+			open--
+			mutex.Unlock()
+			return at.dial(ctx, server)
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var entries []Entry
+		for i := range 200 {
+			e := testEntry(t)
+			e.Pool = fmt.Sprintf("dl%d.example.test", i)
+			if i%2 == 1 {
+				e.Server = silent
+			}
+			entries = append(entries, e)
+		}
+		if err := p.Set(entries); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { defer close(ended); p.Run(ctx) }()
+		pass(5 * time.Second)
+		if at.taken() != 100 || most != underWay {
+			t.Errorf("%d pools are there, by %d messages at a time", at.taken(), most)
+		}
+		cancel()
+		<-ended
 	})
 }
 
@@ -350,7 +414,7 @@ func FuzzAnswers(f *testing.F) {
 			binary.BigEndian.PutUint16(data, 7)
 		}
 		for _, question := range asked {
-			answer, err := p.judge(data, question, mac)
+			answer, err := p.accept(data, question, mac)
 			if err != nil {
 				continue
 			}

@@ -42,6 +42,7 @@ type Publisher struct {
 	mutex   sync.Mutex
 	entries []Entry
 	workers []*worker // that run now, as the entries stand
+	slots   map[netip.AddrPort]chan struct{}
 }
 
 // New makes a Publisher, which does nothing before Run. An error says that what an
@@ -59,7 +60,7 @@ func New(c Config) (*Publisher, error) {
 		c.Tell = func(Event) {}
 	}
 	kept, err := newKeeper(c.Kept, c.Keep)
-	return &Publisher{Config: c, keeper: kept, again: make(chan struct{}, 1)}, err
+	return &Publisher{Config: c, keeper: kept, again: make(chan struct{}, 1), slots: map[netip.AddrPort]chan struct{}{}}, err
 }
 
 // Set has other entries published from now on. Records of an entry that is gone
@@ -145,6 +146,16 @@ func (p *Publisher) running() []*worker {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
 	return p.workers
+}
+
+// slotsOf are those of a server, for all entries.
+func (p *Publisher) slotsOf(server netip.AddrPort) chan struct{} {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	if p.slots[server] == nil {
+		p.slots[server] = make(chan struct{}, underWay)
+	}
+	return p.slots[server]
 }
 
 // States tell how each entry is, as the entries stand.

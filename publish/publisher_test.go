@@ -289,3 +289,24 @@ func TestTwoNodes(t *testing.T) {
 		expect(t, at, "one node alone", "dl 60 A 127.0.0.3")
 	})
 }
+
+// TestNodesThatDisagree: nodes that see different mirrors up for long write over each
+// other no more than once an interval each, and both tell.
+func TestNodesThatDisagree(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		at := newFake(t, testKeys(t), others)
+		one := runNode(t, newPool("127.0.0.1", "127.0.0.2"), at, nil, testEntry(t))
+		defer one.stop()
+		of := newPool("127.0.0.1", "127.0.0.2")
+		of.up("127.0.0.1")
+		two := runNode(t, of, at, nil, testEntry(t))
+		defer two.stop()
+		pass(time.Hour)
+		if at.taken() < 10 || at.taken() > 121 {
+			t.Errorf("%d updates in an hour", at.taken())
+		}
+		if one.state().ForeignChanges < 5 || two.state().ForeignChanges < 5 {
+			t.Errorf("told %d and %d times", one.state().ForeignChanges, two.state().ForeignChanges)
+		}
+	})
+}

@@ -8,14 +8,23 @@ import (
 	"time"
 )
 
-// tend looks at the primary once and puts right what is not as it should be.
+// tend looks at the primary and puts right what is not as it should be. What others
+// do at the same time is looked at once more.
 func (w *worker) tend(ctx context.Context, want *wanted) error {
 	if w.primary == nil {
 		var err error
-		if w.primary, err = newPrimary(w.entry, &w.of.Config); err != nil {
+		if w.primary, err = newPrimary(w.entry, &w.of.Config, w.of.slotsOf(w.entry.Server)); err != nil {
 			return err
 		}
 	}
+	err := w.tendOnce(ctx, want)
+	if errors.Is(err, errMoved) {
+		err = w.tendOnce(ctx, want)
+	}
+	return err
+}
+
+func (w *worker) tendOnce(ctx context.Context, want *wanted) error {
 	found, err := w.primary.look(ctx)
 	if err != nil {
 		return err
