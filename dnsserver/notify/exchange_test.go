@@ -65,6 +65,25 @@ func TestAnswersFromElsewhereAreNotTaken(t *testing.T) {
 	}
 }
 
+func TestOverIPv6(t *testing.T) {
+	connection, err := net.ListenUDP("udp6", &net.UDPAddr{IP: net.IPv6loopback})
+	if err != nil {
+		t.Skipf("there is no IPv6 here: %v", err)
+	}
+	defer connection.Close()
+	go func() {
+		buffer := make([]byte, 1500)
+		length, from, err := connection.ReadFromUDPAddrPort(buffer)
+		if err == nil {
+			buffer[2] |= 0x80
+			_, _ = connection.WriteToUDPAddrPort(buffer[:length], from)
+		}
+	}()
+	if got := tell(t, connection.LocalAddr().(*net.UDPAddr).AddrPort(), nil, time.Minute); got.kind != Acknowledged {
+		t.Errorf("got %+v", got)
+	}
+}
+
 func TestNobodyListens(t *testing.T) {
 	connection, address := socket(t)
 	connection.Close()

@@ -417,6 +417,27 @@ func TestChangeIsToldAtOnceAfterSilence(t *testing.T) {
 	})
 }
 
+// The pace begins anew with a change, also where an older zone has its turn first and
+// what is sent first is lost.
+func TestPaceBeginsAnewWithAChange(t *testing.T) {
+	for _, gone := range []time.Duration{time.Minute, 5 * time.Minute, 9 * time.Minute, time.Hour, 24 * time.Hour} {
+		t.Run(gone.String(), func(t *testing.T) {
+			inFakeTime(t, func(r *running) {
+				r.Set([]Secondary{{Address: first}})
+				r.Serve(manyZones(2, 1))
+				r.after(gone)
+				r.Serve([]*dns.SOA{soa("z0000.test.", 1), soa("z0001.test.", 2)})
+				r.after(2 * time.Second)
+				r.set(first, with(dns.RcodeSuccess))
+				r.after(5 * time.Second)
+				if behind := r.behind(0); behind != 0 {
+					t.Errorf("%d zones are not told seven seconds after a change", behind)
+				}
+			})
+		})
+	}
+}
+
 func TestZonesLeave(t *testing.T) {
 	inFakeTime(t, func(r *running) {
 		r.Set([]Secondary{{Address: first}})

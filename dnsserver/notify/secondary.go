@@ -165,7 +165,7 @@ func (s *secondary) begin(ctx context.Context, now time.Time) *attempt {
 	s.sent = now
 	pause := retryAfter(max(s.pace, t.attempts) + 1)
 	if s.isSilent() {
-		s.notBefore = now.Add(s.pause(pause, s.paceBegun, t.soa, now))
+		s.notBefore = now.Add(s.pause(retryAfter(s.pace+1), s.paceBegun, t.soa, now))
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	one := &attempt{
