@@ -165,13 +165,18 @@ func shape(reply *dns.Msg) string {
 	return text
 }
 
-// chanceOf is how likely it is that what was seen is as far from the shares, by χ²
-// with two degrees of freedom.
+// chanceOf is how likely it is that what was seen is as far from the shares, by χ²:
+// exact for three shares, by Wilson and Hilferty's approximation for more.
 func chanceOf(seen, shares map[string]float64, total float64) float64 {
 	statistic := 0.0
 	for address, share := range shares {
 		difference := seen[address] - share*total
 		statistic += difference * difference / (share * total)
 	}
-	return math.Exp(-statistic / 2)
+	freedom := float64(len(shares) - 1)
+	if freedom == 2 {
+		return math.Exp(-statistic / 2)
+	}
+	spread := 2 / (9 * freedom)
+	return math.Erfc((math.Cbrt(statistic/freedom)-1+spread)/math.Sqrt(2*spread)) / 2
 }

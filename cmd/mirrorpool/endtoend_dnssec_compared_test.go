@@ -29,7 +29,7 @@ func (l *signedLab) serveRandomZones(tame bool) []*randomZone {
 	l.generateKey(l.keys, "mirrors.test.")
 	parent := "$TTL 300\n@ IN SOA ns1 hostmaster ( 1 7200 900 1209600 300 )\n@ IN NS ns1\nns1 IN A " + host(l.home, tapHost).String() + "\n"
 	var zones []*randomZone
-	pools := []any{}
+	pools := []any{manyMembers()}
 	for i := range randomZones {
 		z := newRandomZone(random, fmt.Sprintf("r%d.mirrors.test.", i), 5+random.IntN(60), tame)
 		if i%2 == 0 {
@@ -181,4 +181,80 @@ func isReferral(reply *dns.Msg) bool {
 		}
 	}
 	return false
+}
+
+// manyMembers is a pool that can give more sets than are signed ahead.
+func manyMembers() any {
+	var members []any
+	for i := range 50 {
+		members = append(members, map[string]any{
+			"id": fmt.Sprint("m", i), "addresses": []string{fmt.Sprintf("127.0.2.%d", i), fmt.Sprintf("fd00::2:%x", i)}, "weight": 1 + i%5,
+		})
+	}
+	return map[string]any{
+		"name": "many.mirrors.test", "ttl": 60, "answers": 4, "members": members, "health": map[string]any{"check": "none"},
+	}
+}
+
+// transfersAreWhole has ldns and BIND look at each zone as it is transferred: all
+// signatures, and the chain of what is not there.
+func (l *signedLab) transfersAreWhole(zones []*randomZone) {
+	need(l.T, "dig", "ldns-verify-zone", "dnssec-verify")
+	names := []string{"mirrors.test."}
+	for _, z := range zones {
+		names = append(names, z.apex)
+	}
+	for _, zone := range names {
+		text := l.command("dig", "@127.0.0.1", "-p", fmt.Sprint(l.dnsPort), "+onesoa", "+nocomments", "+nocmd", "+nostats", "+nocookie", zone, "AXFR")
+		if !strings.Contains(text, "RRSIG") {
+			l.Fatalf("%s was not transferred:\n%s", zone, text)
+		}
+		file := l.write("transferred/"+zone+"zone", text)
+		_, key := l.keyOf(l.keys, zone)
+		if said := l.say("ldns-verify-zone", "-k", key, file); !strings.Contains(said, "Zone is verified and complete") {
+			l.Errorf("ldns-verify-zone of %s says:\n%s\n%s", zone, said, text)
+		}
+		l.command("dnssec-verify", "-z", "-o", zone, file)
+
+		damaged := l.write("transferred/damaged", damage(text))
+		if said := l.say("ldns-verify-zone", "-k", key, damaged); strings.Contains(said, "Zone is verified and complete") {
+			l.Errorf("ldns-verify-zone believes what is damaged:\n%s", damage(text))
+		}
+	}
+}
+
+// damage takes an NSEC record and its signature out of a zone.
+func damage(text string) string {
+	var kept []string
+	dropped := ""
+	for line := range strings.Lines(text) {
+		fields := strings.Fields(line)
+		if len(fields) > 4 && (fields[3] == "NSEC" || fields[3] == "RRSIG" && fields[4] == "NSEC") && (dropped == "" || dropped == fields[0]) {
+			dropped = fields[0]
+			continue
+		}
+		kept = append(kept, line)
+	}
+	return strings.Join(kept, "")
+}
+
+// manyDrawsHold asks for a pool whose sets are mostly signed on first use: each
+// answer is signed, and every member comes first as often as its weight says.
+func (l *signedLab) manyDrawsHold() {
+	const draws = 3000
+	key, _ := l.keyOf(l.keys, "mirrors.test.")
+	shares, seen := map[string]float64{}, map[string]float64{}
+	for i := range 50 {
+		shares[fmt.Sprintf("127.0.2.%d", i)] = float64(1+i%5) / 150
+	}
+	for range draws {
+		reply, size := l.askSigned("udp", "many.mirrors.test.", dns.TypeA, 1232)
+		if problem := checkSignatures(reply.Answer, key); problem != "" || len(reply.Answer) != 5 {
+			l.Fatalf("%s in %d bytes\n%s", problem, size, reply)
+		}
+		seen[addresses(reply)[0]]++
+	}
+	if p := chanceOf(seen, shares, draws); p < 1e-6 {
+		l.Errorf("clients got %v first: p = %g", seen, p)
+	}
 }

@@ -224,6 +224,8 @@ state_dir: %[2]s/state
 dns:
   listen: ["127.0.0.1:%[3]d"]
   dnssec_keys: %[5]s
+  transfer:
+    allow: ["127.0.0.0/8"]
 http:
   listen: []
 admin:

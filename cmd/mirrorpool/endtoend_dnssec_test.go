@@ -25,7 +25,10 @@ func TestEndToEndSigned(t *testing.T) {
 	t.Run("random zones", func(t *testing.T) {
 		t.Parallel()
 		l := newEmptyLab(t, program)
-		l.asKnotAnswers(l.serveRandomZones(false))
+		zones := l.serveRandomZones(false)
+		t.Run("as Knot answers", func(t *testing.T) { l.on(t).asKnotAnswers(zones) })
+		t.Run("transfers are whole", func(t *testing.T) { l.on(t).transfersAreWhole(zones) })
+		t.Run("a pool of many members", func(t *testing.T) { l.on(t).manyDrawsHold() })
 	})
 	t.Run("random zones behind unbound", func(t *testing.T) {
 		t.Parallel()
