@@ -13,8 +13,25 @@ import (
 	"mirrorpool/zones/signing"
 )
 
-// maxAhead is how many sets of records of one family of a pool are signed ahead.
-const maxAhead = 4096
+// maxAhead is how many sets of records of one family of a pool are signed ahead, and
+// maxAllAhead how many of all families: some four seconds of a processor. Where there
+// are so many pools that each would get less than minAhead, it gets that.
+const (
+	maxAhead    = 4096
+	maxAllAhead = 1 << 17
+	minAhead    = 16
+)
+
+// aheadOfEach is how many sets of each family are signed ahead.
+func aheadOfEach(in *Input) int {
+	families := 0
+	for _, zone := range in.Static.sorted {
+		if in.Signing[zone.Apex] != nil {
+			families += 2 * len(zone.pools)
+		}
+	}
+	return min(maxAhead, max(minAhead, maxAllAhead/max(families, 1)))
+}
 
 // setPlan is with what the sets of one family of a pool are signed. It is immutable.
 type setPlan struct {
@@ -83,7 +100,7 @@ type signedFamily struct {
 
 // signFamily signs ahead what a family may give, taking over what it can from the
 // table before.
-func signFamily(plan *setPlan, f *family, signer *Signer, before *signedFamily) (*signedFamily, error) {
+func signFamily(plan *setPlan, f *family, signer *Signer, ahead int, before *signedFamily) (*signedFamily, error) {
 	if before != nil && before.family == f && before.plan.same(plan) {
 		return before, nil
 	}
@@ -96,7 +113,7 @@ func signFamily(plan *setPlan, f *family, signer *Signer, before *signedFamily) 
 		s.all = append(s.all, keyOfRecords(f.members[i].all))
 	}
 	s.self = keyOfRecords(f.self)
-	work := aheadWork{family: s, before: before}
+	work := aheadWork{family: s, before: before, most: ahead}
 	work.plan()
 	if err := work.sign(); err != nil {
 		return nil, err
@@ -186,6 +203,7 @@ func (s *signedFamily) want(mode selection.Mode, order []int) {
 type aheadWork struct {
 	family  *signedFamily
 	before  *signedFamily // with the same plan; or nil
+	most    int           // sets
 	keys    []setKey
 	records [][]dns.RR
 }
@@ -208,7 +226,7 @@ func (w *aheadWork) plan() {
 		firsts += len(choice.Shares)
 	}
 	known := f.choices != nil || !f.placeDependent
-	if known && sets <= maxAhead {
+	if known && sets <= float64(w.most) {
 		for _, choice := range choices {
 			w.addAll(choice, nil, 0)
 		}
@@ -218,8 +236,8 @@ func (w *aheadWork) plan() {
 		w.add(f.members[i].up)
 		w.add(f.members[i].all)
 	}
-	const most = 64 // of each member
-	each := min(maxAhead/max(firsts, 1), most)
+	const mostEach = 64 // of each member
+	each := min(w.most/max(firsts, 1), mostEach)
 	for _, choice := range choices {
 		if choice.ID < 0 || each == 0 {
 			continue

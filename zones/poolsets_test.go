@@ -323,3 +323,37 @@ func BenchmarkCompileLarge(b *testing.B) {
 		})
 	}
 }
+
+// TestManyPoolsAreSignedInTime: with many pools, each has its part of what is signed
+// ahead, and every answer is signed still.
+func TestManyPoolsAreSignedInTime(t *testing.T) {
+	const pools = 300
+	in := benchInput(t, pools)
+	for _, one := range in.Definition.Pools {
+		one.Answers = 3
+		first := one.Members[0]
+		for j := range 40 {
+			more := *first
+			more.ID = fmt.Sprint("more", j)
+			more.Addresses = []netip.Addr{netip.AddrFrom4([4]byte{127, 200, byte(j), 1})}
+			one.Members = append(one.Members, &more)
+		}
+	}
+	signInput(t, &in, dns.ED25519)
+	table := compiled(t, in)
+	sets := 0
+	for _, families := range table.zones["example.org."].signed.families {
+		for _, family := range families {
+			sets += len(family.ahead)
+		}
+	}
+	if most := maxAllAhead + pools*2*48*3; sets > most {
+		t.Errorf("%d sets are signed ahead, expected at most %d", sets, most)
+	}
+	for i := range pools {
+		a := table.Answer(Question{Name: fmt.Sprintf("dl%d.example.org.", i), Type: dns.TypeA, DNSSEC: true}, rand.NewPCG(1, uint64(i)))
+		if len(a.Signatures) != 1 {
+			t.Fatalf("dl%d: %d signatures", i, len(a.Signatures))
+		}
+	}
+}

@@ -124,6 +124,7 @@ type Table struct {
 	selfAddresses []netip.Addr
 	tallies       int  // numbers that a Tally counts
 	signing       bool // of any zone
+	ahead         int  // sets of each family of a pool that are signed ahead
 	// What questions for signatures get, if any zone is signed; pools are by number.
 	signedIndex *nameIndex
 	signedPools []signedPool
@@ -182,6 +183,7 @@ func compile(in Input, bounds tableBounds) (*Table, error) {
 	for _, redirect := range in.Definition.Redirects {
 		t.hosts[hostKey(redirect.Host)] = t.compileHost(&in, redirect)
 	}
+	t.ahead = aheadOfEach(&in)
 	var renders renderer
 	for _, zone := range in.Static.sorted {
 		served, err := t.compileZone(&in, zone)

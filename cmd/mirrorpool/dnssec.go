@@ -186,6 +186,7 @@ func (k *keys) plansFor(static *zones.Static) (plans map[string]*signing.Plan, n
 		k.stages.succeed(stageSigning)
 		return plans, time.Time{}
 	}
+	k.warnHomeless(static)
 	now := k.clock.now(k.created())
 	var failures []error
 	for _, zone := range static.Zones() {
@@ -212,6 +213,20 @@ func (k *keys) plansFor(static *zones.Static) (plans map[string]*signing.Plan, n
 		k.logger.Info().Msg("all zones that have keys can be signed again")
 	}
 	return plans, next
+}
+
+// warnHomeless says which zones have keys and are none of the commit's: a name that is
+// spelt otherwise in one of the two places leaves a zone unsigned.
+func (k *keys) warnHomeless(static *zones.Static) {
+	served := map[string]bool{}
+	for _, zone := range static.Zones() {
+		served[zone.Apex] = true
+	}
+	for apex := range k.zones {
+		if !served[apex] {
+			k.warn(fmt.Sprintf("there are keys of zone %s, and the repository has no such zone: nothing is signed with them", apex))
+		}
+	}
 }
 
 func (k *keys) planFor(zone *zones.Zone, keys []*signing.Key, now time.Time) (*signing.Plan, time.Time, error) {
