@@ -91,7 +91,7 @@ func (c *comparison) allServers(ctx context.Context, program, echo, peers string
 		return nil, err
 	}
 	all := floors(echo)
-	for _, name := range []string{oursName, cityName} {
+	for _, name := range []string{oursName, cityName, signedName} {
 		directory := filepath.Join(c.directory, "site-"+name)
 		if err := os.Mkdir(directory, 0o700); err != nil {
 			return nil, fmt.Errorf("making a directory for %s: %w", name, err)
@@ -105,6 +105,17 @@ func (c *comparison) allServers(ctx context.Context, program, echo, peers string
 		if name == cityName {
 			ours.site = s
 			ours.notes = []string{"with a city database of 100 MB"}
+		}
+		if name == signedName {
+			ours.can = []string{signed}
+			ours.notes = []string{"the zone is signed, with ECDSA P-256"}
+			keys := filepath.Join(directory, "keys")
+			if err := os.Mkdir(keys, 0o700); err != nil {
+				return nil, fmt.Errorf("making a directory for keys: %w", err)
+			}
+			if err := s.sign(ctx, keys); err != nil {
+				return nil, err
+			}
 		}
 		all = append(all, ours)
 	}
@@ -294,7 +305,7 @@ func (c *comparison) writeRemarks(one *scenario, leftOut []string, results map[s
 
 // padding is how much larger ours are than the questions: for the padded floor.
 func (c *comparison) padding(ctx context.Context, servers []*server, one *scenario) (pad int, err error) {
-	like := slices.IndexFunc(servers, func(s *server) bool { return s.name == oursName || s.name == cityName })
+	like := slices.IndexFunc(servers, func(s *server) bool { return s.name == oursName || s.name == cityName || s.name == signedName })
 	if like < 0 {
 		like = slices.IndexFunc(servers, func(s *server) bool { return !s.echo })
 	}

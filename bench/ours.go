@@ -264,6 +264,16 @@ func newContent(pools []poolText, hosts int, form string) (repository, error) {
 	return repository{"pools.json": string(text), "zones/" + zoneName + ".zone": zoneText(hosts, form)}, nil
 }
 
+// sign makes a key of the zone, so that the site serves it signed.
+func (s *site) sign(ctx context.Context, directory string) error {
+	output, err := exec.CommandContext(ctx, s.program, "keygen", zoneName, "--dir", directory).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("making a key: %w: %s", err, strings.TrimSpace(string(output)))
+	}
+	s.dns += fmt.Sprintf("  dnssec_keys: %s\n", directory)
+	return nil
+}
+
 // oursAsServer describes a site as one of the servers.
 func oursAsServer(name string, s *site) *server {
 	return &server{

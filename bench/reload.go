@@ -159,7 +159,7 @@ func reloadOnce(ctx context.Context, shared *sharedFlags, kind reloaded) (result
 	if err != nil {
 		return nil, err
 	}
-	static, err := staticQuestions(server)
+	static, err := staticQuestions(load.Form{})(server)
 	if err != nil {
 		return nil, err
 	}

@@ -134,7 +134,7 @@ func (n *robustNode) command(o startOptions) (*exec.Cmd, error) {
 func (n *robustNode) goodQuestions() ([]load.Question, error) {
 	var all []load.Question
 	for _, ask := range []func(*server) ([]load.Question, error){
-		poolQuestions(1, 1, load.Form{}), poolQuestions(1, 1, load.Form{EDNS: true}), staticQuestions, missingQuestions,
+		poolQuestions(1, 1, load.Form{}), poolQuestions(1, 1, load.Form{EDNS: true}), staticQuestions(load.Form{}), missingQuestions(load.Form{}),
 	} {
 		questions, err := ask(n.server)
 		if err != nil {

@@ -40,8 +40,11 @@ func scenarios() []scenario {
 			ask: poolQuestions(4, 1, load.Form{Varying: load.VarySubnet6}), extra: true,
 		},
 		{name: "do", title: "Pool, four A to one AAAA, DO", needs: "do", ask: poolQuestions(4, 1, load.Form{DO: true})},
-		{name: "static", title: "Fifty static names, A", needs: "static", ask: staticQuestions},
-		{name: "nxdomain", title: "Random names that do not exist, A", needs: "nxdomain", ask: missingQuestions},
+		{name: "pool-do", title: "Signed zone: pool, four A to one AAAA, DO", needs: signed, ask: poolQuestions(4, 1, load.Form{DO: true})},
+		{name: "static-do", title: "Signed zone: fifty static names, A, DO", needs: signed, ask: staticQuestions(load.Form{DO: true})},
+		{name: "nxdomain-do", title: "Signed zone: random names that do not exist, A, DO", needs: signed, ask: missingQuestions(load.Form{DO: true})},
+		{name: "static", title: "Fifty static names, A", needs: "static", ask: staticQuestions(load.Form{})},
+		{name: "nxdomain", title: "Random names that do not exist, A", needs: "nxdomain", ask: missingQuestions(load.Form{})},
 		{
 			name: "tcp", title: "Pool, four A to one AAAA, TCP, 20 pipelined on each connection", needs: "tcp",
 			ask: poolQuestions(4, 1, load.Form{}), tcp: true, perConnection: pipelined,
@@ -56,6 +59,9 @@ func scenarios() []scenario {
 		},
 	}
 }
+
+// signed is what servers say that have the zone signed.
+const signed = "signed"
 
 const (
 	staticNames = 50
@@ -91,30 +97,37 @@ func poolQuestions(a, aaaa int, form load.Form) func(*server) ([]load.Question, 
 	}
 }
 
-func staticQuestions(s *server) ([]load.Question, error) {
-	var questions []load.Question
-	for i := range staticNames {
-		q, err := load.NewQuestion(fmt.Sprintf(hostForm+".%s", i, zoneName), load.TypeA, load.Form{})
+// staticQuestions asks for A records of names that are each another one.
+func staticQuestions(form load.Form) func(*server) ([]load.Question, error) {
+	return func(s *server) ([]load.Question, error) {
+		var questions []load.Question
+		for i := range staticNames {
+			q, err := load.NewQuestion(fmt.Sprintf(hostForm+".%s", i, zoneName), load.TypeA, form)
+			if err != nil {
+				return nil, err
+			}
+			if !s.echo {
+				q.Records = 1
+			}
+			questions = append(questions, q)
+		}
+		return questions, nil
+	}
+}
+
+// missingQuestions asks for names that do not exist.
+func missingQuestions(form load.Form) func(*server) ([]load.Question, error) {
+	form.Varying = load.VaryLabel
+	return func(s *server) ([]load.Question, error) {
+		q, err := load.NewQuestion(zoneName, load.TypeA, form)
 		if err != nil {
 			return nil, err
 		}
 		if !s.echo {
-			q.Records = 1
+			q.Code = rcodeNoSuchName
 		}
-		questions = append(questions, q)
+		return []load.Question{q}, nil
 	}
-	return questions, nil
-}
-
-func missingQuestions(s *server) ([]load.Question, error) {
-	q, err := load.NewQuestion(zoneName, load.TypeA, load.Form{Varying: load.VaryLabel})
-	if err != nil {
-		return nil, err
-	}
-	if !s.echo {
-		q.Code = rcodeNoSuchName
-	}
-	return []load.Question{q}, nil
 }
 
 // plan is how a scenario is put to a server.

@@ -64,13 +64,14 @@ const (
 	floorName     = "floor"
 	paddedName    = "floor-padded"
 	oursName      = "ours"
+	signedName    = "ours-signed"
 	cityName      = "ours-city"
 	statusMissing = 77 // exit status of a peer's script
 )
 
 // floors are the echo as it is, and with answers as large as ours.
 func floors(echo string) []*server {
-	can := []string{"pool", "pool-edns", "subnet", "do", "static", "nxdomain", "latency"}
+	can := []string{"pool", "pool-edns", "subnet", "do", "static", "nxdomain", "latency", signed}
 	floor := &server{name: floorName, kind: "echo", can: can, echo: true, poolAAAA: poolName}
 	floor.command = func(o startOptions) (*exec.Cmd, error) {
 		return exec.Command(echo, strconv.Itoa(o.port)), nil

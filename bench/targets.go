@@ -67,6 +67,10 @@ func targets() []target {
 		}
 	}
 	list = append(list, target{"do", oursName, cost, 1.35, in("do", paddedName)})
+	list = append(list, target{"pool-do", signedName, cost, 1.35, in("pool-do", paddedName)})
+	for _, plain := range []string{"pool-do", "static-do", "nxdomain-do"} {
+		list = append(list, target{plain, signedName, cost, 1.05, in(plain, "nsd-signed", "knot-signed")})
+	}
 	for _, plain := range []string{"static", "nxdomain"} {
 		list = append(list, target{plain, oursName, cost, 1.05, in(plain, "nsd", "knot", "gdnsd-static")})
 	}

@@ -43,7 +43,7 @@ func TestTargetsNameWhatThereIs(t *testing.T) {
 	for _, c := range scenarios() {
 		kinds[c.name] = true
 	}
-	servers := map[string]bool{floorName: true, paddedName: true, oursName: true, cityName: true}
+	servers := map[string]bool{floorName: true, paddedName: true, oursName: true, cityName: true, signedName: true}
 	peers, err := findPeers(t.Context(), "peers")
 	if err != nil {
 		t.Fatal(err)

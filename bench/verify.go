@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/miekg/dns"
@@ -144,10 +145,17 @@ func checkWhole(s *server, q load.Question, packet, answer []byte) error {
 			seen[record.String()] = true
 		}
 	}
+	if asked.IsEdns0() != nil && asked.IsEdns0().Do() && s.is(signed) && !hasSignature(append(got.Answer, got.Ns...)) {
+		return wrong("it is not signed")
+	}
 	if len(seen) < q.Records {
 		return wrong("it has %d different records, expected %d", len(seen), q.Records)
 	}
 	return checkEDNS(&asked, &got, wrong)
+}
+
+func hasSignature(records []dns.RR) bool {
+	return slices.ContainsFunc(records, func(record dns.RR) bool { return record.Header().Rrtype == dns.TypeRRSIG })
 }
 
 func checkEDNS(asked, got *dns.Msg, wrong func(string, ...any) error) error {

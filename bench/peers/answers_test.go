@@ -93,6 +93,9 @@ func addresses(t *testing.T, answer *dns.Msg, ttl uint32) []string {
 	var found []string
 	for _, record := range answer.Answer {
 		header := record.Header()
+		if header.Rrtype == dns.TypeRRSIG && answer.IsEdns0() != nil && answer.IsEdns0().Do() {
+			continue
+		}
 		if header.Name != answer.Question[0].Name || header.Rrtype != answer.Question[0].Qtype || header.Ttl != ttl {
 			t.Fatalf("record %v: want the name and type that were asked for, and TTL %d", record, ttl)
 		}

@@ -10,9 +10,10 @@
 #     package    the Debian package, or the Go package, that has the server
 #     version    its version; left out where it is not installed
 #     scenarios  the kinds of question it can be measured with, out of: pool
-#                pool-edns subnet do static nxdomain tcp latency.
+#                pool-edns subnet do static nxdomain tcp latency signed.
 #                "subnet": chooses by the client subnet, with a scope.
-#                "do": takes the DO bit; the zone is unsigned everywhere.
+#                "do": takes the DO bit; the zone is unsigned.
+#                "signed": the zone is signed, and that is all it is for.
 #     records    how many answer records a pool question gets
 #     kind       static (always the same answer), rotating (the same records
 #                in changing order), weighted (drawn by weight), geo (chosen
@@ -21,7 +22,8 @@
 #
 # A peer script sets the variables below, calls begin "$@", writes its
 # configuration into the current directory (which is DIR then) and execs
-# "$server". Every peer serves the same zone, example.test, unsigned.
+# "$server". Every peer serves the same zone, example.test, unsigned
+# but for those that are for questions to a signed one.
 #
 # shellcheck shell=bash
 # The variables are set here for the peers, or there for the functions here.
@@ -130,6 +132,19 @@ write_zone() {
     fi
     for ((i = 0; i < hosts; i++)); do echo "host$i IN A 127.0.1.$i"; done
   } >"$1"
+}
+
+# sign_zone FILE: signs the zone with a key of its own, ECDSA P-256 with NSEC.
+sign_zone() {
+  local key
+  key=$(dnssec-keygen -q -a ECDSAP256SHA256 -f KSK -K "$directory" "$zone")
+  dnssec-signzone -q -S -z -K "$directory" -d "$directory" -o "$zone" -f "$1.signed" "$1" "$key" >/dev/null
+  mv "$1.signed" "$1"
+}
+
+# can_sign: whether sign_zone can do its work.
+can_sign() {
+  command -v dnssec-signzone >/dev/null
 }
 
 # weight INDEX: the weight of the pool's member INDEX, from 0: 10, 20, ... 50.

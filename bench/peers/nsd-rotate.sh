@@ -4,4 +4,5 @@ source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/common.sh"
 source "$peers/servers/nsd.sh"
 kind=rotating
 begin "$@"
+write_zone zone
 serve_nsd yes

@@ -3,4 +3,5 @@
 source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/common.sh"
 source "$peers/servers/nsd.sh"
 begin "$@"
+write_zone zone
 serve_nsd no

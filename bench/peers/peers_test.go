@@ -22,7 +22,7 @@ var notPeers = []string{"common.sh", "build-go-peers.sh"}
 
 // always are the peers that are there wherever CI is "true". The others are
 // optional: they are skipped where they are not installed.
-var always = []string{"nsd", "nsd-rotate", "knot", "knot-rotate"}
+var always = []string{"nsd", "nsd-rotate", "nsd-signed", "knot", "knot-rotate", "knot-signed"}
 
 // exitNotInstalled is how a peer ends whose server is missing.
 const exitNotInstalled = 77
@@ -117,7 +117,7 @@ func describe(t *testing.T, name string) description {
 }
 
 func TestDescribe(t *testing.T) {
-	known := strings.Fields("pool pool-edns subnet do static nxdomain tcp latency")
+	known := strings.Fields("pool pool-edns subnet do static nxdomain tcp latency signed")
 	for _, name := range peers(t) {
 		t.Run(name, func(t *testing.T) {
 			d := describe(t, name)
@@ -132,8 +132,8 @@ func TestDescribe(t *testing.T) {
 					t.Errorf("scenario %q is unknown or there twice", scenario)
 				}
 			}
-			if !slices.Contains(d.scenarios, "pool") {
-				t.Errorf("scenarios %q lack pool", d.scenarios)
+			if slices.Contains(d.scenarios, "pool") == slices.Contains(d.scenarios, "signed") {
+				t.Errorf("scenarios %q have neither pool nor signed, or both", d.scenarios)
 			}
 			if d.records < 1 || d.records > len(pool4) {
 				t.Errorf("%d records, want 1 to %d", d.records, len(pool4))

@@ -5,9 +5,8 @@ package=nsd
 program=nsd
 version=(nsd -v)
 
-# serve_nsd ROUND_ROBIN: yes or no.
+# serve_nsd ROUND_ROBIN: yes or no. The zone is written already.
 serve_nsd() {
-  write_zone zone
   # Its default limit of responses, 200 a second for a client, would end the
   # measurement; 100 TCP connections a server process would spoil it.
   cat >nsd.conf <<EOF
