@@ -101,12 +101,7 @@ func (r *responder) transfer(q *request, client netip.Addr, over transport) []by
 	}
 	t := r.newTransfer(q, kind, source, version)
 	if !over.isStream() {
-		answer, result := t.inOne(r.sizeLimit(q, over))
-		m.finished(kind, result, len(answer))
-		r.counts.answered("", dns.RcodeSuccess, over)
-		r.optAt = t.optAt
-		r.signs, r.signature = t.signer != nil, q.signature
-		return answer
+		return r.transferInOne(q, name, t, over)
 	}
 	if !m.begin(r.settings.Transfer.Concurrent) {
 		return refuse(dns.RcodeServerFailure, transferBusy)
@@ -114,6 +109,22 @@ func (r *responder) transfer(q *request, client netip.Addr, over transport) []by
 	r.counts.answered("", dns.RcodeSuccess, over)
 	r.begun = t
 	return nil
+}
+
+// transferInOne answers an IXFR over UDP: with all differences where they fit, or else
+// with the newest SOA alone, which sends a client that has another one to TCP (RFC 1995
+// section 2).
+func (r *responder) transferInOne(q *request, name string, t *zoneTransfer, over transport) []byte {
+	if answer := t.inOne(r.sizeLimit(q, over)); answer != nil {
+		t.metrics.finished(t.kind, transferDifferences, len(answer))
+		r.counts.answered("", dns.RcodeSuccess, over)
+		r.optAt = t.optAt
+		r.signs, r.signature = t.signer != nil, q.signature
+		return answer
+	}
+	answer := r.pack(q, name, &zones.Answer{Authoritative: true, Answer: []dns.RR{t.version.SOA}}, over)
+	t.metrics.finished(t.kind, transferCurrent, len(answer))
+	return answer
 }
 
 // serves reports whether the table has a zone of that name, where transfers have

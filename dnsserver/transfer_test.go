@@ -307,6 +307,42 @@ func TestIXFROverUDPFits(t *testing.T) {
 	}
 }
 
+// TestIXFRWithLongNames holds that no answer is longer than the client takes, whatever
+// its names.
+func TestIXFRWithLongNames(t *testing.T) {
+	key, err := tsig.NewKey(longName, "hmac-sha512", testSecret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ring, err := tsig.NewKeyring(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	apex := strings.Replace(longName, "a", "z", 1)
+	soa := soaOfSerial(7)
+	soa.Hdr.Name = apex
+	given := &fakeTransfers{versions: map[string]*zones.Version{apex: zones.NewVersion(soa, nil)}}
+	s := startTransfers(t, given, Settings{Transfer: TransferSettings{Keys: ring, Allow: []TransferRule{{Network: netip.MustParsePrefix("127.0.0.0/8")}}}})
+	m := new(dns.Msg)
+	m.SetIxfr(apex, 7, "ns.", "mbox.")
+	m.Compress = true
+	packet, err := m.Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := dial(t, "udp", s.address(false))
+	for _, signed := range []bool{false, true} {
+		asked := packet
+		if signed {
+			asked, _ = signedQuestion(packet, key, time.Now())
+		}
+		answer := ask(t, c, asked)
+		if m := parse(t, answer); len(answer) > minUDPSize || m.Rcode != dns.RcodeSuccess || m.Truncated != (len(m.Answer) == 0) {
+			t.Errorf("signed %v: %d bytes: %v", signed, len(answer), m)
+		}
+	}
+}
+
 // TestTransferRefusals asks for zones in every way that gets none.
 func TestTransferRefusals(t *testing.T) {
 	keys := testKeys(t)

@@ -136,24 +136,19 @@ func (t *zoneTransfer) finish(first bool) []byte {
 	return message
 }
 
-// inOne gives the answer to an IXFR over UDP: all differences where they fit, or else
-// the newest SOA alone, which sends a client that has another one to TCP (RFC 1995
-// section 2).
-func (t *zoneTransfer) inOne(limit int) (message []byte, result string) {
-	limit -= t.optSize(true) + t.signSize
+// inOne gives all differences in one message of at most limit bytes; nil: there are
+// none, or they do not fit.
+func (t *zoneTransfer) inOne(limit int) []byte {
 	t.brief = true
 	seq, result := t.plan()
-	if result != transferWhole {
-		t.records = newRecordReader(seq)
-		defer t.records.stop()
-		last, err := t.fill(t.start(nil, true), 0, limit, limit)
-		if err == nil && last {
-			return t.finish(true), result
-		}
+	if result != transferDifferences {
+		return nil
 	}
-	t.records = newRecordReader(t.alone())
+	t.records = newRecordReader(seq)
 	defer t.records.stop()
-	// What cannot be packed is left out: the client sees no SOA and goes to TCP.
-	_, _ = t.fill(t.start(nil, true), 0, limit, limit)
-	return t.finish(true), transferCurrent
+	limit -= t.optSize(true) + t.signSize
+	if last, err := t.fill(t.start(nil, true), 0, limit, limit); err != nil || !last {
+		return nil
+	}
+	return t.finish(true)
 }

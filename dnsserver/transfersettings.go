@@ -49,6 +49,12 @@ func (s *TransferSettings) allows(client netip.Addr, key *tsig.Key) bool {
 	return false
 }
 
+// has reports whether there is a key of that name, written as keys have it.
+func (s *TransferSettings) has(name string) bool {
+	key := s.Keys.Find(name)
+	return key != nil && key.Name() == name
+}
+
 func (s *TransferSettings) validate() error {
 	var errs []error
 	for i, rule := range s.Allow {
@@ -56,8 +62,8 @@ func (s *TransferSettings) validate() error {
 		switch {
 		case !rule.Network.IsValid() && rule.Key == "":
 			errs = append(errs, fmt.Errorf("%s: found neither a network nor a key, expected one or both", key))
-		case rule.Key != "" && s.Keys.Find(rule.Key) == nil:
-			errs = append(errs, fmt.Errorf("%s: found the key %s, expected one of dns.transfer.tsig_keys", key, rule.Key))
+		case rule.Key != "" && !s.has(rule.Key):
+			errs = append(errs, fmt.Errorf("%s: found the key %s, expected one of dns.transfer.tsig_keys, in lower case with the final dot", key, rule.Key))
 		case rule.Network.IsValid():
 			errs = append(errs, checkNetworks(key, []netip.Prefix{rule.Network}))
 		}

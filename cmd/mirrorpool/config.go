@@ -384,7 +384,7 @@ func (d *dnsConfig) validate(v *validation) {
 		v.prefixes("dns.client_subnet_from", *d.ClientSubnetFrom)
 	}
 	v.prefixes("dns.proxy_protocol_from", d.ProxyFrom)
-	d.Transfer.validate(v)
+	d.Transfer.validate(v, d.TLS != nil)
 	d.RRL.validate(v)
 	d.validateDNSSEC(v)
 }

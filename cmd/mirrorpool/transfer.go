@@ -42,9 +42,13 @@ type notifyEntry struct {
 	place   string
 }
 
-func (t *transferConfig) validate(v *validation) {
+// validate is told whether there is DNS over TLS.
+func (t *transferConfig) validate(v *validation, tls bool) {
 	if t == nil {
 		return
+	}
+	if t.TLSOnly && !tls {
+		v.wrong("dns.transfer.tls_only", true, "dns.tls as well: nobody could get a zone")
 	}
 	for i, text := range t.Allow {
 		t.readAllow(v, fmt.Sprintf("dns.transfer.allow[%d]", i), text)
