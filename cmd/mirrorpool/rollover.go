@@ -259,6 +259,9 @@ func printRollover(out io.Writer, zone string, s *admin.Signing, now time.Time) 
 		}
 		fmt.Fprintf(out, "  it waits: %s%s\n", r.Waiting, until)
 	}
+	if r.Step == "parent" && s.Parent.State == admin.ParentNone {
+		fmt.Fprintf(out, "  the parent has no DS at all; if there is to be none, say so: mirrorpool rollover %s --ds-seen\n", zone)
+	}
 	for i, step := range r.Steps {
 		if !step.Parent || i+1 < r.Number {
 			continue

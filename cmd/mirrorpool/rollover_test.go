@@ -228,6 +228,28 @@ func TestRollover(t *testing.T) {
 	r.eventually("CDS names the new key", func() bool { return len(r.ask("example.test.", dns.TypeCDS).Answer) == 1 })
 }
 
+// TestRolloverWithoutDS: a parent that has no DS is no reason to wait for ever, once
+// somebody says that there is to be none.
+func TestRolloverWithoutDS(t *testing.T) {
+	r := newRollingNode(t, "")
+	writeKey(t, r.path("keys"), "example.test.")
+	r.begin()
+	if err := r.change(admin.RolloverStart); err != nil {
+		t.Fatal(err)
+	}
+	r.step(rollover.StepParent)
+	r.eventually("the parent is known to have none", func() bool { return r.signing().Parent.State == admin.ParentNone })
+	var out strings.Builder
+	printZoneSigning(&out, "example.test.", r.signing(), r.clock.wall())
+	if !strings.Contains(out.String(), "no DS at all") {
+		t.Error(out.String())
+	}
+	if err := r.change(admin.RolloverSay); err != nil {
+		t.Fatal(err)
+	}
+	r.step(rollover.StepParentCaches)
+}
+
 // TestDamagedRollovers: with a file that cannot be read every key stays in use, it is
 // said, and nothing begins.
 func TestDamagedRollovers(t *testing.T) {

@@ -140,6 +140,9 @@ func (r *rollovers) contradicted(ctx context.Context, apex string, state rollove
 	r.mutex.Lock()
 	summary := r.parents[apex]
 	r.mutex.Unlock()
+	if summary.None() {
+		return nil // nobody validates the zone by way of this parent
+	}
 	wanted, unwanted := entryKeys(state.New, planned.keys), entryKeys(state.Old, planned.keys)
 	for _, answer := range summary.Answers {
 		alone := summary

@@ -271,8 +271,13 @@ func (s State) SetWithdraw(withdraw bool, now time.Time) (State, []Event, error)
 }
 
 // Shift moves all waits that run by as much as the clock was set, so that they last
-// as long as they should.
+// as long as they should, and the times of steps, which stand in the keys' files and
+// must not come to lie in the future.
 func (s State) Shift(by time.Duration) State {
+	s.Steps = slices.Clone(s.Steps)
+	for i := range s.Steps {
+		s.Steps[i].At = s.Steps[i].At.Add(by)
+	}
 	for _, at := range []*time.Time{
 		&s.Served, &s.Spread, &s.Until, &s.ParentSeen, &s.Keys.Changed, &s.Keys.Spread, &s.Zone.Changed, &s.Zone.Spread,
 	} {
