@@ -13,19 +13,14 @@ import (
 const largestDatagram = 1 << 16
 
 // exchangeOverUDP sends a packet from a port that the system chooses, and takes in
-// only what comes from the address it was sent to: the socket is connected.
+// only what comes from the address it was sent to: the socket is connected. It ends
+// with ctx.
 func exchangeOverUDP(ctx context.Context, address netip.AddrPort, packet []byte, accept func([]byte) bool) (err error) {
 	connection, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(address))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, connection.Close()) }()
-	if deadline, bounded := ctx.Deadline(); bounded {
-		if err := connection.SetDeadline(deadline); err != nil {
-			return err
-		}
-	}
-	// An end of ctx before that ends the waiting as well.
 	defer context.AfterFunc(ctx, func() { _ = connection.SetDeadline(time.Unix(1, 0)) })()
 	if _, err := connection.Write(packet); err != nil {
 		return err

@@ -12,6 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/miekg/dns"
+
+	"mirrorpool/dnsserver/tsig"
 )
 
 // running is a Notifier in fake time.
@@ -131,16 +133,35 @@ func TestMessage(t *testing.T) {
 	})
 }
 
+// The SOA record is a hint, which is left out where 512 bytes have no room for it.
 func TestLongNamesLeaveNoRoomForTheHint(t *testing.T) {
-	label := strings.Repeat("x", 60) + "."
-	long := soa(strings.Repeat(label, 4), 1)
-	long.Ns, long.Mbox = strings.Repeat("y"+label, 4), strings.Repeat("z"+label, 4)
-	request, err := newRequest(long.Hdr.Name, long, testKey(t, "transfer", "x"), time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(request.packet) > plainSize {
-		t.Errorf("%d bytes", len(request.packet))
+	key := testKey(t, "transfer", "x")
+	for length := 1; length <= 240; length++ {
+		name := ""
+		for rest := length; rest > 0; rest -= 60 {
+			name += strings.Repeat("x", min(rest, 60)) + "."
+		}
+		record := soa("a.test.", 1)
+		record.Ns, record.Mbox = name, strings.ReplaceAll(name, "x", "y")
+		for _, key := range []*tsig.Key{nil, key} {
+			request, err := newRequest("a.test.", record, key, time.Now())
+			if err != nil {
+				t.Fatal(err)
+			}
+			var message dns.Msg
+			if err := message.Unpack(request.packet); err != nil {
+				t.Fatal(err)
+			}
+			record.Hdr.Rdlength = 0
+			whole := &dns.Msg{Question: message.Question, Answer: []dns.RR{record}, Compress: true}
+			size := whole.Len()
+			if key != nil {
+				size += key.Size()
+			}
+			if len(request.packet) > plainSize || (len(message.Answer) == 1) != (size <= plainSize) {
+				t.Errorf("names of %d: %d bytes with %d records, where all would be %d", length, len(request.packet), len(message.Answer), size)
+			}
+		}
 	}
 }
 
@@ -239,6 +260,44 @@ func TestOneZoneInSilenceHoldsUpNoOther(t *testing.T) {
 	})
 }
 
+// Who answers for other zones is not silent.
+func TestOneZoneInSilenceIsNoSilence(t *testing.T) {
+	inFakeTime(t, func(r *running) {
+		r.set(first, func(request *dns.Msg) *dns.Msg {
+			if request.Question[0].Name == "dropped.test." {
+				return nil
+			}
+			return with(dns.RcodeSuccess)(request)
+		})
+		r.Set([]Secondary{{Address: first}})
+		for serial := range uint32(100) {
+			r.Serve([]*dns.SOA{soa("a.test.", 10+serial), soa("dropped.test.", 1)})
+			if r.after(600 * time.Millisecond); r.States()[0].Silent {
+				t.Fatalf("it is silent with serial %d: %+v", 10+serial, r.States()[0])
+			}
+		}
+	})
+}
+
+// What is known of one silence says nothing of the next one.
+func TestEachSilenceHasItsOwnPace(t *testing.T) {
+	inFakeTime(t, func(r *running) {
+		r.Set([]Secondary{{Address: first}})
+		for serial := uint32(1); serial < 10; serial += 2 {
+			r.set(first, nil)
+			start := time.Now()
+			r.Serve([]*dns.SOA{soa("a.test.", serial)})
+			if diff := cmp.Diff([]int64{0, 1000, 3000, 7000}, times(r.after(10*time.Second), start)); diff != "" {
+				t.Errorf("serial %d: %s", serial, diff)
+			}
+			r.set(first, with(dns.RcodeSuccess))
+			if r.after(10 * time.Second); r.behind(0) != 0 {
+				t.Errorf("serial %d is not acknowledged", serial)
+			}
+		}
+	})
+}
+
 func TestStormsBecomeTheNewestSerial(t *testing.T) {
 	inFakeTime(t, func(r *running) {
 		r.set(first, with(dns.RcodeSuccess))
@@ -296,7 +355,7 @@ func TestRefusals(t *testing.T) {
 		name      string
 		secondary Secondary
 		answer    func(*dns.Msg) *dns.Msg
-		signed    []bool // what is sent in the first 14 minutes
+		signed    []bool // what is sent in the first 16 minutes
 		again     []bool // and with the next serial
 		problem   string
 	}{
@@ -305,10 +364,10 @@ func TestRefusals(t *testing.T) {
 		{"REFUSED to a signed one", Secondary{Key: key, Unsigned: true}, unlessSigned(dns.RcodeRefused), []bool{true, false}, []bool{false}, ""},
 		{"FORMERR to a signed one", Secondary{Key: key, Unsigned: true}, unlessSigned(dns.RcodeFormatError), []bool{true, false}, []bool{false}, ""},
 		{"NOTIMP to a signed one", Secondary{Key: key, Unsigned: true}, unlessSigned(dns.RcodeNotImplemented), []bool{true, false}, []bool{false}, ""},
-		{"a named key is not left out", Secondary{Key: key}, unlessSigned(dns.RcodeNotAuth), []bool{true}, []bool{true}, "answers NOTAUTH"},
-		{"REFUSED either way", Secondary{Key: key, Unsigned: true}, with(dns.RcodeRefused), []bool{true, false}, []bool{true, false}, "answers REFUSED"},
-		{"REFUSED without a key", Secondary{}, with(dns.RcodeRefused), []bool{false}, []bool{false}, "answers REFUSED: it takes no NOTIFY from this address without a signature"},
-		{"NXDOMAIN has nothing to do with keys", Secondary{Key: key, Unsigned: true}, with(dns.RcodeNameError), []bool{true}, []bool{true}, "answers NXDOMAIN"},
+		{"a named key is not left out", Secondary{Key: key}, unlessSigned(dns.RcodeNotAuth), []bool{true, true}, []bool{true, true}, "answers NOTAUTH"},
+		{"REFUSED either way", Secondary{Key: key, Unsigned: true}, with(dns.RcodeRefused), []bool{true, false, true, false}, []bool{true, false, true, false}, "answers REFUSED"},
+		{"REFUSED without a key", Secondary{}, with(dns.RcodeRefused), []bool{false, false}, []bool{false, false}, "answers REFUSED: it takes no NOTIFY from this address without a signature"},
+		{"NXDOMAIN has nothing to do with keys", Secondary{Key: key, Unsigned: true}, with(dns.RcodeNameError), []bool{true, true}, []bool{true, true}, "answers NXDOMAIN"},
 		{"SERVFAIL passes", Secondary{}, with(dns.RcodeServerFailure), slices.Repeat([]bool{false}, 16), slices.Repeat([]bool{false}, 16), "answers SERVFAIL"},
 	} {
 		t.Run(one.name, func(t *testing.T) {
@@ -319,7 +378,7 @@ func TestRefusals(t *testing.T) {
 				for serial, want := range [][]bool{one.signed, one.again} {
 					r.Serve([]*dns.SOA{soa("a.test.", uint32(serial+1))})
 					var signed []bool
-					for _, s := range r.after(14 * time.Minute) {
+					for _, s := range r.after(16 * time.Minute) {
 						signed = append(signed, s.signed)
 					}
 					if diff := cmp.Diff(want, signed); diff != "" {
@@ -380,6 +439,9 @@ func TestListChanges(t *testing.T) {
 		}
 		for _, step := range steps {
 			r.Set(step.list)
+			if synctest.Wait(); len(step.list) == 1 && r.network.underWay[second] != 0 {
+				t.Errorf("%s: %d NOTIFYs to one that left are under way", step.name, r.network.underWay[second])
+			}
 			if got := r.after(900 * time.Millisecond); len(got) != step.want {
 				t.Errorf("%s: %d NOTIFYs, want %d", step.name, len(got), step.want)
 			}
