@@ -88,6 +88,8 @@ acl:
     key: [publisher, long]
     action: update
     update-type: [A, AAAA]
+    update-owner: name
+    update-owner-name: [dl.example.test., alias.example.test., taken.example.test., x.wild.example.test.]
 zone:
   - domain: example.test
     file: DIR/example.test.zone
