@@ -195,6 +195,9 @@ func (p *published) told() {
 	if state := p.get("/api/v1/state"); !strings.Contains(state, `"condition": "published"`) || !strings.Contains(state, `"foreign_changes": 2`) {
 		p.Errorf("the state: %s", state)
 	}
+	if output := p.command(p.program, "publish", "--config", p.config); !strings.Contains(output, "dl.example.test, published, last right ") {
+		p.Errorf("mirrorpool publish: %s", output)
+	}
 	metrics := p.get("/metrics")
 	for _, line := range []string{"mirrorpool_publish_good{", "mirrorpool_publish_foreign_changes_total{"} {
 		at := strings.Index(metrics, "\n"+line)
@@ -249,6 +252,10 @@ func (p *published) dryRun() {
 		return strings.Contains(status, "update add dl.example.test. 60 A "+mirrorAddresses[0])
 	})
 	p.Log(status)
+	ask := exec.CommandContext(p.Context(), p.program, "publish", "--config", p.config)
+	if output, _ := ask.CombinedOutput(); ask.ProcessState.ExitCode() != exitNo || !strings.Contains(string(output), "update delete dl.example.test. A") {
+		p.Errorf("mirrorpool publish, of what differs: %s", output)
+	}
 	if reply := p.ask(p.primary, "dl.example.test.", dns.TypeA); len(reply.Answer) != 3 || reply.Answer[0].Header().Ttl != 30 {
 		p.Errorf("a dry run changes the primary: %v", reply)
 	}
