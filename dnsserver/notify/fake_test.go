@@ -97,6 +97,13 @@ func (n *network) take() []sent {
 	return taken
 }
 
+// waitingFor counts the NOTIFYs to an address that are under way.
+func (n *network) waitingFor(address netip.AddrPort) int {
+	n.mutex.Lock()
+	defer n.mutex.Unlock()
+	return n.underWay[address]
+}
+
 func (n *network) set(address netip.AddrPort, answer func(*dns.Msg) *dns.Msg) {
 	n.mutex.Lock()
 	defer n.mutex.Unlock()

@@ -439,10 +439,10 @@ func TestListChanges(t *testing.T) {
 		}
 		for _, step := range steps {
 			r.Set(step.list)
-			if synctest.Wait(); len(step.list) == 1 && r.network.underWay[second] != 0 {
-				t.Errorf("%s: %d NOTIFYs to one that left are under way", step.name, r.network.underWay[second])
+			if synctest.Wait(); len(step.list) == 1 && r.waitingFor(second) != 0 {
+				t.Errorf("%s: %d NOTIFYs to one that left are under way", step.name, r.waitingFor(second))
 			}
-			if got := r.after(900 * time.Millisecond); len(got) != step.want {
+			if got := r.after(800 * time.Millisecond); len(got) != step.want {
 				t.Errorf("%s: %d NOTIFYs, want %d", step.name, len(got), step.want)
 			}
 			if len(r.States()) != len(step.list) {
@@ -450,7 +450,7 @@ func TestListChanges(t *testing.T) {
 			}
 		}
 		r.Set([]Secondary{{Address: first, Key: other}})
-		if got := r.after(900 * time.Millisecond); len(got) != 3 {
+		if got := r.after(800 * time.Millisecond); len(got) != 3 {
 			t.Errorf("another secret: %d NOTIFYs", len(got))
 		}
 		if problem := r.States()[0].Zones[0].Problem; problem != "" && !strings.Contains(problem, "no answer") {
