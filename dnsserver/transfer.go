@@ -91,6 +91,8 @@ func (r *responder) transfer(q *request, client netip.Addr, over transport) []by
 	}
 	source, version := r.zone(name)
 	switch {
+	case version == nil && r.table == nil:
+		return refuse(dns.RcodeServerFailure, transferNotReady) // secondaries ask again
 	case version == nil && !r.serves(name):
 		return refuse(dns.RcodeNotAuth, transferNotHere) // RFC 5936 section 2.2.1
 	case version == nil, !r.mayTransfer(q, client, over), kind == kindAXFR && !over.isStream():
@@ -130,9 +132,6 @@ func (r *responder) transferInOne(q *request, name string, t *zoneTransfer, over
 // serves reports whether the table has a zone of that name, where transfers have
 // none.
 func (r *responder) serves(name string) bool {
-	if r.table == nil {
-		return true // nobody knows
-	}
 	a := r.table.Answer(zones.Question{Name: name, Type: dns.TypeSOA}, r.random)
 	return len(a.Answer) == 1 && a.Authoritative && a.Answer[0].Header().Rrtype == dns.TypeSOA
 }

@@ -475,6 +475,21 @@ func dialAt(t testing.TB, network, from string, to netip.AddrPort) net.Conn {
 	return c
 }
 
+// TestTransferBeforeTheFirstTable: secondaries are told to ask again, and not that they
+// get nothing.
+func TestTransferBeforeTheFirstTable(t *testing.T) {
+	s := startSecure(t, Config{
+		Settings: everybody(t), Table: func() Answerer { return nil }, Transfers: func() Transfers { return nil },
+	})
+	for over, c := range everyWay(t, s) {
+		for _, packet := range [][]byte{axfr(), ixfr(7)} {
+			if m := parse(t, ask(t, c, packet)); m.Rcode != dns.RcodeServerFailure {
+				t.Errorf("%s: got %v", over, m)
+			}
+		}
+	}
+}
+
 // TestUnservedSOA holds that a catalog zone's SOA is for those who may transfer it,
 // on both paths.
 func TestUnservedSOA(t *testing.T) {

@@ -19,6 +19,7 @@ const (
 	transferCurrent     = "current"     // the SOA alone: there is nothing newer, or over UDP, not all of it fits
 	transferRefused     = "refused"     // who asks gets no zones, or not this way
 	transferNotHere     = "not_here"    // there is no such zone
+	transferNotReady    = "not_ready"   // there are no zones yet
 	transferMalformed   = "malformed"   // the request cannot be read
 	transferBusy        = "busy"        // there are too many already
 	transferBroken      = "broken"      // the connection ended before the last message
@@ -37,7 +38,7 @@ func newTransferMetrics() *transferMetrics {
 	m := &transferMetrics{
 		total: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "mirrorpool_dns_transfers_total",
-			Help: "Requests for zones, by kind (axfr, ixfr) and by what became of them (whole, differences, current, refused, not_here, malformed, busy, broken, failed).",
+			Help: "Requests for zones, by kind (axfr, ixfr) and by what became of them (whole, differences, current, refused, not_here, not_ready, malformed, busy, broken, failed).",
 		}, []string{"kind", "result"}),
 		bytes: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "mirrorpool_dns_transfer_bytes_total", Help: "Bytes of the messages of transfers.",
