@@ -32,7 +32,7 @@ type signedLab struct {
 var belowSigned = []string{"elsewhere.mirrors.test.", "broken.mirrors.test."}
 
 func newSignedLab(t *testing.T, program string) *signedLab {
-	l := newEmptyLab(t, program)
+	l := newEmptyLab(t, program, tapHost)
 	for _, member := range []string{"127.0.0.31", "127.0.0.32", "127.0.0.33", "127.0.0.34", "::1"} {
 		l.memberUp(member)
 	}
@@ -47,8 +47,9 @@ func newSignedLab(t *testing.T, program string) *signedLab {
 	return l
 }
 
-// newEmptyLab has a root that leads to the server, and no zones yet.
-func newEmptyLab(t *testing.T, program string) *signedLab {
+// newEmptyLab has a root that leads to the server, or to another one of the lab, and
+// no zones yet.
+func newEmptyLab(t *testing.T, program string, nameServer byte) *signedLab {
 	directory, err := os.MkdirTemp("", "signed")
 	if err != nil {
 		t.Fatal(err)
@@ -72,7 +73,7 @@ func newEmptyLab(t *testing.T, program string) *signedLab {
 	l.checkout = filepath.Join(directory, "checkout")
 	l.dnsPort, l.adminPort, l.memberPort = unusedPort(t), unusedPort(t), unusedPort(t)
 	packets, streams := l.takeNetwork()
-	l.startRoot("mirrors.test.")
+	l.startRoot(nameServer, "mirrors.test.")
 	l.tap = startTap(t, packets, streams, fmt.Sprintf("127.0.0.1:%d", l.dnsPort))
 	return l
 }
@@ -210,10 +211,20 @@ zone:
 
 // serve commits the zones and starts the server.
 func (l *signedLab) serve() {
+	l.commit()
+	l.anchor = l.digestOf(l.keys, "mirrors.test.")
+	l.configureServer("")
+	l.runServer()
+}
+
+func (l *signedLab) commit() {
 	l.command("git", "init", "--quiet", "--initial-branch=main", l.checkout)
 	l.commandIn(l.checkout, "git", "add", ".")
 	l.commandIn(l.checkout, "git", "commit", "--quiet", "-m", "The mirrors")
-	l.anchor = l.digestOf(l.keys, "mirrors.test.")
+}
+
+// configureServer writes the configuration, with more lines for the section dns.
+func (l *signedLab) configureServer(more string) {
 	l.write("nets.json", fmt.Sprintf(`{ "%s": { "country": "JP" }, "%s": { "country": "DE" } }`, l.home, l.abroad))
 	l.write("mirrorpool.yaml", fmt.Sprintf(`
 git:
@@ -225,13 +236,12 @@ dns:
   listen: ["127.0.0.1:%[3]d"]
   dnssec_keys: %[5]s
   transfer:
-    allow: ["127.0.0.0/8"]
+    allow: ["127.0.0.0/8"]%[6]s
 http:
   listen: []
 admin:
   listen: 127.0.0.1:%[4]d
 geo:
   overrides: %[2]s/nets.json
-`, l.checkout, l.directory, l.dnsPort, l.adminPort, l.keys))
-	l.runServer()
+`, l.checkout, l.directory, l.dnsPort, l.adminPort, l.keys, more))
 }

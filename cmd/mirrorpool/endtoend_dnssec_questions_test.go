@@ -193,10 +193,18 @@ func answerTypes(reply *dns.Msg) string {
 	return strings.Join(types, " ")
 }
 
-// validate asks the resolver and says what it makes of the answer. It asks over
-// TCP, where nothing is cut.
+// validate asks the resolver and says what it makes of the answer.
 func (l *signedLab) validate(name string, kind uint16) (*dns.Msg, verdict) {
 	l.Helper()
+	reply, got, err := l.verdictOf(name, kind)
+	if err != nil {
+		l.Fatalf("asking for %s %s: %v", name, dns.TypeToString[kind], err)
+	}
+	return reply, got
+}
+
+// verdictOf asks over TCP, where nothing is cut.
+func (l *signedLab) verdictOf(name string, kind uint16) (*dns.Msg, verdict, error) {
 	question := new(dns.Msg)
 	question.SetQuestion(name, kind)
 	question.AuthenticatedData = true
@@ -204,16 +212,15 @@ func (l *signedLab) validate(name string, kind uint16) (*dns.Msg, verdict) {
 	client := &dns.Client{Net: "tcp", Timeout: 20 * time.Second, Dialer: from}
 	l.tap.clientAsks()
 	reply, _, err := client.Exchange(question, l.resolver)
-	if err != nil {
-		l.Fatalf("asking for %s %s: %v", name, dns.TypeToString[kind], err)
-	}
 	switch {
+	case err != nil:
+		return nil, bogus, err
 	case reply.Rcode == dns.RcodeServerFailure:
-		return reply, bogus
+		return reply, bogus, nil
 	case reply.AuthenticatedData:
-		return reply, secure
+		return reply, secure, nil
 	}
-	return reply, insecure
+	return reply, insecure, nil
 }
 
 // startValidator starts a resolver that validates, if nothing else is said from

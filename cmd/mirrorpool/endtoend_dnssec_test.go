@@ -10,6 +10,7 @@ import (
 // TestEndToEndSigned has validating resolvers and BIND's and ldns' own tools judge
 // what the built program signs.
 func TestEndToEndSigned(t *testing.T) {
+	t.Parallel()
 	need(t, "git", "dnssec-keygen", "dnssec-signzone", "/usr/sbin/knotd")
 	program := filepath.Join(t.TempDir(), "mirrorpool")
 	(&world{T: t}).command("go", "build", "-o", program, ".")
@@ -24,7 +25,7 @@ func TestEndToEndSigned(t *testing.T) {
 	})
 	t.Run("random zones", func(t *testing.T) {
 		t.Parallel()
-		l := newEmptyLab(t, program)
+		l := newEmptyLab(t, program, tapHost)
 		zones := l.serveRandomZones(false)
 		t.Run("as Knot answers", func(t *testing.T) { l.on(t).asKnotAnswers(zones) })
 		t.Run("transfers are whole", func(t *testing.T) { l.on(t).transfersAreWhole(zones) })
@@ -33,7 +34,7 @@ func TestEndToEndSigned(t *testing.T) {
 	t.Run("random zones behind unbound", func(t *testing.T) {
 		t.Parallel()
 		need(t, "/usr/sbin/unbound")
-		l := newEmptyLab(t, program)
+		l := newEmptyLab(t, program, tapHost)
 		l.randomZonesHold(l.serveRandomZones(true))
 	})
 	for _, kind := range resolverKinds {

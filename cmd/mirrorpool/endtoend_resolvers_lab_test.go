@@ -70,7 +70,7 @@ func newLab(t *testing.T, program string) *lab {
 	l.checkout = filepath.Join(l.directory, "checkout")
 	l.dnsPort, l.adminPort = unusedPort(t), unusedPort(t)
 	packets, streams := l.takeNetwork()
-	l.startRoot(ourZones...)
+	l.startRoot(tapHost, ourZones...)
 	l.startBelow()
 	l.commitZones()
 	l.serve()
@@ -126,10 +126,11 @@ var ourZones = []string{
 	"mirrors.test.", "name-minimum.test.", "name-ttl.test.", "type-minimum.test.", "type-ttl.test.", "pool-minimum.test.",
 }
 
-func (l *lab) startRoot(zones ...string) {
+// startRoot leads to the name server of the zones.
+func (l *lab) startRoot(nameServer byte, zones ...string) {
 	var zone strings.Builder
 	fmt.Fprintf(&zone, ". 600 SOA root.invalid. hostmaster.invalid. 1 7200 900 1209600 600\n. 600 NS a.root-server.test.\n")
-	fmt.Fprintf(&zone, "a.root-server.test. 600 A %s\nns1.mirrors.test. 600 A %s\n", host(l.home, rootHost), host(l.home, tapHost))
+	fmt.Fprintf(&zone, "a.root-server.test. 600 A %s\nns1.mirrors.test. 600 A %s\n", host(l.home, rootHost), host(l.home, nameServer))
 	for _, name := range zones {
 		fmt.Fprintf(&zone, "%s 600 NS ns1.mirrors.test.\n", name)
 	}
