@@ -94,7 +94,7 @@ type rollingNode struct {
 func newRollingNode(t *testing.T, more string) *rollingNode {
 	t.Helper()
 	parent := newParentServer(t)
-	r := &rollingNode{running: newRunning(t, ""), parent: parent, clock: &fastClock{start: time.Now(), factor: 100}}
+	r := &rollingNode{running: newRunning(t, ""), parent: parent, clock: &fastClock{start: time.Now(), factor: 400}}
 	r.write("node.yaml", r.config(fmt.Sprintf("dns: {listen: [\"127.0.0.1:0\"], dnssec_keys: %q, dnssec_parents: [%q]%s}\n", r.path("keys"), parent.address, more)))
 	return r
 }
@@ -297,7 +297,7 @@ func TestDamagedRollovers(t *testing.T) {
 // TestRolloverByHTTP: a rollover of another algorithm begins, is cancelled, and the DS
 // withdrawn, by requests that no web page can make.
 func TestRolloverByHTTP(t *testing.T) {
-	r := newRollingNode(t, "")
+	r := newRollingNode(t, ", dnssec_propagation: 24h")
 	writeKey(t, r.path("keys"), "example.test.")
 	r.begin()
 	base := "http://" + r.node.admin.listener().(*admin.Server).Address().String()
@@ -377,7 +377,7 @@ func TestRolloverByHTTP(t *testing.T) {
 // TestRolloverText: what people read says what is done, how long it takes, and what
 // they have to do.
 func TestRolloverText(t *testing.T) {
-	r := newRollingNode(t, ", dnssec_propagation: 1h")
+	r := newRollingNode(t, ", dnssec_propagation: 24h")
 	writeKey(t, r.path("keys"), "example.test.")
 	r.begin()
 	if err := r.change(admin.RolloverStart); err != nil {
@@ -387,7 +387,7 @@ func TestRolloverText(t *testing.T) {
 	printZoneSigning(&out, "example.test.", r.signing(), r.clock.wall())
 	text := out.String()
 	for _, words := range []string{
-		"step 1 of 4", "> publish", "at least 1h05m", "until the parent has it", "IN DS", "can be cancelled still",
+		"step 1 of 4", "> publish", "at least 24h05m", "until the parent has it", "IN DS", "can be cancelled still",
 	} {
 		if !strings.Contains(text, words) {
 			t.Errorf("%q is not in\n%s", words, text)
