@@ -3,21 +3,24 @@ package dnsserver
 import (
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/miekg/dns"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"mirrorpool/zones"
 )
 
 // TestSecondariesOverTLS has BIND and NSD fetch a zone, and what changes in it, over TLS
-// alone, signed, with the certificate checked (RFC 9103). Knot 3.2 fetches nothing over
-// TLS yet.
+// alone, signed, with the certificate checked (RFC 9103), and ask again where there were
+// too many transfers. Knot 3.2 fetches nothing over TLS yet.
 func TestSecondariesOverTLS(t *testing.T) {
 	key := testKeys(t).Keys()[0]
 	secret := base64.StdEncoding.EncodeToString(testSecret)
@@ -73,25 +76,49 @@ zone:
 			settings := everybody(t)
 			settings.Transfer.Allow = []TransferRule{{Key: key.Name()}}
 			settings.Transfer.TLSOnly = true
+			settings.Transfer.Concurrent = 1
 			given := testTransfers(1000)
+			given.versions["large.test."] = testTransfers(manyHosts).versions["example.test."]
 			s := startTransfers(t, given, settings)
 			port := portOfNobody(t)
 			run(t, s, t.TempDir(), port)
 			expectSerial(t, port, 7)
 
-			next := testTransfers(1000)
-			next.versions["example.test."] = nil
-			soa, all := soaOfSerial(8), append(hosts(1000), records("newest.example.test. 60 IN A 127.0.0.8")...)
-			given = &fakeTransfers{versions: given.versions, differences: next.differences}
-			given.versions = map[string]*zones.Version{"example.test.": zones.NewVersion(soa, all)}
-			given.differences["example.test."] = append(given.differences["example.test."], &zones.Difference{
-				Old: soaOfSerial(7), New: soa, Added: records("newest.example.test. 60 IN A 127.0.0.8"),
-			})
-			s.transfers.Store(given)
+			s.transfers.Store(changedTo(given, 8))
 			expectSerial(t, port, 8)
 			s.expectCounted(t, kindIXFR, transferDifferences, 1)
+
+			held := s.dialTLS(t, nil)
+			packet, _ := signedQuestion(query{name: "large.test.", qtype: dns.TypeAXFR}.bytes(), key, time.Now())
+			send(t, held, packet)
+			mustReceive(t, held)
+			s.transfers.Store(changedTo(given, 9))
+			eventually(t, "the secondary is told that there are too many", func() bool {
+				for _, kind := range []string{kindAXFR, kindIXFR} {
+					if testutil.ToFloat64(s.metrics.transfers.total.WithLabelValues(kind, transferBusy)) > 0 {
+						return true
+					}
+				}
+				return false
+			})
+			held.Close()
+			expectSerial(t, port, 9)
 		})
 	}
+}
+
+// changedTo are zones in which that of the tests has a higher serial, and one name more
+// than at serial 7.
+func changedTo(given *fakeTransfers, serial int) *fakeTransfers {
+	changed := &fakeTransfers{versions: maps.Clone(given.versions), differences: maps.Clone(given.differences)}
+	newest := records("newest.example.test. 60 IN A 127.0.0.8")
+	changed.versions["example.test."] = zones.NewVersion(soaOfSerial(serial), slices.Concat(hosts(1000), newest))
+	steps := []*zones.Difference{{Old: soaOfSerial(7), New: soaOfSerial(8), Added: newest}}
+	for last := 8; last < serial; last++ {
+		steps = append(steps, &zones.Difference{Old: soaOfSerial(last), New: soaOfSerial(last + 1)})
+	}
+	changed.differences["example.test."] = append(slices.Clone(given.differences["example.test."]), steps...)
+	return changed
 }
 
 func write(t testing.TB, directory, name, text string) {
