@@ -90,7 +90,8 @@ func (l *secondaryLab) fetched() {
 		if s.name == "nsd" { // which does not have the catalog zone
 			refused = 1
 		}
-		l.secondaryEventually(s, "it has acknowledged", 10*time.Second, func() bool {
+		// It refuses what it has not found in the catalog yet, and is told again.
+		l.secondaryEventually(s, "it has acknowledged", 30*time.Second, func() bool {
 			status := l.status(s)
 			return status.Current == 2-refused && status.Refused == refused && status.Behind == 0
 		})

@@ -22,7 +22,8 @@
 //     begins anew. All zones of a secondary that is silent share this pace: one
 //     that is gone costs one datagram in these times, however many zones there are. Once it
 //     answers, all that it missed is told at once.
-//   - Who refuses is told again in the SOA's retry time, or with the next serial.
+//   - Who refuses is told again after ten seconds, a minute, and then in the SOA's
+//     retry time, or with the next serial.
 //   - At most 16 NOTIFYs to one secondary, and 128 in all, are under way.
 package notify
 

@@ -364,10 +364,10 @@ func TestRefusals(t *testing.T) {
 		{"REFUSED to a signed one", Secondary{Key: key, Unsigned: true}, unlessSigned(dns.RcodeRefused), []bool{true, false}, []bool{false}, ""},
 		{"FORMERR to a signed one", Secondary{Key: key, Unsigned: true}, unlessSigned(dns.RcodeFormatError), []bool{true, false}, []bool{false}, ""},
 		{"NOTIMP to a signed one", Secondary{Key: key, Unsigned: true}, unlessSigned(dns.RcodeNotImplemented), []bool{true, false}, []bool{false}, ""},
-		{"a named key is not left out", Secondary{Key: key}, unlessSigned(dns.RcodeNotAuth), []bool{true, true}, []bool{true, true}, "answers NOTAUTH"},
-		{"REFUSED either way", Secondary{Key: key, Unsigned: true}, with(dns.RcodeRefused), []bool{true, false, true, false}, []bool{true, false, true, false}, "answers REFUSED"},
-		{"REFUSED without a key", Secondary{}, with(dns.RcodeRefused), []bool{false, false}, []bool{false, false}, "answers REFUSED: it takes no NOTIFY from this address without a signature"},
-		{"NXDOMAIN has nothing to do with keys", Secondary{Key: key, Unsigned: true}, with(dns.RcodeNameError), []bool{true, true}, []bool{true, true}, "answers NXDOMAIN"},
+		{"a named key is not left out", Secondary{Key: key}, unlessSigned(dns.RcodeNotAuth), []bool{true, true, true}, []bool{true, true, true}, "answers NOTAUTH"},
+		{"REFUSED either way", Secondary{Key: key, Unsigned: true}, with(dns.RcodeRefused), slices.Repeat([]bool{true, false}, 3), slices.Repeat([]bool{true, false}, 3), "answers REFUSED"},
+		{"REFUSED without a key", Secondary{}, with(dns.RcodeRefused), []bool{false, false, false}, []bool{false, false, false}, "answers REFUSED: it takes no NOTIFY from this address without a signature"},
+		{"NXDOMAIN has nothing to do with keys", Secondary{Key: key, Unsigned: true}, with(dns.RcodeNameError), []bool{true, true, true}, []bool{true, true, true}, "answers NXDOMAIN"},
 		{"SERVFAIL passes", Secondary{}, with(dns.RcodeServerFailure), slices.Repeat([]bool{false}, 16), slices.Repeat([]bool{false}, 16), "answers SERVFAIL"},
 	} {
 		t.Run(one.name, func(t *testing.T) {
@@ -418,6 +418,25 @@ func TestRefusals(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A zone that is new in the catalog is refused until the secondary has read that.
+func TestRefusalsPass(t *testing.T) {
+	inFakeTime(t, func(r *running) {
+		r.set(first, with(dns.RcodeNotAuth))
+		r.Set([]Secondary{{Address: first}})
+		start := time.Now()
+		r.Serve([]*dns.SOA{soa("a.test.", 1)})
+		if diff := cmp.Diff([]int64{0, 10_001, 70_002, 970_003, 1_870_004}, times(r.after(40*time.Minute), start)); diff != "" {
+			t.Error(diff)
+		}
+		r.Serve([]*dns.SOA{soa("a.test.", 2)})
+		r.after(5 * time.Second)
+		r.set(first, with(dns.RcodeSuccess))
+		if r.after(6 * time.Second); r.behind(0) != 0 {
+			t.Errorf("not acknowledged: %+v", r.States())
+		}
+	})
 }
 
 func TestListChanges(t *testing.T) {

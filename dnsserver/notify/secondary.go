@@ -39,6 +39,20 @@ func slowly(soa *dns.SOA) time.Duration {
 	return min(max(time.Duration(soa.Retry)*time.Second, leastSlow), mostSlow)
 }
 
+// afterRefusal is the time until a secondary is told again that has refused so many
+// times, 1 or more. A zone that is new in the catalog is refused until the
+// secondary has read that.
+func afterRefusal(count int, soa *dns.SOA) time.Duration {
+	switch count {
+	case 1:
+		return 10 * time.Second
+	case 2:
+		return time.Minute
+	default:
+		return slowly(soa)
+	}
+}
+
 // secondary is a server with all that is known of it. The Notifier's mutex guards
 // it.
 type secondary struct {
@@ -78,6 +92,7 @@ type telling struct {
 
 	begun    time.Time // when this serial was told first
 	attempts int       // for this serial, without an answer
+	refusals int       // of this serial
 	due      time.Time
 	current  *attempt // that is under way, with the newest serial or with one before
 	// The ways of telling this serial that were refused.
@@ -96,7 +111,7 @@ func (s *secondary) news(apex string, soa *dns.SOA, now time.Time) {
 		t = &telling{apex: apex, place: -1}
 		s.tellings[apex] = t
 	}
-	t.soa, t.begun, t.attempts, t.refusedSigned, t.refusedUnsigned = soa, time.Time{}, 0, false, false
+	t.soa, t.begun, t.attempts, t.refusals, t.refusedSigned, t.refusedUnsigned = soa, time.Time{}, 0, 0, false, false
 	if s.isSilent() {
 		s.pace, s.paceBegun = 1, now
 		s.notBefore = earlier(s.notBefore, s.sent.Add(leastGap))
@@ -234,7 +249,8 @@ func (s *secondary) finish(one *attempt, result outcome, now time.Time) []Event 
 	case again:
 		s.wait(t, now)
 	case result.kind == Refused:
-		s.wait(t, now.Add(slowly(t.soa)))
+		t.refusals++
+		s.wait(t, now.Add(afterRefusal(t.refusals, t.soa)))
 	case result.kind != Acknowledged:
 		t.attempts++
 		s.wait(t, later(now, one.begun.Add(s.pause(retryAfter(t.attempts), t.begun, t.soa, now))))
