@@ -325,6 +325,11 @@ func (v *validator) denial(m *dns.Msg, name string, kind uint16, zone string) er
 	if soa == nil || soa.signer != zone {
 		return errors.New("no SOA that is signed")
 	}
+	for _, nsec := range v.nsecs { // RFC 9077, section 3
+		if ttl := soa.records[0].Header().Ttl; nsec.signer == zone && nsec.nsec().Hdr.Ttl != ttl {
+			return fmt.Errorf("the TTL of an NSEC is %d, that of the SOA is %d", nsec.nsec().Hdr.Ttl, ttl)
+		}
+	}
 	lacks := func(nsec *provenSet) bool {
 		delegates := nsec.has(dns.TypeNS) && !nsec.has(dns.TypeSOA)
 		return nsec != nil && !nsec.has(kind) && !nsec.has(dns.TypeCNAME) && (!delegates || kind == dns.TypeDS)
