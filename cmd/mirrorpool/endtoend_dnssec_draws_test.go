@@ -34,7 +34,7 @@ func (l *signedLab) drawnWhileMembersChange(kind resolverKind) {
 	// quiet waits until it has been given, or has not been for so many seconds.
 	quiet := func(what string, given bool) {
 		last := time.Now()
-		l.eventually(what, 60*time.Second, func() bool {
+		l.eventually(what, 2*time.Minute, func() bool {
 			has := slices.Contains(ask(), leaves)
 			if has && !given {
 				last = time.Now()
@@ -47,7 +47,7 @@ func (l *signedLab) drawnWhileMembersChange(kind resolverKind) {
 	quiet("the member that is down is not given", false)
 	l.memberUp(leaves)
 	quiet("the member is given again", true)
-	l.eventually("all members are given", 60*time.Second, func() bool { ask(); return len(seen) == 4 })
+	l.eventually("all members are given", 2*time.Minute, func() bool { ask(); return len(seen) == 4 })
 }
 
 // drawsHold asks the server itself many times for a signed answer of the pool: the
