@@ -44,7 +44,10 @@ type family struct {
 	// this family: then the answer is NODATA, for everybody and always.
 	served bool
 	mode   selection.Mode // for a client of which nothing is known
-	wire   wireFamily
+	// whenAllDown is what clients get while nothing is up: the pool's, but that a
+	// node without addresses of its own gives all.
+	whenAllDown pool.WhenAllDown
+	wire        wireFamily
 
 	// classes sort clients, and choices are what each class gets; nil where the
 	// chooser has to be asked each time. unlocated is for the client of which
@@ -159,6 +162,7 @@ func (s *compiledPool) compileFamily(in *Input, kind uint16, tables *sharedTable
 			whenAllDown = pool.AnswerAll
 		}
 	}
+	f.whenAllDown = whenAllDown
 	f.chooser = selection.New(s.source.Policy, whenAllDown, candidates)
 	f.unlocated, _ = f.chooser.Choose(selection.Client{})
 	f.mode = f.unlocated.Mode
@@ -273,8 +277,8 @@ func appendAddress(wire []byte, rr dns.RR) []byte {
 	return append(wire, address...)
 }
 
-// given are the addresses that may be drawn now for a client of which nothing
-// is known and that no rule names, sorted.
+// given are the addresses that may be drawn now for a client that no rule keeps
+// from any, sorted.
 func (f *family) given() []netip.Addr {
 	records := f.givenRecords()
 	out := make([]netip.Addr, len(records))
@@ -306,9 +310,9 @@ func (f *family) givenRecords() []dns.RR {
 	case len(regular) > 0:
 	case len(reserve) > 0:
 		records = reserve
-	case f.mode == selection.Self:
+	case f.whenAllDown == pool.AnswerSelf:
 		records = slices.Clone(f.self)
-	case f.mode == selection.All:
+	case f.whenAllDown == pool.AnswerAll:
 		records = all
 	}
 	byAddress := func(a, b dns.RR) int { return addressOf(a).Compare(addressOf(b)) }

@@ -65,13 +65,22 @@ func (t *Table) zone(apex string) *servedZone {
 }
 
 // Due is when the table is to be compiled again though nothing happens: what a zone
-// keeps back is to be given then, or a signature to be renewed. Zero: never.
+// keeps back is to be given then. Zero: never.
 func (t *Table) Due() time.Time {
 	var due time.Time
 	for _, zone := range t.served {
 		if zone.held {
 			due = earliest(due, zone.raised.Add(serialHold))
 		}
+	}
+	return due
+}
+
+// SigningDue is when the table is to be compiled again because a signature is to be
+// renewed, by the clock that Plan.Now is of. Zero: never.
+func (t *Table) SigningDue() time.Time {
+	var due time.Time
+	for _, zone := range t.served {
 		if zone.signed != nil {
 			due = earliest(due, zone.signed.due())
 		}

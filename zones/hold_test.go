@@ -132,7 +132,7 @@ func TestRenewal(t *testing.T) {
 	alone := 0
 	for in.Now.Before(signingTime.Add(20 * 24 * time.Hour)) {
 		before := table.Version("example.org.")
-		in.Previous, in.Serials, in.Now = table, table.Serials(), table.Due()
+		in.Previous, in.Serials, in.Now = table, table.Serials(), table.SigningDue()
 		plan := *in.Signing["example.org."]
 		plan.Now = in.Now
 		in.Signing = map[string]*signing.Plan{"example.org.": &plan}

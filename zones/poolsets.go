@@ -57,7 +57,7 @@ func newSetPlan(plan *signing.Plan, owner string, kind uint16, ttl uint32) *setP
 // same reports whether what another plan has signed is as this one would sign it.
 func (p *setPlan) same(other *setPlan) bool {
 	return p == other || p.owner == other.owner && p.kind == other.kind && p.ttl == other.ttl &&
-		p.inception == other.inception && p.plan.SameAs(other.plan)
+		p.inception == other.inception && p.plan.SignsAs(other.plan)
 }
 
 // signedSet is a set's signatures, as such and in wire format one behind another:

@@ -47,6 +47,9 @@ type staticSignatures struct {
 type signedLink struct {
 	sets   [][]signing.Signature // of the node's Sets; nil: what a delegation has is not signed
 	denial *denial
+	// transferred is that of a pool with the types that it gives now: what stands in
+	// the zone as secondaries get it.
+	transferred *denial
 	// without are those of a pool for clients that get no address of a kind that
 	// others get: A and AAAA; nil: nobody gets one.
 	without [2]*denial
@@ -94,7 +97,7 @@ func signStatic(zone *Zone, plan *signing.Plan, before *signedZone) (*staticSign
 		s.apex = append(s.apex, RRset{Type: records[0].Header().Rrtype, Records: records})
 	}
 	w := staticWork{staticSignatures: s, renew: make([]time.Time, len(s.chain.links)), expire: make([]uint32, len(s.chain.links))}
-	if before != nil && before.plan.SameAs(plan) {
+	if before != nil && before.plan.SignsAs(plan) {
 		w.before = before.staticSignatures
 	}
 	if err := w.signApex(); err != nil {
@@ -303,11 +306,11 @@ func (z *signedZone) signPool(t *Table, in *Input, name string, before *signedZo
 	}
 	var last *signedLink
 	var lastFamilies *[2]*signedFamily
-	if before != nil && before.plan.SameAs(z.plan) {
+	if before != nil && before.plan.SignsAs(z.plan) {
 		last, lastFamilies = before.ofPool(in, served)
 	}
 	families := new([2]*signedFamily)
-	var types []uint16
+	var types, given []uint16
 	for i, kind := range addressKinds {
 		f := served.of(kind)
 		if !f.served {
@@ -323,12 +326,13 @@ func (z *signedZone) signPool(t *Table, in *Input, name string, before *signedZo
 			return err
 		}
 		families[i] = signed
+		types = append(types, kind)
 		if signed.transferred != nil {
-			types = append(types, kind)
+			given = append(given, kind)
 		}
 	}
 	z.families[number] = families
-	link, err := z.signPoolLink(index, types, last)
+	link, err := z.signPoolLink(index, types, given, last)
 	z.pools[index] = link
 	return err
 }
@@ -343,9 +347,10 @@ func (z *signedZone) ofPool(in *Input, served *servedPool) (*signedLink, *[2]*si
 	return z.pools[index], z.families[number]
 }
 
-// signPoolLink signs the NSEC records of a pool's name: with the types that it gives
-// and, for clients that get none of a kind, without that.
-func (z *signedZone) signPoolLink(index int, types []uint16, last *signedLink) (*signedLink, error) {
+// signPoolLink signs the NSEC records of a pool's name: with the types that it may
+// give to anybody at any time, so that no proof of something else takes them away;
+// for clients that get none of a kind, without that; and with those that it gives now.
+func (z *signedZone) signPoolLink(index int, types, given []uint16, last *signedLink) (*signedLink, error) {
 	link := &signedLink{sets: z.links[index].sets}
 	nsec := func(types []uint16) *dns.NSEC {
 		return z.chain.record(index, z.negativeTTL, z.chain.types(index, z.apexTypes(), types))
@@ -367,7 +372,16 @@ func (z *signedZone) signPoolLink(index int, types []uint16, last *signedLink) (
 			return nil, err
 		}
 	}
-	return link, nil
+	if slices.Equal(given, types) {
+		link.transferred = link.denial
+		return link, nil
+	}
+	var known *denial
+	if last != nil {
+		known = last.transferred
+	}
+	link.transferred, err = deny(z.plan, nsec(given), known)
+	return link, err
 }
 
 // poolDigest digests all that secondaries get of signatures.
@@ -376,7 +390,7 @@ func (z *signedZone) poolDigest() [sha256.Size]byte {
 	_, _ = d.Write(z.staticSignatures.digest[:])
 	for _, name := range z.zone.pools {
 		index, _ := z.chain.find(name)
-		d.signatures(z.pools[index].denial.signatures)
+		d.signatures(z.pools[index].transferred.signatures)
 		for _, family := range z.families[z.zone.nodes[name].Pool] {
 			if family != nil && family.transferred != nil {
 				d.signatures(family.transferred.signatures)
@@ -390,7 +404,7 @@ func (z *signedZone) poolDigest() [sha256.Size]byte {
 // the same serial.
 func (z *signedZone) signSOA(served, before *servedZone) error {
 	inception, _, _ := z.plan.Window(z.zone.Apex, dns.TypeSOA)
-	if before != nil && before.signed != nil && before.signed.plan.SameAs(z.plan) && before.Zone == served.Zone &&
+	if before != nil && before.signed != nil && before.signed.plan.SignsAs(z.plan) && before.Zone == served.Zone &&
 		before.serial.Number == served.serial.Number {
 		if signature, ok := before.signed.soa[0].(*dns.RRSIG); ok && signature.Inception == inception {
 			z.soa, z.negative = before.signed.soa, before.signed.negative

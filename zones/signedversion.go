@@ -62,7 +62,7 @@ func (z *signedZone) body(given [][2]*part) *body {
 			b.variable[i] = &part{owner: z.zone.Apex, set: &RRset{Type: dns.TypeSOA}, rrsigs: z.soa}
 		case dns.TypeNSEC:
 			index, _ := z.chain.find(z.zone.pools[numbers[place.pool]])
-			p := z.pools[index].denial.part(z.zone.pools[numbers[place.pool]])
+			p := z.pools[index].transferred.part(z.zone.pools[numbers[place.pool]])
 			b.variable[i] = &p
 		default:
 			b.variable[i] = z.given(place, given[numbers[place.pool]])

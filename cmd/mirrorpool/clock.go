@@ -29,6 +29,8 @@ type signingClock struct {
 	mutex sync.Mutex
 	clock *signing.Clock
 	last  signing.ClockState
+	// ahead is by how much the clock on the wall is ahead of the time to sign as of.
+	ahead time.Duration
 }
 
 // newSigningClock goes on from the time that the last run has kept. With one that
@@ -60,7 +62,9 @@ func (c *signingClock) remembered() (time.Time, error) {
 func (c *signingClock) now(created time.Time) time.Time {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
-	reading := c.clock.Read(c.wall().UTC(), c.monotonic(), created)
+	wall := c.wall().UTC()
+	reading := c.clock.Read(wall, c.monotonic(), created)
+	c.ahead = wall.Sub(reading.Now)
 	if reading.Words == "" {
 		if c.stages.succeed(stageClock) {
 			c.logger.Info().Msg("the clock is right again")
@@ -74,6 +78,17 @@ func (c *signingClock) now(created time.Time) time.Time {
 	}
 	c.last = reading.State
 	return reading.Now
+}
+
+// wallAt is what the clock on the wall shows when it is a time to sign as of; the zero
+// time stays so. It is right after now.
+func (c *signingClock) wallAt(at time.Time) time.Time {
+	if at.IsZero() {
+		return at
+	}
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	return at.Add(c.ahead)
 }
 
 // judged is what the clock was found to be last.

@@ -190,7 +190,7 @@ func (c *compiler) compile(commit *commitContent) error {
 	tellSecondaries(c.notifier, table)
 	c.published()
 	c.flushJournal(c.journal.Flush)
-	c.due = sooner(table.Due(), nextPlan)
+	c.due = sooner(table.Due(), c.keys.clock.wallAt(sooner(table.SigningDue(), nextPlan)))
 	c.stages.succeed(stageCompile)
 	c.transitions.observe(table)
 	c.logger.Debug().Str("commit", commit.commit).Dur("took", c.now().Sub(start)).Msg("serving a new table")

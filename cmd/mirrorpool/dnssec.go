@@ -240,6 +240,11 @@ func (k *keys) planFor(zone *zones.Zone, keys []*signing.Key, now time.Time) (*s
 		}
 		return plan, next, err
 	}
+	if last := k.plans[zone.Apex]; plan == nil && last != nil && now.Before(last.Now) {
+		again := *last // the keys' times have come before: only the clock went back
+		again.Now = now
+		plan = &again
+	}
 	if k.rolling != nil {
 		rolled, soonest := k.rolling.plan(plan, zone, keys, now)
 		plan, next = rolled, sooner(next, soonest)

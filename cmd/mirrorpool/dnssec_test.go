@@ -165,6 +165,10 @@ func TestSigningClockIsHeld(t *testing.T) {
 	wall = time.Date(1970, 1, 1, 0, 5, 0, 0, time.UTC) // a machine without a battery
 	c = start()
 	expect(right, true)
+	// What is due by the time that is signed as of comes when it has come.
+	if got := c.wallAt(right.Add(time.Hour)); !got.Equal(wall.Add(time.Hour)) {
+		t.Errorf("what is due in an hour comes at %s", got)
+	}
 	wall, steady = right.Add(time.Minute), steady+time.Minute
 	expect(wall, false)
 

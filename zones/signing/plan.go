@@ -102,4 +102,10 @@ func (p *Plan) SameAs(other *Plan) bool {
 		sameKeys(p.Entry, other.Entry) && sameKeys(p.Child, other.Child)
 }
 
+// SignsAs reports whether another plan makes the same signatures of what the zone's
+// keys sign, which is all but DNSKEY, CDS and CDNSKEY.
+func (p *Plan) SignsAs(other *Plan) bool {
+	return p.Apex == other.Apex && p.Lifetime == other.Lifetime && sameKeys(p.Zone, other.Zone)
+}
+
 func sameKeys(a, b []*Key) bool { return slices.EqualFunc(a, b, (*Key).Same) }
