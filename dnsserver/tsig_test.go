@@ -3,7 +3,10 @@ package dnsserver
 import (
 	"encoding/base64"
 	"encoding/hex"
+	"fmt"
 	"net"
+	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -111,6 +114,49 @@ func TestSignedQuestions(t *testing.T) {
 					}
 				})
 			}
+		}
+	}
+}
+
+// TestRoomForSignatures holds that the signature's room is kept: an answer is whole where both
+// fit, and has TC where only one of them would.
+func TestRoomForSignatures(t *testing.T) {
+	table := fakeTable{}
+	const least, most = 100, 520
+	for n := least; n <= most; n++ {
+		rr := &dns.TXT{Hdr: dns.RR_Header{Name: fmt.Sprintf("%d.example.test.", n), Rrtype: dns.TypeTXT, Class: 1, Ttl: 60}}
+		for rest := n; rest > 0; rest -= 255 {
+			rr.Txt = append(rr.Txt, strings.Repeat("x", min(rest, 255)))
+		}
+		table[rr.Hdr.Name] = static([]dns.RR{rr})
+	}
+	config := Config{Table: func() Answerer { return table }, now: func() time.Time { return testNow }}.withDefaults()
+	config.Settings.Transfer.Keys = testKeys(t)
+	r := responderOf(&config, overUDP)
+	r.begin()
+	client := netip.MustParseAddr("127.0.0.1")
+	for _, key := range testKeys(t).Keys() {
+		whole, cut := 0, 0
+		for n := least; n <= most; n++ {
+			packet := query{name: fmt.Sprintf("%d.example.test.", n), qtype: dns.TypeTXT}.bytes()
+			unsigned := r.respond(nil, packet, client, overTCP)
+			signed, mac := signedQuestion(packet, key, testNow)
+			answer := r.respond(nil, signed, client, overUDP)
+			m := parse(t, answer)
+			if want := len(unsigned)+key.Size() > minUDPSize; m.Truncated != want || len(answer) > minUDPSize || (len(m.Answer) == 0) != want {
+				t.Fatalf("%v: %d bytes without a signature, %d with it, TC %v", key, len(unsigned), len(answer), m.Truncated)
+			}
+			if _, err := tsig.Verify(answer, testKeys(t), mac, testNow); err != nil {
+				t.Fatal(err)
+			}
+			if m.Truncated {
+				cut++
+			} else {
+				whole++
+			}
+		}
+		if whole == 0 || cut == 0 {
+			t.Errorf("%v: %d were whole, %d were cut", key, whole, cut)
 		}
 	}
 }
