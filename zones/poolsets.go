@@ -9,6 +9,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"mirrorpool/pool/geo"
 	"mirrorpool/pool/selection"
 	"mirrorpool/zones/signing"
 )
@@ -91,16 +92,16 @@ type signedFamily struct {
 	// ahead are the sets that are signed, by key.
 	ahead map[setKey]*signedSet
 	// instead are those that are given where what was drawn is not signed: by
-	// Choice.ID, the orders that begin with each of Shares; nil: those of one
-	// member alone are.
+	// Choice.ID, the orders that begin with each of Shares; nil: those of blocks are.
 	instead [][][][]int
+	blocks  []*blocks // by the mode of the choice
 	// transferred is the set of all members that are up, as secondaries get it.
 	transferred *signedSet
 }
 
 // signFamily signs ahead what a family may give, taking over what it can from the
 // table before.
-func signFamily(plan *setPlan, f *family, signer *Signer, ahead int, before *signedFamily) (*signedFamily, error) {
+func signFamily(plan *setPlan, f *family, places []geo.Place, signer *Signer, ahead int, before *signedFamily) (*signedFamily, error) {
 	if before != nil && before.family == f && before.plan.same(plan) {
 		return before, nil
 	}
@@ -114,7 +115,7 @@ func signFamily(plan *setPlan, f *family, signer *Signer, ahead int, before *sig
 	}
 	s.self = keyOfRecords(f.self)
 	work := aheadWork{family: s, before: before, most: ahead}
-	work.plan()
+	work.plan(places)
 	if err := work.sign(); err != nil {
 		return nil, err
 	}
@@ -168,6 +169,9 @@ func (s *signedFamily) settle(choice *selection.Choice, order []int, random Rand
 			return append(order[:0], other...), set
 		}
 	}
+	if other, set := s.inBlock(choice, order, random); set != nil {
+		return other, set
+	}
 	return order[:1], s.find(s.keyOf(choice.Mode, order[:1]))
 }
 
@@ -177,7 +181,7 @@ func (s *signedFamily) other(choice *selection.Choice, first int, random Random)
 	if uint(choice.ID) >= uint(len(s.instead)) || s.instead[choice.ID] == nil {
 		return nil
 	}
-	at, found := slices.BinarySearchFunc(choice.Shares, first, func(share selection.Share, index int) int { return share.Index - index })
+	at, found := shareOf(choice, first)
 	if !found {
 		return nil
 	}
@@ -209,8 +213,9 @@ type aheadWork struct {
 }
 
 // plan finds the sets: all that can be drawn while they are few; or else for each
-// member some that begin with it, and it alone.
-func (w *aheadWork) plan() {
+// member some that begin with it, or while there is no room for those, blocks of
+// neighbours; and it alone.
+func (w *aheadWork) plan(places []geo.Place) {
 	s := w.family
 	f := s.family
 	if given := f.givenRecords(); len(given) > 0 {
@@ -236,16 +241,21 @@ func (w *aheadWork) plan() {
 		w.add(f.members[i].up)
 		w.add(f.members[i].all)
 	}
-	const mostEach = 64 // of each member
+	const leastEach, mostEach = 4, 64 // of each member
 	each := min(w.most/max(firsts, 1), mostEach)
+	rounds := min(w.most*f.wire.most/max(firsts, 1), blockRounds)
+	switch {
+	case !known || rounds == 0:
+		w.addBlocks(places, choices)
+		return
+	case each < leastEach:
+		w.addChoiceBlocks(places, choices, rounds)
+		return
+	}
 	for _, choice := range choices {
-		if choice.ID < 0 || each == 0 {
-			continue
+		if choice.ID >= 0 {
+			s.setInstead(choice.ID, w.addSome(choice, each))
 		}
-		for len(s.instead) <= choice.ID {
-			s.instead = append(s.instead, nil)
-		}
-		s.instead[choice.ID] = w.addSome(choice, each)
 	}
 }
 

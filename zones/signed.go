@@ -321,7 +321,7 @@ func (z *signedZone) signPool(t *Table, in *Input, name string, before *signedZo
 			lastFamily = lastFamilies[i]
 		}
 		plan := newSetPlan(z.plan, served.owner, kind, served.definition.TTL)
-		signed, err := signFamily(plan, f, in.Signer, t.ahead, lastFamily)
+		signed, err := signFamily(plan, f, served.places, in.Signer, t.ahead, lastFamily)
 		if err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"sync/atomic"
+	"time"
 )
 
 // Signer signs, beside the answering, sets of pools' records that were drawn and
@@ -47,6 +48,10 @@ func NewSigner() *Signer {
 	return &Signer{wanted: make(chan wantedSet, maxWanted), sets: make([]atomic.Pointer[keptSet], setGroups*setWays)}
 }
 
+// signerPart is which part of a processor Run takes at most: whoever asks makes it
+// sign, and what is signed ahead does as well.
+const signerPart = 16
+
 // Run signs until ctx ends. What cannot be signed is not reported here: the same
 // keys sign all that the next table signs ahead, whose errors Compile returns.
 func (s *Signer) Run(ctx context.Context) {
@@ -55,8 +60,24 @@ func (s *Signer) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case wanted := <-s.wanted:
+			begin := time.Now()
 			s.sign(&wanted)
+			if !pause(ctx, (signerPart-1)*time.Since(begin)) {
+				return
+			}
 		}
+	}
+}
+
+// pause waits, and reports whether ctx is still alive.
+func pause(ctx context.Context, duration time.Duration) bool {
+	timer := time.NewTimer(duration)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
 	}
 }
 
