@@ -59,6 +59,22 @@ func parse(definition *pool.Definition, limit int, elsewhere ...string) (*Static
 // Zones are those that the files hold, sorted by apex.
 func (s *Static) Zones() []*Zone { return slices.Clone(s.sorted) }
 
+// Undelegated are the zones that lie in another one of the files and are not delegated
+// there, by apex, each with the one that it lies in. A parent that is signed proves
+// that they are not there.
+func (s *Static) Undelegated() map[string]string {
+	found := map[string]string{}
+	for _, zone := range s.sorted {
+		if zone.parent == nil {
+			continue
+		}
+		if node, exact := zone.parent.find(zone.Apex); !exact || !node.Delegation {
+			found[zone.Apex] = zone.parent.Apex
+		}
+	}
+	return found
+}
+
 // parser collects what Parse finds.
 type parser struct {
 	definition *pool.Definition

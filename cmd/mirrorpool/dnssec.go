@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -76,10 +79,13 @@ func newKeys(logger zerolog.Logger, stages *stages) *keys {
 func (k *keys) use(settings keysSettings) error {
 	k.mutex.Lock()
 	defer k.mutex.Unlock()
-	before := k.settings
+	before, keys := k.settings, k.zones
+	if settings.directory != before.directory {
+		k.zones = nil // what is in another directory is no longer to be used
+	}
 	k.settings = settings
 	if err := k.read(); err != nil {
-		k.settings = before
+		k.settings, k.zones = before, keys
 		return err
 	}
 	return nil
@@ -98,7 +104,8 @@ func (k *keys) refresh() (changed bool) {
 }
 
 // read reads the directory. The keys of a zone of which one cannot be read stay as
-// they were: fewer would be a zone that is signed otherwise.
+// they were: fewer would be a zone that is signed otherwise. So do those that are gone
+// though the zone is signed with them.
 func (k *keys) read() error {
 	if k.settings.directory == "" {
 		k.zones = nil
@@ -115,9 +122,35 @@ func (k *keys) read() error {
 			read[zone] = before
 		}
 	}
+	problems := slices.Concat(directory.Problems, k.keepUsed(read))
 	k.zones = read
-	k.say(directory.Problems)
+	k.say(problems)
 	return nil
+}
+
+// keepUsed adds the keys to those that were read that are gone and that zones are
+// signed with: who removes a file, or has a disk that is not there, does not say that
+// the zone is to be without.
+func (k *keys) keepUsed(read map[string][]*signing.Key) (problems []signing.Problem) {
+	for zone, before := range k.zones {
+		plan := k.plans[zone]
+		if plan == nil {
+			continue
+		}
+		used := slices.Concat(plan.Published, plan.Zone, plan.Entry)
+		for _, key := range before {
+			if !slices.ContainsFunc(used, key.Same) || slices.ContainsFunc(read[zone], key.Same) {
+				continue
+			}
+			read[zone] = append(slices.Clone(read[zone]), key)
+			problems = append(problems, signing.Problem{
+				Zone: zone, File: filepath.Join(k.settings.directory, key.ID()+".private"),
+				Err: fmt.Errorf("the file is gone and zone %s is signed with the key: it goes on being so until the server ends; bring it back, or, "+
+					"if the zone is to be signed no more, see the operator's page", zone),
+			})
+		}
+	}
+	return problems
 }
 
 // say reports what is wrong in the directory, once.
@@ -187,6 +220,7 @@ func (k *keys) plansFor(static *zones.Static) (plans map[string]*signing.Plan, n
 		return plans, time.Time{}
 	}
 	k.warnHomeless(static)
+	undelegated := static.Undelegated()
 	now := k.clock.now(k.created())
 	var failures []error
 	for _, zone := range static.Zones() {
@@ -200,6 +234,7 @@ func (k *keys) plansFor(static *zones.Static) (plans map[string]*signing.Plan, n
 		}
 		if plan != nil {
 			plans[zone.Apex] = plan
+			failures = append(failures, hidden(undelegated, zone.Apex)...)
 		}
 		next = sooner(next, soonest)
 	}
@@ -207,7 +242,7 @@ func (k *keys) plansFor(static *zones.Static) (plans map[string]*signing.Plan, n
 	if len(failures) > 0 {
 		err := errors.Join(failures...)
 		if k.stages.fail(stageSigning, err) {
-			k.logger.Error().Err(err).Str("stage", string(stageSigning)).Msg("the zone goes on being signed as it was, or is not signed")
+			k.logger.Error().Err(err).Str("stage", string(stageSigning)).Msg("not every zone is signed as it is to be")
 		}
 	} else if k.stages.succeed(stageSigning) {
 		k.logger.Info().Msg("all zones that have keys can be signed again")
@@ -227,6 +262,17 @@ func (k *keys) warnHomeless(static *zones.Static) {
 			k.warn(fmt.Sprintf("there are keys of zone %s, and the repository has no such zone: nothing is signed with them", apex))
 		}
 	}
+}
+
+// hidden are the zones that a signed one proves not to be there.
+func hidden(undelegated map[string]string, signed string) (failures []error) {
+	for _, child := range slices.Sorted(maps.Keys(undelegated)) {
+		if undelegated[child] == signed {
+			failures = append(failures, fmt.Errorf("zone %s lies in %s, which is signed and does not delegate it: resolvers that validate find nothing there; "+
+				"add its NS records (and DS, if it is signed) to the zone file of %s", child, signed, signed))
+		}
+	}
+	return failures
 }
 
 func (k *keys) planFor(zone *zones.Zone, keys []*signing.Key, now time.Time) (*signing.Plan, time.Time, error) {

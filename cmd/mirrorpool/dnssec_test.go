@@ -111,6 +111,18 @@ func TestBadKeysChangeNothing(t *testing.T) {
 		t.Errorf("%v fails still", failing)
 	}
 
+	// Files that are gone, one or all of them, are said, and missed by nobody else.
+	for _, file := range []string{two.ID() + ".key", two.ID() + ".private", one.ID() + ".key", one.ID() + ".private"} {
+		if err := os.Rename(filepath.Join(directory, file), filepath.Join(t.TempDir(), file)); err != nil {
+			t.Fatal(err)
+		}
+		k.refresh()
+		signedWith(map[string]*signing.Key{"one.example.": one, "two.example.": two, "three.example.": three})
+		if failing := k.stages.list(); len(failing) != 1 || !strings.Contains(failing[0].err.Error(), two.ID()) {
+			t.Errorf("%s is gone, and what fails is %v", file, failing)
+		}
+	}
+
 	if err := os.RemoveAll(directory); err != nil {
 		t.Fatal(err)
 	}
@@ -122,6 +134,33 @@ func TestBadKeysChangeNothing(t *testing.T) {
 		t.Errorf("a configuration with a directory that is not there: %v", err)
 	}
 	signedWith(map[string]*signing.Key{"one.example.": one, "two.example.": two, "three.example.": three})
+}
+
+// TestSignedParentsDelegate: a zone below a signed one that does not delegate it is
+// said, for validators do not find it.
+func TestSignedParentsDelegate(t *testing.T) {
+	directory := t.TempDir()
+	static := signedZones(t, "example", "child.example")
+	k := openTestKeys(t, directory)
+	k.plansFor(static)
+	if failing := k.stages.list(); len(failing) != 0 {
+		t.Errorf("without keys, %v fails", failing)
+	}
+	writeKey(t, directory, "child.example.")
+	k.refresh()
+	k.plansFor(static)
+	if failing := k.stages.list(); len(failing) != 0 {
+		t.Errorf("with the child's key alone, %v fails", failing)
+	}
+	writeKey(t, directory, "example.")
+	k.refresh()
+	if plans, _ := k.plansFor(static); len(plans) != 2 {
+		t.Errorf("%d zones are signed, want 2", len(plans))
+	}
+	failing := k.stages.list()
+	if len(failing) != 1 || failing[0].stage != stageSigning || !strings.Contains(failing[0].err.Error(), "zone child.example. lies in example.,") {
+		t.Errorf("what fails is %v, expected the child", failing)
+	}
 }
 
 // TestSigningClockIsHeld: a clock that jumps, or starts in the past, is said, and

@@ -40,8 +40,8 @@ func TestRolloverNeedsItsState(t *testing.T) {
 	r.eventually("both keys are published", func() bool { return len(r.published()) == 2 })
 }
 
-// TestRolloverWithoutItsKey: while a key's files are gone the rollover stands still,
-// all that are left sign, and it is said.
+// TestRolloverWithoutItsKey: where a server starts without a key's files the rollover
+// stands still, all that are left sign, and it is said.
 func TestRolloverWithoutItsKey(t *testing.T) {
 	r := newRollingNode(t, "")
 	old := writeKey(t, r.path("keys"), "example.test.")
@@ -57,6 +57,11 @@ func TestRolloverWithoutItsKey(t *testing.T) {
 		}
 	}
 	r.node.refreshKeys()
+	if described := r.signing(); described.Problem != "" || len(r.published()) != 2 {
+		t.Errorf("the server that has the key in memory misses it: %+v", described)
+	}
+	r.stop()
+	r.begin()
 	r.eventually("it is said", func() bool {
 		for _, one := range r.node.stages.list() {
 			if one.stage == stageRollovers {
