@@ -443,6 +443,26 @@ func (z *signedZone) due() time.Time {
 	return due
 }
 
+// expires is when the first signature ends.
+func (z *signedZone) expires() time.Time {
+	expires := z.expire
+	sooner := func(owner string, kind uint16) {
+		_, expiration, _ := z.plan.Window(owner, kind)
+		expires = earlier(expires, time.Unix(int64(expiration), 0))
+	}
+	for index := range z.pools {
+		sooner(z.chain.links[index].name, dns.TypeNSEC)
+	}
+	for _, families := range z.families {
+		for _, family := range families {
+			if family != nil {
+				sooner(family.plan.owner, family.plan.kind)
+			}
+		}
+	}
+	return expires
+}
+
 func earlier(a, b time.Time) time.Time {
 	if b.Before(a) {
 		return b
@@ -493,7 +513,7 @@ func (t *Table) Signed(apex string) (signed Signed, ok bool) {
 	if zone == nil || zone.signed == nil {
 		return Signed{}, false
 	}
-	return Signed{Plan: zone.signed.plan, Expire: zone.signed.expire, Renew: zone.signed.due()}, true
+	return Signed{Plan: zone.signed.plan, Expire: zone.signed.expires(), Renew: zone.signed.due()}, true
 }
 
 // Signed is what is to be known of a signed zone.

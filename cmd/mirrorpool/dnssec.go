@@ -119,13 +119,26 @@ func (k *keys) read() error {
 	read := directory.Keys
 	for zone, before := range k.zones {
 		if directory.Broken(zone) {
-			read[zone] = before
+			read[zone] = united(before, read[zone])
 		}
 	}
 	problems := slices.Concat(directory.Problems, k.keepUsed(read))
 	k.zones = read
 	k.say(problems)
 	return nil
+}
+
+// united are keys, and those of others that are not among them.
+func united(keys, others []*signing.Key) []*signing.Key {
+	all := slices.Clone(keys)
+	for _, other := range others {
+		if at := slices.IndexFunc(all, other.Same); at >= 0 {
+			all[at] = other // its times may have changed
+		} else {
+			all = append(all, other)
+		}
+	}
+	return all
 }
 
 // keepUsed adds the keys to those that were read that are gone and that zones are
@@ -179,7 +192,7 @@ func (k *keys) warn(text string) {
 
 func (k *keys) fail(err error) {
 	if k.stages.fail(stageKeys, err) {
-		k.logger.Error().Err(err).Str("stage", string(stageKeys)).Msg("zones whose keys are bad go on being signed with those that were good")
+		k.logger.Error().Err(err).Str("stage", string(stageKeys)).Msg("zones whose keys are bad go on being signed with those that were good since the server was started")
 	}
 }
 

@@ -61,9 +61,9 @@ func PlanOf(apex string, keys []*Key, now time.Time, ttl uint32, lifetime time.D
 	}
 	var missing []error
 	for _, algorithm := range slices.Sorted(maps.Keys(p.algorithms)) {
-		if !p.assign(p.algorithms[algorithm]) {
+		if absent := p.assign(p.algorithms[algorithm]); absent != nil {
 			missing = append(missing, fmt.Errorf("zone %s cannot be signed with %s: the private half of key %s is not there; "+
-				"bring it back, or another key of the algorithm", apex, AlgorithmName(algorithm), p.algorithms[algorithm].published[0].ID()))
+				"bring it back, or another key of the algorithm", apex, AlgorithmName(algorithm), absent.ID()))
 		}
 	}
 	if len(missing) > 0 {
@@ -116,19 +116,19 @@ func (p *planning) add(key *Key) {
 	p.Published = append(p.Published, key)
 }
 
-// assign gives the keys of an algorithm their work, or reports false: there is
-// nobody to do it.
-func (p *planning) assign(all *algorithmKeys) bool {
+// assign gives the keys of an algorithm their work, or names one whose private half
+// would be needed for it.
+func (p *planning) assign(all *algorithmKeys) (absent *Key) {
 	if len(all.published) == 0 {
 		zone, entry := split(able(all.coming))
 		p.Zone, p.Entry = append(p.Zone, either(zone, entry)...), append(p.Entry, either(entry, zone)...)
-		return true
+		return nil
 	}
 	zone, entry := split(able(all.active))
 	if len(zone)+len(entry) == 0 {
 		spare := able(all.published)
 		if len(spare) == 0 {
-			return false
+			return all.published[0]
 		}
 		for _, key := range spare {
 			p.warn("key %s is not to sign now (its Activate and Inactive times) and does, because no other key of %s would: "+
@@ -136,10 +136,13 @@ func (p *planning) assign(all *algorithmKeys) bool {
 		}
 		zone, entry = split(spare)
 	}
+	if _, meant := split(all.active); len(entry) == 0 && len(meant) > 0 {
+		return meant[0] // the parent's DS record names it, and no other signature of the keys counts
+	}
 	p.Zone = append(p.Zone, either(zone, entry)...)
 	if len(entry) > 0 {
 		p.Entry = append(p.Entry, entry...)
-		return true
+		return nil
 	}
 	// The parent's DS record may name a secure entry point that is to sign no more.
 	_, spare := split(able(all.published))
@@ -148,7 +151,7 @@ func (p *planning) assign(all *algorithmKeys) bool {
 			key.ID(), AlgorithmName(key.Algorithm()))
 	}
 	p.Entry = append(append(p.Entry, zone...), spare...)
-	return true
+	return nil
 }
 
 // child finds the keys that CDS and CDNSKEY name.

@@ -1,0 +1,31 @@
+package signing
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// TestPlanNeedsTheEntry: where the private half of the only secure entry point is
+// elsewhere, nobody can make the signature that the parent's DS asks for.
+func TestPlanNeedsTheEntry(t *testing.T) {
+	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	times := Times{Created: now, Publish: now, Activate: now}
+	var keys []*Key
+	for _, entry := range []bool{true, false} {
+		key, err := Generate("example.org.", dns.ECDSAP256SHA256, entry, times)
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, key)
+	}
+	if _, _, err := PlanOf("example.org.", keys, now, 3600, 24*time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	keys[0].private = nil
+	if plan, _, err := PlanOf("example.org.", keys, now, 3600, 24*time.Hour); err == nil || !strings.Contains(err.Error(), keys[0].ID()) {
+		t.Errorf("planned %+v, %v: expected an error that names %s", plan, err, keys[0].ID())
+	}
+}
