@@ -98,8 +98,18 @@ var signingTypes = []uint16{
 	dns.TypeNSEC3, dns.TypeNSEC3PARAM, dns.TypeCDS, dns.TypeCDNSKEY,
 }
 
-// group puts a record into its RRset.
+// group puts a record into its RRset. No owner without sets comes of it, and no set
+// without records.
 func (p *parser) group(d *draft, r record) {
+	const (
+		perRecord = 12                    // a compressed name, type, class, TTL, length
+		room      = dns.MaxMsgSize - 1024 // a name, the question and EDNS go beside it
+	)
+	if size := perRecord + len(r.data); size > room {
+		d.lose(r.name, r.kind)
+		p.refuse(d, r, fmt.Sprintf("a record of %d bytes, more than one message holds", len(r.data)), fmt.Sprintf("at most %d", room-perRecord))
+		return
+	}
 	o := d.owners[r.name]
 	if o == nil {
 		o = &owner{name: r.name}
@@ -117,10 +127,6 @@ func (p *parser) group(d *draft, r record) {
 			return
 		}
 	}
-	const (
-		perRecord = 12                    // a compressed name, type, class, TTL, length
-		room      = dns.MaxMsgSize - 1024 // a name, the question and EDNS go beside it
-	)
 	if size := set.size + perRecord + len(r.data); size > room {
 		if set.size <= room {
 			p.refuse(d, r, "more records of this name and type than one message holds", "fewer")
