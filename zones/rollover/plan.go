@@ -2,6 +2,7 @@ package rollover
 
 import (
 	"slices"
+	"time"
 
 	"mirrorpool/zones/signing"
 )
@@ -12,6 +13,11 @@ import (
 func (s State) Plan(base *signing.Plan, keys []*signing.Key) *signing.Plan {
 	plan := *base
 	plan.Withdraw = base.Withdraw || s.Withdraw
+	for _, at := range []time.Time{s.WithdrawSince, s.childSince()} {
+		if at.After(plan.ChildSince) {
+			plan.ChildSince = at
+		}
+	}
 	if s.Kind == "" {
 		return &plan
 	}
@@ -46,6 +52,23 @@ func (s State) Plan(base *signing.Plan, keys []*signing.Key) *signing.Plan {
 	give(s.Old, this.old)
 	give(s.New, this.new)
 	return &plan
+}
+
+// childSince is when the step began that the CDS records of now came with; zero: no
+// rollover has changed them.
+func (s State) childSince() (since time.Time) {
+	var before duty
+	for i, reached := range s.Steps {
+		this, _ := find(rulesOf(s.Kind), reached.Step)
+		if this == nil {
+			continue
+		}
+		if now := this.old&child<<1 | this.new&child; i > 0 && now != before {
+			since = reached.At
+		}
+		before = this.old&child<<1 | this.new&child
+	}
+	return since
 }
 
 func index(keys []*signing.Key, id string) int {

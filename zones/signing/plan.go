@@ -35,6 +35,10 @@ type Plan struct {
 	// section 4).
 	Child    []*Key
 	Withdraw bool
+	// ChildSince is when CDS and CDNSKEY came to be what they are; zero: not known.
+	// Their signatures do not begin before: parents take none that is older than what
+	// they took last (RFC 7344, section 6.2; dnssec-cds of BIND).
+	ChildSince time.Time
 	// TTL is that of DNSKEY, CDS and CDNSKEY, in seconds.
 	TTL uint32
 	// Lifetime is that of a signature, from the time of signing on.
@@ -53,7 +57,11 @@ func (p *Plan) Window(owner string, kind uint16) (inception, expiration uint32, 
 	offset := int64(binary.BigEndian.Uint32(hash[:])) % max(period/step, 1) * step
 	now := p.Now.Unix()
 	begin := now - ((now-offset)%period+period)%period
-	return uint32(begin - int64(Backdate/time.Second)), uint32(begin + int64(p.Lifetime/time.Second)), time.Unix(begin+period, 0)
+	first := begin - int64(Backdate/time.Second)
+	if since := p.ChildSince; (kind == dns.TypeCDS || kind == dns.TypeCDNSKEY) && !since.IsZero() && since.Unix() <= now {
+		first = max(first, since.Unix())
+	}
+	return uint32(first), uint32(begin + int64(p.Lifetime/time.Second)), time.Unix(begin+period, 0)
 }
 
 // Sign signs an RRset: all records have one owner, spelt in canonical form, type
@@ -98,6 +106,7 @@ func (p *Plan) SameAs(other *Plan) bool {
 		return p == other
 	}
 	return p.Apex == other.Apex && p.TTL == other.TTL && p.Lifetime == other.Lifetime && p.Withdraw == other.Withdraw &&
+		p.ChildSince.Equal(other.ChildSince) &&
 		sameKeys(p.Published, other.Published) && sameKeys(p.Zone, other.Zone) &&
 		sameKeys(p.Entry, other.Entry) && sameKeys(p.Child, other.Child)
 }

@@ -169,12 +169,29 @@ func (p *planning) child(keys []*Key) {
 			named = append(named, key)
 		}
 	}
+	p.ChildSince = p.changed(keys, said)
 	if len(named) > 0 && !slices.ContainsFunc(named, func(key *Key) bool { return slices.Contains(p.Entry, key) }) {
 		p.warn("CDS and CDNSKEY of zone %s are left out: they would name key %s alone, which does not sign, and the zone be lost to validators",
 			p.Apex, named[0].ID())
 		return
 	}
 	p.Child = named
+}
+
+// changed is when what CDS and CDNSKEY name changed last.
+func (p *planning) changed(keys []*Key, said bool) (latest time.Time) {
+	for _, key := range keys {
+		times := []time.Time{key.Times.Publish, key.Times.Activate, key.Times.Inactive, key.Times.Delete}
+		if said {
+			times = []time.Time{key.Times.SyncPublish, key.Times.SyncDelete}
+		}
+		for _, at := range times {
+			if key.Entry() && reached(at, p.Now) && at.After(latest) {
+				latest = at
+			}
+		}
+	}
+	return latest
 }
 
 // split gives those that are no secure entry points, and those that are.
