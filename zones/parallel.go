@@ -1,7 +1,9 @@
 package zones
 
 import (
+	"fmt"
 	"runtime"
+	"strings"
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
@@ -21,8 +23,16 @@ func inParallel(n int, f func(i int) error) error {
 	}
 	var group errgroup.Group
 	var next atomic.Int64
+	var panicked atomic.Pointer[string]
 	for range workers {
 		group.Go(func() error {
+			defer func() {
+				if value := recover(); value != nil {
+					next.Store(int64(n))
+					text := fmt.Sprintf("%v at %s", value, panicPlace())
+					panicked.Store(&text)
+				}
+			}()
 			for {
 				i := int(next.Add(1)) - 1
 				if i >= n {
@@ -35,5 +45,21 @@ func inParallel(n int, f func(i int) error) error {
 			}
 		})
 	}
-	return group.Wait()
+	err := group.Wait()
+	if text := panicked.Load(); text != nil {
+		panic(*text)
+	}
+	return err
+}
+
+// panicPlace tells where a deferred function's panic began.
+func panicPlace() string {
+	callers := make([]uintptr, 16)
+	frames := runtime.CallersFrames(callers[:runtime.Callers(3, callers)])
+	for {
+		frame, more := frames.Next()
+		if !strings.HasPrefix(frame.Function, "runtime.") || !more {
+			return fmt.Sprintf("%s:%d", frame.Function, frame.Line)
+		}
+	}
 }

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 
@@ -44,27 +46,31 @@ a commit would remove compared with the one that is served.`,
 			if err := isDirectory(directory); err != nil {
 				return err
 			}
-			content, problems := readRepository(os.DirFS(directory), published...)
-			out := command.OutOrStdout()
-			for _, problem := range problems {
-				if quiet && problem.Severity != pool.Error {
-					continue
-				}
-				fmt.Fprintln(out, problem)
-			}
-			if content == nil {
-				return errNo
-			}
-			if !quiet {
-				fmt.Fprintln(out, "ok:", content.summary())
-			}
-			return nil
+			return printVerdict(command.OutOrStdout(), os.DirFS(directory), quiet, published...)
 		},
 	}
 	command.Flags().BoolVarP(&quiet, "quiet", "q", false, "print errors only")
 	command.Flags().StringArrayVar(&published, "published", nil, "a pool's `NAME` that lies in none of the zones, because nodes publish it elsewhere; may be given again")
 	path = configFlag(command)
 	return command
+}
+
+// printVerdict prints what the server would say of the files.
+func printVerdict(out io.Writer, files fs.FS, quiet bool, published ...string) error {
+	content, problems := readRepository(files, published...)
+	for _, problem := range problems {
+		if quiet && problem.Severity != pool.Error {
+			continue
+		}
+		fmt.Fprintln(out, problem)
+	}
+	if content == nil {
+		return errNo
+	}
+	if !quiet {
+		fmt.Fprintln(out, "ok:", content.summary())
+	}
+	return nil
 }
 
 func isDirectory(path string) error {
@@ -94,7 +100,21 @@ func readRepository(files fs.FS, published ...string) (*content, []pool.Problem)
 	return readRepositoryWith(files, func(*pool.Definition) []string { return published })
 }
 
-func readRepositoryWith(files fs.FS, published func(*pool.Definition) []string) (*content, []pool.Problem) {
+// readRepositoryWith takes a panic, which is a mistake of ours, for one of the
+// problems: content that brings one to light must not end a server.
+func readRepositoryWith(files fs.FS, published func(*pool.Definition) []string) (read *content, problems []pool.Problem) {
+	err := guarded("reading the repository", func() error {
+		read, problems = readFiles(files, published)
+		return nil
+	})
+	var panicked *panicError
+	if errors.As(err, &panicked) {
+		return nil, []pool.Problem{panicked.problem()}
+	}
+	return read, problems
+}
+
+func readFiles(files fs.FS, published func(*pool.Definition) []string) (*content, []pool.Problem) {
 	definition, problems := pool.Inspect(files)
 	static, zoneProblems := zones.Parse(definition, published(definition)...)
 	problems = append(problems, zoneProblems...)

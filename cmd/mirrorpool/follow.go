@@ -105,8 +105,17 @@ func (r *refusal) Error() string {
 //
 // One that was served before, and was kept, is served again also where its pools are
 // not all published any more.
+//
+// A panic refuses the commit: it would end the server, and each start after it that
+// reads the same.
 func (n *node) adopt(ctx context.Context, revision *gitsource.Revision, maxCapacityDrop float64, kept bool) error {
 	defer n.sweeper.soon()
+	return guarded("taking over commit "+revision.Commit, func() error {
+		return n.takeOver(ctx, revision, maxCapacityDrop, kept)
+	})
+}
+
+func (n *node) takeOver(ctx context.Context, revision *gitsource.Revision, maxCapacityDrop float64, kept bool) error {
 	content, problems := readRepositoryWith(revision.Files, func(definition *pool.Definition) []string {
 		if kept {
 			return poolNames(definition)
