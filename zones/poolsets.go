@@ -41,13 +41,14 @@ type setPlan struct {
 	kind  uint16
 	ttl   uint32
 
-	inception uint32 // of the signatures
+	secret    setSecret // of the keys of sets
+	inception uint32    // of the signatures
 	renew     time.Time
 	hash      uint64
 }
 
-func newSetPlan(plan *signing.Plan, owner string, kind uint16, ttl uint32) *setPlan {
-	p := &setPlan{plan: plan, owner: owner, kind: kind, ttl: ttl}
+func newSetPlan(plan *signing.Plan, secret setSecret, owner string, kind uint16, ttl uint32) *setPlan {
+	p := &setPlan{plan: plan, secret: secret, owner: owner, kind: kind, ttl: ttl}
 	p.inception, _, p.renew = plan.Window(owner, kind)
 	text := binary.BigEndian.AppendUint32([]byte(owner), ttl)
 	hash := sha256.Sum256(binary.BigEndian.AppendUint32(text, p.inception+uint32(kind)))
@@ -110,10 +111,10 @@ func signFamily(plan *setPlan, f *family, places []geo.Place, signer *Signer, ah
 		before = nil
 	}
 	for i := range f.members {
-		s.up = append(s.up, keyOfRecords(f.members[i].up))
-		s.all = append(s.all, keyOfRecords(f.members[i].all))
+		s.up = append(s.up, plan.secret.records(f.members[i].up))
+		s.all = append(s.all, plan.secret.records(f.members[i].all))
 	}
-	s.self = keyOfRecords(f.self)
+	s.self = plan.secret.records(f.self)
 	work := aheadWork{family: s, before: before, most: ahead}
 	work.plan(places)
 	if err := work.sign(); err != nil {
@@ -289,7 +290,7 @@ func (w *aheadWork) add(records []dns.RR) {
 	if len(records) == 0 {
 		return
 	}
-	key := keyOfRecords(records)
+	key := w.family.plan.secret.records(records)
 	if _, there := w.family.ahead[key]; there {
 		return
 	}
@@ -401,7 +402,7 @@ func (w *aheadWork) sign() error {
 		s.ahead[key] = sets[i]
 	}
 	if given := s.family.givenRecords(); len(given) > 0 {
-		s.transferred = s.ahead[keyOfRecords(given)]
+		s.transferred = s.ahead[s.plan.secret.records(given)]
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package zones
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -20,6 +21,7 @@ type signedZone struct {
 	// pools are the links of pools' names, whose types follow what the pools give;
 	// by link. families are the pools' own.
 	pools    map[int]*signedLink
+	secret   setSecret
 	families map[int]*[2]*signedFamily // A and AAAA, by the pool's number; nil in it: not given
 	digest   [sha256.Size]byte         // of all signatures but the SOA's
 	// soa and negative are the signatures of the zone's records of these names.
@@ -71,6 +73,11 @@ func (t *Table) sign(in *Input, zone *Zone, plan *signing.Plan) (*signedZone, er
 		return nil, fmt.Errorf("signing zone %s: %w", zone.Apex, err)
 	}
 	z := &signedZone{staticSignatures: static, plan: plan, pools: map[int]*signedLink{}, families: map[int]*[2]*signedFamily{}}
+	if before != nil && before.plan.SignsAs(plan) {
+		z.secret = before.secret
+	} else if z.secret, err = plan.Secret(); err != nil {
+		return nil, fmt.Errorf("signing zone %s: %w", zone.Apex, err)
+	}
 	for _, name := range zone.pools {
 		if err := z.signPool(t, in, name, before); err != nil {
 			return nil, fmt.Errorf("signing pool %s: %w", name, err)
@@ -94,6 +101,9 @@ func signStatic(zone *Zone, plan *signing.Plan, before *signedZone) (*staticSign
 		s.chain = newChain(zone)
 	}
 	for _, records := range plan.Records() {
+		if len(records) == 0 {
+			return nil, errors.New("no key is published")
+		}
 		s.apex = append(s.apex, RRset{Type: records[0].Header().Rrtype, Records: records})
 	}
 	w := staticWork{staticSignatures: s, renew: make([]time.Time, len(s.chain.links)), expire: make([]uint32, len(s.chain.links))}
@@ -320,7 +330,7 @@ func (z *signedZone) signPool(t *Table, in *Input, name string, before *signedZo
 		if lastFamilies != nil {
 			lastFamily = lastFamilies[i]
 		}
-		plan := newSetPlan(z.plan, served.owner, kind, served.definition.TTL)
+		plan := newSetPlan(z.plan, z.secret, served.owner, kind, served.definition.TTL)
 		signed, err := signFamily(plan, f, served.places, in.Signer, t.ahead, lastFamily)
 		if err != nil {
 			return err

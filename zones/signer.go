@@ -83,7 +83,7 @@ func pause(ctx context.Context, duration time.Duration) bool {
 
 func (s *Signer) sign(w *wantedSet) {
 	records := w.family.records(w.members[:w.count], w.all)
-	key := keyOfRecords(records)
+	key := w.family.plan.secret.records(records)
 	if s.find(w.family.plan, key) != nil {
 		return // it was drawn more than once meanwhile
 	}

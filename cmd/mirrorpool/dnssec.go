@@ -277,6 +277,16 @@ func (k *keys) warnHomeless(static *zones.Static) {
 	}
 }
 
+// warnShort says where signatures may end while others still give them out: they are
+// renewed with three quarters of their life to go.
+func (k *keys) warnShort(zone *zones.Zone) {
+	left := k.settings.lifetime * 3 / 4
+	if expire := time.Duration(zone.SOA.Expire) * time.Second; left < expire {
+		k.warn(fmt.Sprintf("zone %s: signatures have %s to go at least (dns.dnssec_lifetime), and a secondary that is cut off serves on for %s (the SOA's expire): "+
+			"after that validators take it for forged", zone.Apex, left, expire))
+	}
+}
+
 // hidden are the zones that a signed one proves not to be there.
 func hidden(undelegated map[string]string, signed string) (failures []error) {
 	for _, child := range slices.Sorted(maps.Keys(undelegated)) {
@@ -309,6 +319,7 @@ func (k *keys) planFor(zone *zones.Zone, keys []*signing.Key, now time.Time) (*s
 		plan, next = rolled, sooner(next, soonest)
 	}
 	if plan != nil {
+		k.warnShort(zone)
 		for _, text := range plan.Warnings {
 			k.warn(text)
 		}

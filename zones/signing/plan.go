@@ -111,6 +111,19 @@ func (p *Plan) SameAs(other *Plan) bool {
 		sameKeys(p.Entry, other.Entry) && sameKeys(p.Child, other.Child)
 }
 
+// Secret is what nobody knows who does not have the zone's key, the same each time.
+func (p *Plan) Secret() (secret [sha256.Size]byte, err error) {
+	if len(p.Zone) == 0 || !p.Zone[0].CanSign() {
+		return secret, fmt.Errorf("making a secret of the keys of %s: there is none that signs", p.Apex)
+	}
+	// No RRSIG begins like this: it would cover a type of 29,541 with algorithm 99.
+	signature, err := p.Zone[0].signature([]byte("secret of the sets of pools"))
+	if err != nil {
+		return secret, fmt.Errorf("making a secret of the keys of %s: %w", p.Apex, err)
+	}
+	return sha256.Sum256(signature), nil
+}
+
 // SignsAs reports whether another plan makes the same signatures of what the zone's
 // keys sign, which is all but DNSKEY, CDS and CDNSKEY.
 func (p *Plan) SignsAs(other *Plan) bool {

@@ -69,6 +69,9 @@ func PlanOf(apex string, keys []*Key, now time.Time, ttl uint32, lifetime time.D
 	if len(missing) > 0 {
 		return nil, next, errors.Join(missing...)
 	}
+	if len(p.Published) == 0 {
+		return nil, next, nil // a key that signs before it is published is for another beside it
+	}
 	p.child(keys)
 	return p.Plan, next, nil
 }
