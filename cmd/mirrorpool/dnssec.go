@@ -88,6 +88,12 @@ func (k *keys) use(settings keysSettings) error {
 		k.settings, k.zones = before, keys
 		return err
 	}
+	for apex := range k.plans {
+		if len(k.zones[apex]) == 0 {
+			k.logger.Warn().Str("zone", apex).Str("directory", settings.directory).
+				Msg("the zone is signed no more: validators take it for forged as long as its parent, or a cache, has a DS record of it")
+		}
+	}
 	return nil
 }
 
