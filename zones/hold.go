@@ -14,7 +14,7 @@ const serialHold = 2 * time.Second
 // or while what has changed is kept back. The pools have to be compiled before.
 func (t *Table) serve(in *Input, zone *Zone, signed *signedZone, before *servedZone) *servedZone {
 	content := t.content(zone, signed)
-	if before.keepsBack(zone, signed, content, in.Now) {
+	if before.keepsBack(zone, signed, content, in) {
 		served := *before
 		served.signed, served.held = signed, true
 		return &served
@@ -39,13 +39,13 @@ func (t *Table) serve(in *Input, zone *Zone, signed *signedZone, before *servedZ
 
 // keepsBack reports whether a zone keeps the serial, the SOA and the version that it
 // had in the table before, though its content is another one now: the serial was
-// raised just now, and neither commit nor keys have changed since.
-func (z *servedZone) keepsBack(zone *Zone, signed *signedZone, content string, now time.Time) bool {
+// raised just now, or may not be, and neither commit nor keys have changed since.
+func (z *servedZone) keepsBack(zone *Zone, signed *signedZone, content string, in *Input) bool {
 	if z == nil || z.Zone != zone || z.serial.Digest == content || !z.signed.samePlan(signed) {
 		return false
 	}
-	since := now.Sub(z.raised)
-	return since >= 0 && since < serialHold
+	since := in.Now.Sub(z.raised)
+	return in.Now.Before(in.HoldUntil) || since >= 0 && since < serialHold
 }
 
 // samePlan reports whether two zones are signed with the same keys, or both not.
@@ -70,7 +70,7 @@ func (t *Table) Due() time.Time {
 	var due time.Time
 	for _, zone := range t.served {
 		if zone.held {
-			due = earliest(due, zone.raised.Add(serialHold))
+			due = earliest(due, latest(zone.raised.Add(serialHold), t.holdUntil))
 		}
 	}
 	return due
@@ -86,6 +86,14 @@ func (t *Table) SigningDue() time.Time {
 		}
 	}
 	return due
+}
+
+// latest gives the second of two times where it is later.
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // earliest gives the first of two times; zero is none.

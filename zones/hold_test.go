@@ -72,6 +72,33 @@ func TestHold(t *testing.T) {
 	}
 }
 
+// TestHoldUntil: where serials cannot be kept, a change of health raises none until a
+// time, however long ago the last one was, and a commit does.
+func TestHoldUntil(t *testing.T) {
+	zone := strings.Replace(serialRepository, "SERIAL", "1", 1)
+	in := serialInput(t, zone, nil)
+	first := mustCompile(t, in)
+	start := in.Now
+	in.HoldUntil, in.Health = start.Add(time.Hour), verdicts(in.Definition, "a")
+	in.Previous, in.Serials, in.Now = first, first.Serials(), start.Add(time.Hour-1)
+	held := mustCompile(t, in)
+	if held.Version("example.org.") != first.Version("example.org.") || !held.Due().Equal(in.HoldUntil) {
+		t.Errorf("nothing is kept back until %v, but until %v", in.HoldUntil, held.Due())
+	}
+	if got := lastBytes(held.Answer(Question{Name: "dl.example.org.", Type: dns.TypeA}, &fixedSource{}).Answer); got != "11" {
+		t.Errorf("answered %s", got)
+	}
+	commit := serialInput(t, zone+"x IN TXT \"1\"\n", nil)
+	commit.HoldUntil, commit.Previous, commit.Serials, commit.Now = in.HoldUntil, held, held.Serials(), in.Now
+	if table := mustCompile(t, commit); table.Version("example.org.").SOA.Serial != uint32(commit.Now.Unix()) || !table.Due().IsZero() {
+		t.Errorf("the commit has serial %d, due %v", table.Version("example.org.").SOA.Serial, table.Due())
+	}
+	in.Previous, in.Now = held, start.Add(time.Hour)
+	if table := mustCompile(t, in); table.Version("example.org.").SOA.Serial != uint32(in.Now.Unix()) || !table.Due().IsZero() {
+		t.Errorf("serial %d afterwards, due %v", table.Version("example.org.").SOA.Serial, table.Due())
+	}
+}
+
 func collect(v *Version) (records []dns.RR) {
 	for rr := range v.Records() {
 		if rr.Header().Name == "dl.example.org." {

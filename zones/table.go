@@ -50,6 +50,9 @@ type Input struct {
 	Catalog string
 	// Signer signs what is not signed ahead; nil: other sets are given in its place.
 	Signer *Signer
+	// HoldUntil is until when a change of health raises no serial, because serials
+	// cannot be kept; zero: it is as ever.
+	HoldUntil time.Time
 	// Previous is the table before this one, or nil. What nothing has changed
 	// about is taken over from it; the table is the same without.
 	Previous *Table
@@ -122,9 +125,10 @@ type Table struct {
 	hosts  map[string]*Host       // by hostKey
 	// selfAddresses are the node's own that the pools were compiled with.
 	selfAddresses []netip.Addr
-	tallies       int  // numbers that a Tally counts
-	signing       bool // of any zone
-	ahead         int  // sets of each family of a pool that are signed ahead
+	holdUntil     time.Time // Input.HoldUntil
+	tallies       int       // numbers that a Tally counts
+	signing       bool      // of any zone
+	ahead         int       // sets of each family of a pool that are signed ahead
 	// What questions for signatures get, if any zone is signed; pools are by number.
 	signedIndex *nameIndex
 	signedPools []signedPool
@@ -178,7 +182,7 @@ func compile(in Input, bounds tableBounds) (*Table, error) {
 		zones:      make(map[string]*servedZone, len(in.Static.sorted)),
 		hosts:      make(map[string]*Host, len(in.Definition.Redirects)),
 	}
-	t.selfAddresses = slices.Clone(in.SelfAddresses)
+	t.selfAddresses, t.holdUntil = slices.Clone(in.SelfAddresses), in.HoldUntil
 	t.compilePools(&in, bounds)
 	for _, redirect := range in.Definition.Redirects {
 		t.hosts[hostKey(redirect.Host)] = t.compileHost(&in, redirect)

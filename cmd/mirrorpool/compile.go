@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"maps"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -58,6 +57,8 @@ type compiler struct {
 	current     *commitContent
 	serials     map[string]zones.Serial
 	serialsKept bool // they are on disk
+	// onDisk is what was written last.
+	onDisk keptSerials
 	// recorded is why the journal is not; nil: it is.
 	recorded error
 	// due is when to compile though nothing has happened; zero: never.
@@ -99,9 +100,7 @@ func (c *compiler) run(ctx context.Context) {
 		case <-c.geoChanged:
 			c.recompile()
 		case <-retry.C:
-			if c.current != nil && !c.serialsKept {
-				c.keepSerials(c.serials)
-			}
+			c.promiseSerials()
 			c.retryJournal()
 		}
 	}
@@ -163,28 +162,18 @@ func (c *compiler) recompile() {
 // compile makes a table of a commit and of what is known now, and serves it.
 func (c *compiler) compile(commit *commitContent) error {
 	start := c.now()
-	plans, nextPlan := c.keys.plansFor(commit.static)
-	table, err := zones.Compile(zones.Input{
-		Definition:    commit.definition,
-		Static:        commit.static,
-		Health:        c.prober.Report(),
-		Geo:           c.geo(),
-		Serials:       c.serials,
-		SelfAddresses: *c.selfAddresses.Load(),
-		Commit:        commit.commit,
-		CommitTime:    commit.time,
-		Now:           start,
-		Signing:       plans,
-		Signer:        c.signer,
-		Catalog:       c.transfer.Load().catalog,
-		Previous:      c.table.Load(),
+	var table *zones.Table
+	var nextPlan time.Time
+	err := guarded("making a table", func() (err error) {
+		table, nextPlan, err = c.makeTable(commit, start)
+		return err
 	})
 	if err != nil {
 		err = fmt.Errorf("compiling commit %s: %w", commit.commit, err)
 		c.stages.fail(stageCompile, err)
 		return err
 	}
-	c.keepSerials(table.Serials())
+	c.serials = c.with(table.Serials())
 	c.record(table)
 	c.table.Store(table)
 	tellSecondaries(c.notifier, table)
@@ -197,29 +186,31 @@ func (c *compiler) compile(commit *commitContent) error {
 	return nil
 }
 
-// keepSerials writes serials down before they are served, so that no serial is
-// given twice to different content. Serving goes on when that fails: after a
-// restart the time of day is above any serial given.
-func (c *compiler) keepSerials(serials map[string]zones.Serial) {
-	// Zones that left keep their last serial, should they come back.
-	merged := maps.Clone(c.serials)
-	if merged == nil {
-		merged = map[string]zones.Serial{}
+// makeTable makes a table, and tells when zones are to be signed with other keys.
+func (c *compiler) makeTable(commit *commitContent, now time.Time) (*zones.Table, time.Time, error) {
+	plans, nextPlan := c.keys.plansFor(commit.static)
+	input := zones.Input{
+		Definition:    commit.definition,
+		Static:        commit.static,
+		Health:        c.prober.Report(),
+		Geo:           c.geo(),
+		Serials:       c.serials,
+		SelfAddresses: *c.selfAddresses.Load(),
+		Commit:        commit.commit,
+		CommitTime:    commit.time,
+		Now:           now,
+		Signing:       plans,
+		Signer:        c.signer,
+		Catalog:       c.transfer.Load().catalog,
+		Previous:      c.table.Load(),
 	}
-	maps.Copy(merged, serials)
-	if c.serialsKept && maps.Equal(merged, c.serials) {
-		return
+	table, err := zones.Compile(input)
+	if err == nil && !c.keepSerials(table.Serials()) && c.onDisk.complete(now) {
+		// It stays so where it can: a restart would go back to what is on disk.
+		input.HoldUntil = c.onDisk.Until
+		table, err = zones.Compile(input)
 	}
-	c.serials = merged
-	err := c.state.writeSerials(merged)
-	c.serialsKept = err == nil
-	if err == nil {
-		c.stages.succeed(stageSerials)
-		return
-	}
-	if c.stages.fail(stageSerials, err) {
-		c.logger.Error().Err(err).Str("stage", string(stageSerials)).Msg("SOA serials are not kept: trying again")
-	}
+	return table, nextPlan, err
 }
 
 // sleep waits, and reports whether ctx is still alive.

@@ -25,22 +25,6 @@ func (n *node) openJournal() {
 	}
 }
 
-// neverGivenTwice raises the serials of the last run to those of the journal, which
-// secondaries may have: where serials were not written down, none is given to other
-// content.
-func neverGivenTwice(serials map[string]zones.Serial, recorded map[string]uint32) map[string]zones.Serial {
-	raised := maps.Clone(serials)
-	if raised == nil {
-		raised = map[string]zones.Serial{}
-	}
-	for apex, number := range recorded {
-		if last, seen := raised[apex]; !seen || int32(number-last.Number) > 0 { // RFC 1982
-			raised[apex] = zones.Serial{Number: number}
-		}
-	}
-	return raised
-}
-
 // transferWish is what the configuration has to do with secondaries.
 type transferWish struct {
 	record  bool   // there may be some
@@ -67,7 +51,9 @@ func (c *compiler) record(table *zones.Table) {
 	serials := table.Serials()
 	var problems []error
 	for _, apex := range slices.Sorted(maps.Keys(serials)) {
-		problems = append(problems, c.journal.Record(table.Version(apex)))
+		if version := table.Version(apex); version != nil {
+			problems = append(problems, c.journal.Record(version))
+		}
 	}
 	problems = append(problems, c.journal.Retain(func(apex string) bool {
 		_, served := serials[apex]

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -209,19 +208,5 @@ func TestCatalogInTheWay(t *testing.T) {
 	r.eventually("there is a catalog", func() bool { return r.stage(stageCatalog).Error == "" })
 	if text := versionLines(r.whole("catalog.test.")); !strings.Contains(text, "PTR\tcatalog.example.") {
 		t.Errorf("the catalog is\n%s", text)
-	}
-}
-
-// TestNeverGivenTwice: the serials of the journal count where they are newer.
-func TestNeverGivenTwice(t *testing.T) {
-	known := map[string]zones.Serial{"a.": {Number: 10, Digest: "x"}, "b.": {Number: 10, Digest: "x"}, "c.": {Number: 1<<32 - 1, Digest: "x"}}
-	before := fmt.Sprint(known)
-	got := neverGivenTwice(known, map[string]uint32{"a.": 10, "b.": 11, "c.": 3, "d.": 4})
-	want := map[string]zones.Serial{"a.": {Number: 10, Digest: "x"}, "b.": {Number: 11}, "c.": {Number: 3}, "d.": {Number: 4}}
-	if !maps.Equal(got, want) || fmt.Sprint(known) != before {
-		t.Errorf("got %v, expected %v", got, want)
-	}
-	if got := neverGivenTwice(nil, map[string]uint32{"d.": 4}); got["d."].Number != 4 {
-		t.Errorf("got %v", got)
 	}
 }

@@ -171,22 +171,18 @@ func (n *node) restoreHealth() {
 }
 
 func (n *node) newCompiler(config *config) (*compiler, error) {
-	serials, err := n.state.readSerials()
-	if err != nil {
-		n.logger.Warn().Err(err).Str("stage", string(stageSerials)).Msg("the kept serials are not used")
-	}
 	c := &compiler{
 		logger: n.logger, stages: n.stages, state: n.state, prober: n.prober,
 		geo: func() *geo.Map { return n.geo.Load().current() }, now: time.Now,
 		requests: make(chan compileRequest), geoChanged: make(chan struct{}, 1),
-		serials: neverGivenTwice(serials, n.journal.Serials()), serialsKept: err == nil, journal: n.journal,
-		transitions: transitions{logger: n.logger},
+		journal: n.journal, transitions: transitions{logger: n.logger},
 		published: func() {
 			n.publishing.Changed()
 			n.rollovers.tableServed()
 		},
 		keys: n.keys, signer: n.signer, notifier: n.notifier,
 	}
+	c.readSerials()
 	addresses, err := selfAddresses(config.HTTP.Listen)
 	if err != nil {
 		return nil, err
@@ -262,6 +258,7 @@ func (n *node) run(ctx context.Context, hangups <-chan os.Signal) error {
 	fronts.Wait()
 	stopWork()
 	workers.Wait()
+	n.compiler.close()
 	n.saveHealth()
 	n.admin.stop()
 	return err

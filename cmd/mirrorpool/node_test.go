@@ -127,6 +127,12 @@ func (r *running) push(message string) string {
 // start runs the node until the test ends or stop is called.
 func (r *running) start() {
 	r.Helper()
+	r.startWith(func(*node) {})
+}
+
+// startWith starts the node after something is changed in it.
+func (r *running) startWith(change func(*node)) {
+	r.Helper()
 	config, err := loadConfig(r.path("node.yaml"))
 	if err != nil {
 		r.Fatal(err)
@@ -134,6 +140,7 @@ func (r *running) start() {
 	if r.node, err = newNode(r.path("node.yaml"), config, r.log); err != nil {
 		r.Fatal(err)
 	}
+	change(r.node)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- r.node.run(ctx, nil) }()
@@ -354,12 +361,12 @@ func TestSerialGrowsWithContent(t *testing.T) {
 	if after <= before {
 		t.Errorf("serial %d after the change, %d before", after, before)
 	}
-	var kept map[string]struct{ Number uint32 }
+	var kept keptSerials
 	data, err := os.ReadFile(r.path("state/serials.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := json.Unmarshal(data, &kept); err != nil || kept["example.test."].Number != after {
+	if err := json.Unmarshal(data, &kept); err != nil || kept.Zones["example.test."].Number != after {
 		t.Errorf("kept: %v %v, want %d", kept, err, after)
 	}
 }

@@ -1,15 +1,12 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
-
-	"mirrorpool/zones"
 )
 
 // stateDir is the directory in which the node keeps what has to survive a
@@ -85,28 +82,4 @@ func (s *stateDir) read(name string) ([]byte, error) {
 	return data, nil
 }
 
-const (
-	serialsFile = "serials.json"
-	healthFile  = "health.json"
-)
-
-// readSerials gives the SOA serials of the last run; none if there was none.
-func (s *stateDir) readSerials() (map[string]zones.Serial, error) {
-	data, err := s.read(serialsFile)
-	if err != nil || data == nil {
-		return nil, err
-	}
-	var serials map[string]zones.Serial
-	if err := json.Unmarshal(data, &serials); err != nil {
-		return nil, fmt.Errorf("reading %s: %w; serials go on from the time of day", s.file(serialsFile), err)
-	}
-	return serials, nil
-}
-
-func (s *stateDir) writeSerials(serials map[string]zones.Serial) error {
-	data, err := json.MarshalIndent(serials, "", "  ")
-	if err != nil {
-		return fmt.Errorf("writing %s: %w", s.file(serialsFile), err)
-	}
-	return s.write(serialsFile, append(data, '\n'))
-}
+const healthFile = "health.json"
