@@ -214,7 +214,7 @@ func (r *responder) answer(q *request, table Answerer, client netip.Addr, over t
 		client = q.edns.subnet.client
 	}
 	a := table.Answer(zones.Question{Name: name, Type: q.qtype, Client: client, Resolver: resolver, DNSSEC: q.edns.dnssec}, r.random)
-	if a.Rcode == dns.RcodeRefused {
+	if q.qtype == dns.TypeSOA && !isOwnSOA(&a) {
 		if soa, ok := r.unserved(q, name, resolver); ok {
 			a = soa
 		}

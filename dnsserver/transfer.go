@@ -93,8 +93,9 @@ func (r *responder) transfer(q *request, client netip.Addr, over transport) []by
 	switch {
 	case version == nil && r.table == nil:
 		return refuse(dns.RcodeServerFailure, transferNotReady) // secondaries ask again
-	case version == nil && !r.serves(name):
-		return refuse(dns.RcodeNotAuth, transferNotHere) // RFC 5936 section 2.2.1
+	case (version == nil || !r.settings.Transfer.allows(client, q.signedBy())) && !r.serves(name):
+		// RFC 5936 section 2.2.1; what is for secondaries alone is not there for others.
+		return refuse(dns.RcodeNotAuth, transferNotHere)
 	case version == nil, !r.mayTransfer(q, client, over), kind == kindAXFR && !over.isStream():
 		return refuse(dns.RcodeRefused, transferRefused)
 	case kind == kindIXFR && !q.hasSerial:
@@ -132,13 +133,21 @@ func (r *responder) transferInOne(q *request, name string, t *zoneTransfer, over
 // serves reports whether the table has a zone of that name, where transfers have
 // none.
 func (r *responder) serves(name string) bool {
+	if r.table == nil {
+		return false
+	}
 	a := r.table.Answer(zones.Question{Name: name, Type: dns.TypeSOA}, r.random)
-	return len(a.Answer) == 1 && a.Authoritative && a.Answer[0].Header().Rrtype == dns.TypeSOA
+	return isOwnSOA(&a)
+}
+
+// isOwnSOA reports whether the answer to a question for a SOA is that of a zone.
+func isOwnSOA(a *zones.Answer) bool {
+	return len(a.Answer) > 0 && a.Authoritative && a.Answer[0].Header().Rrtype == dns.TypeSOA
 }
 
 // unserved gives the SOA of a zone that is there for secondaries alone, such as a
 // catalog of zones (RFC 9432), to those who may transfer it; they ask for it before
-// they do.
+// they do. Its name may lie in a zone that knows nothing of it.
 func (r *responder) unserved(q *request, name string, client netip.Addr) (zones.Answer, bool) {
 	if q.qtype != dns.TypeSOA || !r.settings.Transfer.allows(client, q.signedBy()) {
 		return zones.Answer{}, false

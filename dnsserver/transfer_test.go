@@ -375,6 +375,9 @@ func TestTransferRefusals(t *testing.T) {
 	}{
 		"nobody":                    {want: all(dns.RcodeRefused)},
 		"a zone that is not here":   {allow: []TransferRule{{Network: here}}, zone: "elsewhere.test.", want: all(dns.RcodeNotAuth)},
+		"a catalog, to strangers":   {allow: []TransferRule{{Network: elsewhere}}, zone: "catalog.test.", want: all(dns.RcodeNotAuth)},
+		"a catalog, the wrong key":  {allow: []TransferRule{{Key: first.Name()}}, key: second, zone: "catalog.test.", want: all(dns.RcodeNotAuth)},
+		"a catalog, the wrong way":  {allow: []TransferRule{{Network: here}}, tlsOnly: true, zone: "catalog.test.", want: map[transport]int{overUDP: dns.RcodeRefused, overTCP: dns.RcodeRefused, overTLS: ok}},
 		"below a zone":              {allow: []TransferRule{{Network: here}}, zone: "host000001.example.test.", want: all(dns.RcodeNotAuth)},
 		"the network":               {allow: []TransferRule{{Network: here}}, want: streams},
 		"the network, signed":       {allow: []TransferRule{{Network: here}}, key: second, want: streams},

@@ -49,7 +49,7 @@ func (r *responder) wire(buffer []byte, length int, client netip.Addr, over tran
 		return nil, false
 	}
 	asked.Type = binary.BigEndian.Uint16(packet[end:])
-	if isSpecial(asked.Type) {
+	if isSpecial(asked.Type) || asked.Type == dns.TypeSOA && r.fast.table.IsCatalog(&asked.Name) {
 		return nil, false
 	}
 	end += 4

@@ -15,6 +15,7 @@ import (
 type catalogZone struct {
 	serial  Serial
 	version *Version
+	name    WireName
 }
 
 // Figures of a catalog zone's SOA, in seconds, as in RFC 9432's example: secondaries
@@ -27,6 +28,17 @@ const (
 	catalogSchema  = "2" // the version of RFC 9432
 )
 
+// catalogClash is why there is no catalog: a zone of the repository has its name. That
+// zone is answered for and is not transferred: secondaries would take it for the list
+// of zones, and those who write zones are not those who say which secondaries serve.
+type catalogClash struct{ apex, file string }
+
+func (e *catalogClash) Error() string {
+	return fmt.Sprintf(
+		"the catalog zone has the name of the zone in %s, which is served in its place and not transferred: secondaries keep the list of zones that they have; name another catalog in dns.transfer.catalog, or the zone otherwise",
+		e.file)
+}
+
 // compileCatalog makes the catalog zone. A zone of the repository that has the
 // catalog's name is served in its place, and CatalogProblem says so.
 func (t *Table) compileCatalog(in *Input) {
@@ -35,9 +47,7 @@ func (t *Table) compileCatalog(in *Input) {
 	}
 	apex := canonical(in.Catalog)
 	if zone := t.zones[apex]; zone != nil {
-		t.catalogProblem = fmt.Errorf(
-			"the catalog zone has the name of the zone in %s, which is served in its place: secondaries get no list of zones; name another one in dns.transfer.catalog",
-			zone.File)
+		t.catalogProblem = &catalogClash{apex: apex, file: zone.File}
 		return
 	}
 	last, seen := in.Serials[apex]
@@ -55,7 +65,9 @@ func (t *Table) compileCatalog(in *Input) {
 	for i, zone := range t.served {
 		apexes[i] = zone.Apex
 	}
-	t.catalog = &catalogZone{serial: serial, version: &Version{
+	var name WireName
+	name.set(apex)
+	t.catalog = &catalogZone{name: name, serial: serial, version: &Version{
 		Apex: apex, SOA: soa,
 		body: sync.OnceValue(func() *body { return NewVersion(soa, catalogRecords(apex, apexes)).body() }),
 	}}
@@ -98,6 +110,12 @@ func catalogMember(zone string) string {
 
 // CatalogProblem tells why there is no catalog zone though one is wanted; or nil.
 func (t *Table) CatalogProblem() error { return t.catalogProblem }
+
+// IsCatalog reports whether a name is that of the catalog zone, about which Answer and
+// Append say what they say of any name.
+func (t *Table) IsCatalog(name *WireName) bool {
+	return t.catalog != nil && equal(name.from(0), t.catalog.name.from(0))
+}
 
 // ValidCatalog says what is wrong with a catalog zone's name.
 func ValidCatalog(name string) error {

@@ -77,14 +77,43 @@ c175fc847fdae717ed489fb9043f89ed.zones.catalog.example. 0 IN PTR a.example.
 }
 
 // TestCatalogGivesWay: a zone of the repository is served, whatever the catalog is
-// called.
+// called, and secondaries do not get it for the catalog.
 func TestCatalogGivesWay(t *testing.T) {
-	table := mustCompile(t, catalogInput(t, "catalog.example"))
+	in := catalogInput(t, "catalog.example", "a.example")
+	table := mustCompile(t, in)
 	if err := table.CatalogProblem(); err == nil || !strings.Contains(err.Error(), "zones/catalog.example.zone") || !strings.Contains(err.Error(), "dns.transfer.catalog") {
 		t.Errorf("the problem is %v", err)
 	}
-	if v := table.Version("catalog.example."); v == nil || !strings.Contains(versionText(v), "127.0.0.1") {
-		t.Error("the zone is not transferred")
+	a := table.Answer(Question{Name: "ns.catalog.example.", Type: dns.TypeA}, rand.NewPCG(1, 1))
+	if len(a.Answer) != 1 {
+		t.Errorf("answered: %s", answerText(a))
+	}
+	if table.Version("Catalog.Example") != nil {
+		t.Error("the zone is transferred in the catalog's place")
+	}
+	if soa := table.SOA("catalog.example."); soa == nil || soa.Serial == 0 {
+		t.Errorf("the zone's SOA is %v", soa)
+	}
+	if table.Version("a.example.") == nil {
+		t.Error("another zone is not transferred")
+	}
+	// The way out: another catalog.
+	in.Catalog, in.Previous, in.Serials = "other.example", table, table.Serials()
+	if v := mustCompile(t, in).Version("catalog.example"); v == nil || !strings.Contains(versionText(v), "127.0.0.1") {
+		t.Error("without the clash the zone is not transferred")
+	}
+}
+
+// TestIsCatalog: in any case, and nothing but the name itself.
+func TestIsCatalog(t *testing.T) {
+	with := mustCompile(t, catalogInput(t, "example"))
+	without := catalogInput(t, "example")
+	without.Catalog = ""
+	for name, is := range map[string]bool{"catalog.example.": true, "CATALOG.Example.": true, "x.catalog.example.": false, "example.": false, ".": false} {
+		var wire WireName
+		if !wire.set(name) || with.IsCatalog(&wire) != is || mustCompile(t, without).IsCatalog(&wire) {
+			t.Errorf("%s: expected %v", name, is)
+		}
 	}
 }
 

@@ -75,14 +75,27 @@ func (c *cursor) next() *part {
 }
 
 // Version gives what is transferred of a zone, given by its apex in any case; nil:
-// the table has no such zone. The catalog zone is one.
+// there is no such zone. The catalog zone is one, and one of the repository that has
+// its name is none.
 func (t *Table) Version(apex string) *Version {
 	apex = canonical(apex)
+	if clash, is := t.catalogProblem.(*catalogClash); is && clash.apex == apex {
+		return nil
+	}
 	if zone := t.zones[apex]; zone != nil {
 		return zone.version
 	}
 	if t.catalog != nil && t.catalog.version.Apex == apex {
 		return t.catalog.version
+	}
+	return nil
+}
+
+// SOA gives the SOA of a zone of the repository, given by its canonical apex, whether
+// it is transferred or not; nil: there is no such zone. The record is shared.
+func (t *Table) SOA(apex string) *dns.SOA {
+	if zone := t.zones[apex]; zone != nil {
+		return zone.version.SOA
 	}
 	return nil
 }

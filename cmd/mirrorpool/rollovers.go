@@ -269,7 +269,7 @@ func (r *rollovers) look() time.Time {
 		}
 		if one.table == nil || one.table.Definition != table.Definition {
 			one.largest = table.LargestTTL(zone.Apex)
-			soa := table.Version(zone.Apex).SOA
+			soa := table.SOA(zone.Apex)
 			one.refresh = time.Duration(soa.Refresh)*time.Second + time.Duration(soa.Retry)*time.Second
 			one.expire = time.Duration(soa.Expire) * time.Second
 		}
