@@ -35,7 +35,8 @@ records ask for it (RFC 7344, RFC 8078), which not every parent looks at: the DS
 hand in is printed. If dns.dnssec_parents names the parent's servers, they are asked
 whether it is there; otherwise say it with --ds-seen, when every server of the parent
 has the new record and none the old one, and with --ds-ttl the old record's TTL, which
-is taken for a day if nobody says it.
+is taken for a day if nobody says it. What is said counts until those servers answer
+otherwise, and no TTL less than what they gave.
 
 --cancel goes back, while neither the parent nor caches can depend on the new key.
 

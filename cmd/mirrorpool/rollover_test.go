@@ -36,6 +36,8 @@ type parentServer struct {
 	address string
 	mutex   sync.Mutex
 	records []dns.RR
+	ttl     uint32 // of records that are taken from now on
+	refuses bool
 }
 
 func newParentServer(t *testing.T) *parentServer {
@@ -44,13 +46,16 @@ func newParentServer(t *testing.T) *parentServer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &parentServer{address: listener.Addr().String()}
+	p := &parentServer{address: listener.Addr().String(), ttl: 60}
 	server := &dns.Server{Listener: listener, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, question *dns.Msg) {
 		reply := new(dns.Msg)
 		reply.SetReply(question)
 		reply.Authoritative = true
 		p.mutex.Lock()
 		reply.Answer = p.records
+		if p.refuses {
+			reply.Answer, reply.Rcode = nil, dns.RcodeRefused
+		}
 		p.mutex.Unlock()
 		reply.Ns = []dns.RR{&dns.SOA{Hdr: dns.RR_Header{Name: "test.", Rrtype: dns.TypeSOA, Class: dns.ClassINET}, Ns: ".", Mbox: "."}}
 		_ = w.WriteMsg(reply)
@@ -75,10 +80,17 @@ func (p *parentServer) take(records []dns.RR) {
 	for _, rr := range records {
 		if cds, is := rr.(*dns.CDS); is {
 			ds := cds.DS
-			ds.Hdr = dns.RR_Header{Name: cds.Hdr.Name, Rrtype: dns.TypeDS, Class: dns.ClassINET, Ttl: 60}
+			ds.Hdr = dns.RR_Header{Name: cds.Hdr.Name, Rrtype: dns.TypeDS, Class: dns.ClassINET, Ttl: p.ttl}
 			p.records = append(p.records, &ds)
 		}
 	}
+}
+
+// refuse has the server answer nothing, or answer again.
+func (p *parentServer) refuse(refuses bool) {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	p.refuses = refuses
 }
 
 // rolling is a node whose zone is signed, with a fast clock.

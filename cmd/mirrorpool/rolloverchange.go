@@ -140,7 +140,7 @@ func (r *rollovers) contradicted(ctx context.Context, apex string, state rollove
 	r.mutex.Lock()
 	summary := r.parents[apex]
 	r.mutex.Unlock()
-	if summary.None() {
+	if summary.Empty() {
 		return nil // nobody validates the zone by way of this parent
 	}
 	wanted, unwanted := entryKeys(state.New, planned.keys), entryKeys(state.Old, planned.keys)

@@ -22,7 +22,8 @@ func (r *rollovers) facts(apex string) rollover.Facts {
 		KeyTTL: time.Duration(served.plan.TTL) * time.Second, ZoneTTL: served.largest,
 		Propagation: propagation(settings, served), Since: served.since,
 		Behind: r.behind(apex), Expire: served.expire,
-		ParentTTL: summary.TTL(),
+		ParentTTL: summary.TTL(), ParentTTLGiven: summary.GivenTTL(),
+		ParentDue: len(settings.parents) > 0 && lastLookDue(state, summary.At),
 	}
 	if state.Missing(planned.keys) != "" {
 		return facts // it was planned before there was the new key
@@ -53,6 +54,8 @@ func parentSays(summary parent.Summary, wanted, unwanted []*signing.Key) rollove
 	switch {
 	case len(wanted) == 0 || len(summary.Answers) == 0:
 		return rollover.ParentUnknown
+	case summary.Empty():
+		return rollover.ParentNone
 	case !summary.Have(wanted, unwanted):
 		return rollover.ParentUnchanged
 	case summary.Complete():
@@ -82,6 +85,12 @@ const (
 	parentTick = time.Second
 )
 
+// lastLookDue tells that the parent's servers were not asked since copies of the old
+// DS are out of caches: nobody may have looked for as long as that lasted.
+func lastLookDue(state rollover.State, asked time.Time) bool {
+	return state.Step() == rollover.StepParentCaches && (state.Until.IsZero() || asked.Before(state.Until))
+}
+
 // parentPause is how long an answer of the parent's servers counts.
 func parentPause(state rollover.State, keyTTL time.Duration) time.Duration {
 	if state.Kind == "" && !state.Withdraw {
@@ -109,8 +118,10 @@ func (r *rollovers) parentsDue() []string {
 	defer r.mutex.Unlock()
 	var due []string
 	for apex, served := range r.served {
-		age := now.Sub(r.parents[apex].At)
-		if age < 0 || age >= parentPause(r.states[apex], time.Duration(served.plan.TTL)*time.Second) {
+		asked, state := r.parents[apex].At, r.states[apex]
+		age := now.Sub(asked)
+		last := lastLookDue(state, asked) && !state.Until.IsZero() && !now.Before(state.Until)
+		if last || age < 0 || age >= parentPause(state, time.Duration(served.plan.TTL)*time.Second) {
 			due = append(due, apex)
 		}
 	}

@@ -289,6 +289,10 @@ func (r *rollovers) shift(by time.Duration) {
 		one.since = one.since.Add(by)
 		r.served[apex] = one
 	}
+	for apex, summary := range r.parents {
+		summary.At = summary.At.Add(by)
+		r.parents[apex] = summary
+	}
 }
 
 // advance takes one zone on, and gives when there may be more to do; zero: not by

@@ -12,7 +12,9 @@ type Facts struct {
 	// other RRsets of the zone, as it is served now.
 	KeyTTL, ZoneTTL time.Duration
 	// ParentTTL is the TTL of the zone's DS RRset at the parent; 0: nobody has seen it.
-	ParentTTL time.Duration
+	// ParentTTLGiven is the greatest that a server gave, which may be what is left in a
+	// cache, and then ParentTTL is greater.
+	ParentTTL, ParentTTLGiven time.Duration
 	// Propagation is how long a secondary may serve what was before, at most.
 	Propagation time.Duration
 	// Since is from when on this zone has been served without a break.
@@ -25,6 +27,9 @@ type Facts struct {
 	Expire time.Duration
 	// Parent is what the parent's servers say of the zone's DS.
 	Parent ParentDS
+	// ParentDue tells that the parent's servers can be asked, and were not since the
+	// wait for copies of the old DS has ended.
+	ParentDue bool
 }
 
 // ParentDS is what the servers of the parent say of the DS records of the zone.
@@ -38,6 +43,8 @@ const (
 	ParentChanged
 	// ParentUnchanged: some do not yet, or do not any more.
 	ParentUnchanged
+	// ParentNone: who has answered has no DS at all.
+	ParentNone
 )
 
 // unknownParentTTL is taken for the TTL of DS records that nobody has seen.
@@ -113,11 +120,16 @@ func (s State) advance(rules []rule, now time.Time, facts Facts) (State, []Event
 	if s.Kind == "" || this == nil {
 		return s, nil
 	}
-	s.ParentTTL = max(s.ParentTTL, facts.ParentTTL)
-	if this.step == StepParentCaches && facts.Parent == ParentUnchanged && !s.ParentSaid {
-		s.ParentSeen = time.Time{}
+	s = s.noteParentTTL(facts)
+	if this.step == StepParentCaches && s.deniedBy(facts.Parent) {
+		s.ParentSeen, s.ParentSaid, s.ParentTTLSaid = time.Time{}, false, 0
 		s = s.enter(StepParent, now)
 		return s, []Event{s.event(now, "the parent's DS is not the new one everywhere any more: waiting for it again")}
+	}
+	if this.step == StepParentCaches && s.ParentSaid && facts.Parent == ParentChanged {
+		// Nobody knows since when it is so: whoever said it may have been too early.
+		s.ParentSaid, s.ParentSeen, s.Until = false, now, time.Time{}
+		return s, []Event{s.event(now, "every server of the parent has the DS of the new key, as was said; copies of the old DS run out from now on")}
 	}
 	if this.wait&parentHas != 0 {
 		if facts.Parent != ParentChanged {
@@ -132,7 +144,7 @@ func (s State) advance(rules []rule, now time.Time, facts Facts) (State, []Event
 	if s.Until.IsZero() {
 		s.Until = s.until(this)
 	}
-	if s.Until.IsZero() || now.Before(s.Until) {
+	if s.Until.IsZero() || now.Before(s.Until) || this.wait&parentCaches != 0 && facts.ParentDue {
 		return s, nil
 	}
 	if next == nil {
@@ -146,6 +158,19 @@ func (s State) advance(rules []rule, now time.Time, facts Facts) (State, []Event
 	}
 	s = s.enter(next.step, now)
 	return s, []Event{s.event(now, next.about)}
+}
+
+// noteParentTTL takes down the greatest TTLs of the DS RRset.
+func (s State) noteParentTTL(facts Facts) State {
+	s.ParentTTL = max(s.ParentTTL, facts.ParentTTL)
+	s.ParentTTLGiven = max(s.ParentTTLGiven, facts.ParentTTLGiven)
+	return s
+}
+
+// deniedBy tells that the parent's servers say otherwise than what is waited upon. A
+// word stands for those that do not answer, and for a parent that is to have no DS.
+func (s State) deniedBy(parent ParentDS) bool {
+	return parent == ParentUnchanged || parent == ParentNone && !s.ParentSaid
 }
 
 // serve takes down that the zone is served as the step says, and that all
@@ -194,7 +219,7 @@ func (s State) until(this *rule) time.Time {
 func (s State) parentTTL() time.Duration {
 	switch {
 	case s.ParentTTLSaid > 0:
-		return s.ParentTTLSaid
+		return max(s.ParentTTLSaid, s.ParentTTLGiven)
 	case s.ParentTTL > 0:
 		return s.ParentTTL
 	}
@@ -233,6 +258,8 @@ func (s State) Waiting(now time.Time, facts Facts) (what string, until time.Time
 		copied := s
 		copied.Spread = spread
 		return "secondaries are to have it, and caches to lose what was before", latest(spread, copied.until(this))
+	case this.wait&parentCaches != 0 && facts.ParentDue && !s.Until.IsZero() && !now.Before(s.Until):
+		return "the parent's servers are to be asked once more", time.Time{}
 	}
 	return "caches are to lose what was before", s.Until
 }
@@ -265,9 +292,7 @@ func (s State) Forecast(facts Facts) []Ahead {
 			step.Wait = max(step.Wait, facts.Propagation+kept(facts.ZoneTTL))
 		}
 		if one.wait&parentCaches != 0 {
-			copied := s
-			copied.ParentTTL = max(s.ParentTTL, facts.ParentTTL)
-			step.Wait = kept(copied.parentTTL())
+			step.Wait = kept(s.noteParentTTL(facts).parentTTL())
 		}
 		ahead = append(ahead, step)
 	}

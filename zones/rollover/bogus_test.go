@@ -46,6 +46,8 @@ func TestNeverBogus(t *testing.T) {
 		"a late parent":          {lateParent: true},
 		"a parent that is deaf":  {deafParent: true, restarts: true},
 		"somebody says it":       {said: true, lateParent: true},
+		"somebody is wrong":      {lied: true, lateParent: true},
+		"wrong, and restarts":    {lied: true, lateParent: true, restarts: true},
 		"all of it":              {restarts: true, clock: true, ttls: true, lateParent: true},
 		"all of it, and cancels": {restarts: true, clock: true, ttls: true, lateParent: true, cancels: true},
 	}

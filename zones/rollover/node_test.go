@@ -24,7 +24,10 @@ type node struct {
 	since           time.Time // by the node's clock
 	servedAt        time.Time // true time at which the state's plan is served
 	parentSays      ParentDS
-	stopIn          Step // empty: none
+	silentUntil     time.Time // the parent's servers do not answer before
+	lookedAt        time.Time // by the node's clock, when they were asked
+	unasked         bool      // nobody asks them
+	stopIn          Step      // empty: none
 	log             []string
 }
 
@@ -32,9 +35,12 @@ func (n *node) clock() time.Time { return n.now.Add(n.offset) }
 
 func (n *node) facts() Facts {
 	facts := Facts{
-		KeyTTL: n.current().keyTTL, ZoneTTL: n.current().zoneTTL, ParentTTL: n.parentTTL, Propagation: n.propagation,
+		KeyTTL: n.current().keyTTL, ZoneTTL: n.current().zoneTTL, ParentTTL: n.parentTTL, ParentTTLGiven: n.parentTTL, Propagation: n.propagation,
 		Since: n.since, Parent: n.parentSays,
 		Served: !n.state.Served.IsZero() || n.state.Kind != "" && n.current().plan.SameAs(n.state.Plan(n.base, n.keys)),
+	}
+	if !n.unasked && n.state.Step() == StepParentCaches {
+		facts.ParentDue = n.state.Until.IsZero() || n.lookedAt.Before(n.state.Until)
 	}
 	if n.wrong != nil {
 		n.wrong(&facts)
@@ -155,13 +161,30 @@ func (m *model) parentVersion() *parentVersion { return m.parent[len(m.parent)-1
 
 // looked is what the parent's servers say, if somebody asks them.
 func (n *node) looked() {
+	n.lookedAt = n.clock()
 	current := n.parentVersion()
 	before := len(n.parent) < 2 || !n.now.Before(n.parent[len(n.parent)-2].out)
 	names := n.state.Kind != "" && slices.EqualFunc(current.keys, n.state.New, func(key *signing.Key, role Role) bool { return key.ID() == role.ID })
 	n.parentSays = ParentUnchanged
-	if before && names {
+	switch {
+	case n.now.Before(n.silentUntil):
+		n.parentSays = ParentUnknown
+	case before && names:
 		n.parentSays = ParentChanged
 	}
+}
+
+// lie says that the parent has changed, with a TTL, whatever is so; its servers are
+// silent then, and answer again before copies of the old DS are out of caches.
+func (n *node) lie() error {
+	state, _, err := n.state.SayParent(n.clock(), seconds(n.random, 300))
+	if err != nil {
+		return err
+	}
+	n.state, n.parentSays = state, ParentUnknown
+	n.silentUntil = n.now.Add(time.Duration(n.random.Int64N(int64(n.parentTTL))))
+	n.note("it is said that the parent has changed, TTL %s", state.ParentTTLSaid)
+	return nil
 }
 
 func seconds(random *rand.Rand, most int) time.Duration {
@@ -184,8 +207,9 @@ func newNode(seed uint64, keys ...*signing.Key) *node {
 	return n
 }
 
-// disturbances are what happens to a node beside the rollover.
-type disturbances struct{ restarts, clock, ttls, cancels, lateParent, deafParent, said bool }
+// disturbances are what happens to a node beside the rollover. What is said of the
+// parent may be true (said), or wrong (lied) while its servers do not answer.
+type disturbances struct{ restarts, clock, ttls, cancels, lateParent, deafParent, said, lied bool }
 
 // roll plays a whole rollover, and tells what was bogus.
 func (n *node) roll(kind Kind, with disturbances) error {
@@ -228,7 +252,7 @@ func (n *node) play(with disturbances) error {
 			if with.clock {
 				by := time.Duration(n.random.IntN(4000)-2000) * time.Second
 				n.offset += by
-				n.state, n.since = n.state.Shift(by), n.since.Add(by)
+				n.state, n.since, n.lookedAt = n.state.Shift(by), n.since.Add(by), n.lookedAt.Add(by)
 				n.note("the clock is set by %s", by)
 			}
 		case 2:
@@ -253,8 +277,13 @@ func (n *node) play(with disturbances) error {
 			}
 			n.state = state
 		}
-		if with.said {
+		if n.unasked = with.said; with.said {
 			n.parentSays = ParentUnknown
+		}
+		if with.lied && n.state.Step() == StepParent && n.random.IntN(10) == 0 {
+			if err := n.lie(); err != nil {
+				return err
+			}
 		}
 		if err := n.advance(); err != nil {
 			return err

@@ -30,10 +30,12 @@ type State struct {
 	// Until is when what was served before is out of all caches; zero: not known.
 	Until time.Time `json:"until,omitzero"`
 
-	// ParentTTL is the greatest TTL that the DS RRset was seen with, and ParentTTLSaid
-	// what somebody said it is, which counts instead. Without either it is a day.
-	ParentTTL     time.Duration `json:"parent_ttl,omitempty"`
-	ParentTTLSaid time.Duration `json:"parent_ttl_said,omitempty"`
+	// ParentTTL is the greatest TTL that the DS RRset may have, by what was seen.
+	// ParentTTLSaid is what somebody said it is, which counts instead, but for no less
+	// than ParentTTLGiven, the greatest that a server gave. Without any it is a day.
+	ParentTTL      time.Duration `json:"parent_ttl,omitempty"`
+	ParentTTLSaid  time.Duration `json:"parent_ttl_said,omitempty"`
+	ParentTTLGiven time.Duration `json:"parent_ttl_given,omitempty"`
 	// ParentSeen is when the parent's DS named the new key; ParentSaid tells that
 	// somebody said so. Zero: not yet.
 	ParentSeen time.Time `json:"parent_seen,omitzero"`
@@ -169,7 +171,7 @@ func (s State) Start(wanted Wanted, base *signing.Plan, key *signing.Key, now ti
 	s.Kind, s.Algorithm, s.Old = wanted.Kind, key.Algorithm(), old
 	s.New = []Role{{ID: key.ID(), Zone: wanted.Kind != KSK, Entry: wanted.Kind != ZSK}}
 	s.Steps = nil
-	s.ParentTTL, s.ParentTTLSaid, s.ParentSeen, s.ParentSaid = 0, 0, time.Time{}, false
+	s = s.forgetParent()
 	s = s.enter(rules[0].step, now)
 	return s, []Event{s.event(now, "a rollover begins: "+rules[0].about)}, nil
 }
@@ -210,7 +212,9 @@ func (s State) event(at time.Time, text string) Event {
 }
 
 // SayParent takes somebody's word that every server of the parent names the new key
-// in its DS records and none of the old. A ttl above 0 is that of the old DS.
+// in its DS records and none of the old, or that the parent is to have none. A ttl
+// above 0 is that of the old DS. What those servers say counts against it whenever
+// they answer.
 func (s State) SayParent(now time.Time, ttl time.Duration) (State, []Event, error) {
 	if s.Kind == "" {
 		return s, nil, ErrNone
@@ -220,6 +224,13 @@ func (s State) SayParent(now time.Time, ttl time.Duration) (State, []Event, erro
 	}
 	s.ParentSaid, s.ParentTTLSaid = true, max(ttl, 0)
 	return s.parentSeen(now, "the parent's DS is said to name the new key")
+}
+
+// forgetParent forgets what is known of the parent for one rollover.
+func (s State) forgetParent() State {
+	s.ParentTTL, s.ParentTTLSaid, s.ParentTTLGiven = 0, 0, 0
+	s.ParentSeen, s.ParentSaid = time.Time{}, false
+	return s
 }
 
 func (s State) parentSeen(now time.Time, text string) (State, []Event, error) {
@@ -250,7 +261,7 @@ func (s State) end(now time.Time, cancelled bool) State {
 	s.Last = &Ended{Kind: s.Kind, Old: s.Old, New: s.New, Steps: s.Steps, Ended: now, Cancelled: cancelled}
 	s.Kind, s.Algorithm, s.Old, s.New, s.Steps = "", 0, nil, nil, nil
 	s.Served, s.Spread, s.Until = time.Time{}, time.Time{}, time.Time{}
-	s.ParentTTL, s.ParentTTLSaid, s.ParentSeen, s.ParentSaid = 0, 0, time.Time{}, false
+	s = s.forgetParent()
 	return s
 }
 

@@ -124,33 +124,89 @@ func TestWhatIsNotDone(t *testing.T) {
 	}
 }
 
-// What was said of the parent's TTL counts, in place of what was seen.
+// What was said of the parent's TTL counts in place of what may be, but for no less
+// than what a server gave.
 func TestSaidParentTTL(t *testing.T) {
 	keys := testKeys()
 	state, now := through(t, started(t, CSK, keys["entry"][1], keys["entry"][0]), StepParent)
-	for _, test := range []struct{ said, waits time.Duration }{{0, time.Minute}, {time.Hour, time.Hour}, {10 * time.Second, 10 * time.Second}} {
+	for _, test := range []struct{ said, may, given, waits time.Duration }{
+		{0, time.Minute, time.Minute, time.Minute},
+		{time.Hour, time.Minute, time.Minute, time.Hour},
+		{10 * time.Second, time.Minute, time.Minute, time.Minute},
+		{time.Hour, 24 * time.Hour, time.Minute, time.Hour}, // a resolver gave what was left
+		{0, 24 * time.Hour, time.Minute, 24 * time.Hour},
+	} {
 		said, _, err := state.SayParent(now, test.said)
 		if err != nil {
 			t.Fatal(err)
 		}
-		said, _ = said.Advance(now, Facts{Served: true, ParentTTL: time.Minute})
+		said.ParentTTL, said.ParentTTLGiven = 0, 0
+		said, _ = said.Advance(now, Facts{Served: true, ParentTTL: test.may, ParentTTLGiven: test.given})
 		if wait := said.Until.Sub(now); wait != kept(test.waits) {
-			t.Errorf("said %s: it waits %s", test.said, wait)
+			t.Errorf("said %s, given %s: it waits %s", test.said, test.given, wait)
 		}
 	}
 }
 
-// The parent that goes back is waited for again, but not against somebody's word.
+// The parent that goes back is waited for again, also against somebody's word; that
+// there is to be no DS at all is for people to say.
 func TestParentGoesBack(t *testing.T) {
 	keys := testKeys()
 	state, now := through(t, started(t, CSK, keys["entry"][1], keys["entry"][0]), StepParentCaches)
-	back, events := state.Advance(now, Facts{Served: true, Parent: ParentUnchanged})
-	if back.Step() != StepParent || len(events) != 1 || !back.ParentSeen.IsZero() {
-		t.Errorf("step %q, %v", back.Step(), events)
+	for _, test := range []struct {
+		said  bool
+		found ParentDS
+		step  Step
+	}{
+		{false, ParentUnchanged, StepParent},
+		{true, ParentUnchanged, StepParent},
+		{false, ParentNone, StepParent},
+		{true, ParentNone, StepParentCaches},
+		{false, ParentUnknown, StepParentCaches},
+		{true, ParentUnknown, StepParentCaches},
+	} {
+		before := state
+		before.ParentSaid, before.ParentTTLSaid = test.said, time.Second
+		after, events := before.Advance(now, Facts{Served: true, Parent: test.found})
+		back := test.step == StepParent
+		if after.Step() != test.step || (len(events) == 1) != back || after.ParentSeen.IsZero() != back || back && (after.ParentSaid || after.ParentTTLSaid > 0) {
+			t.Errorf("%+v: step %q, %v", test, after.Step(), events)
+		}
 	}
-	state.ParentSaid = true
-	if on, _ := state.Advance(now, Facts{Served: true, Parent: ParentUnchanged}); on.Step() != StepParentCaches {
-		t.Errorf("step %q", on.Step())
+}
+
+// What was said and is then seen counts from when it is seen.
+func TestSaidAndSeen(t *testing.T) {
+	keys := testKeys()
+	state, now := through(t, started(t, CSK, keys["entry"][1], keys["entry"][0]), StepParent)
+	state, _, err := state.SayParent(now, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	state, _ = state.Advance(now, Facts{Served: true})
+	later := now.Add(time.Minute)
+	state, events := state.Advance(later, Facts{Served: true, Parent: ParentChanged})
+	if len(events) != 1 || state.ParentSaid || !state.ParentSeen.Equal(later) {
+		t.Errorf("%v, %+v", events, state)
+	}
+	if state, events = state.Advance(later, Facts{Served: true, Parent: ParentChanged}); len(events) != 0 || !state.Until.Equal(later.Add(kept(time.Hour))) {
+		t.Errorf("%v, until %s", events, state.Until)
+	}
+}
+
+// The old key goes only after the parent's servers were asked once more.
+func TestParentIsAskedOnceMore(t *testing.T) {
+	keys := testKeys()
+	state, now := through(t, started(t, CSK, keys["entry"][1], keys["entry"][0]), StepParentCaches)
+	facts := Facts{Served: true, ParentTTL: time.Minute, ParentDue: true}
+	now = now.Add(time.Hour)
+	state, _ = state.Advance(now, facts)
+	if what, _ := state.Waiting(now, facts); state.Step() != StepParentCaches || !strings.Contains(what, "once more") {
+		t.Errorf("step %q, it waits for: %s", state.Step(), what)
+	}
+	facts.ParentDue = false
+	if state, _ = state.Advance(now, facts); state.Step() != StepRetire {
+		t.Errorf("step %q", state.Step())
 	}
 }
 

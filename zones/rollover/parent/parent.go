@@ -174,6 +174,18 @@ func (s Summary) Strange(keys []*signing.Key) bool {
 	return false
 }
 
+// Empty reports whether there are answers, and none of them has a DS record.
+func (s Summary) Empty() bool {
+	answered := false
+	for _, answer := range s.Answers {
+		answered = answered || answer.Err == nil
+		if len(answer.Records) > 0 {
+			return false
+		}
+	}
+	return answered
+}
+
 // leastCached is the TTL that is taken for the true one, at least, where only
 // resolvers were asked: they tell what is left of it.
 const leastCached = 24 * time.Hour
@@ -189,6 +201,16 @@ func (s Summary) TTL() time.Duration {
 		default:
 			longest = max(longest, answer.TTL, leastCached)
 		}
+	}
+	return longest
+}
+
+// GivenTTL is the greatest TTL that a server gave, be it what is left in a cache;
+// 0: nobody has told.
+func (s Summary) GivenTTL() time.Duration {
+	var longest time.Duration
+	for _, answer := range s.Answers {
+		longest = max(longest, answer.TTL)
 	}
 	return longest
 }

@@ -178,6 +178,33 @@ func TestSummary(t *testing.T) {
 	}
 }
 
+// Servers that are silent do not keep the others from having no DS, and a TTL from a
+// cache is known for what it is.
+func TestEmptyAndGiven(t *testing.T) {
+	old := newKey(t)
+	broken := Answer{Err: context.DeadlineExceeded}
+	cached := Answer{Records: []*dns.DS{ds(old, dns.SHA256, 7)}, TTL: 7 * time.Second}
+	tests := map[string]struct {
+		answers []Answer
+		empty   bool
+		given   time.Duration
+	}{
+		"gone":           {[]Answer{{}, {}}, true, 0},
+		"gone somewhere": {[]Answer{{}, broken}, true, 0},
+		"all are silent": {[]Answer{broken}, false, 0},
+		"nobody asked":   {nil, false, 0},
+		"there":          {[]Answer{{}, cached}, false, 7 * time.Second},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := Summary{Answers: test.answers}
+			if s.Empty() != test.empty || s.GivenTTL() != test.given {
+				t.Errorf("empty %v, given %s", s.Empty(), s.GivenTTL())
+			}
+		})
+	}
+}
+
 // need skips a test whose program is missing; CI has them all.
 func need(t *testing.T, program string) string {
 	t.Helper()
