@@ -291,7 +291,11 @@ func (d directory) sync() error {
 // remove removes a zone's file.
 func (d directory) remove(z *zone) error {
 	z.fileSize, z.snapshotSize = 0, 0
-	if err := os.Remove(d.path(fileName(z.apex))); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	return d.removeFile(fileName(z.apex))
+}
+
+func (d directory) removeFile(name string) error {
+	if err := os.Remove(d.path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("removing a journal: %w", err)
 	}
 	return nil

@@ -79,6 +79,34 @@ func TestDamage(t *testing.T) {
 	}
 }
 
+// TestDamagedFilesGo: what cannot be read and is of no zone that is served is told of
+// once.
+func TestDamagedFilesGo(t *testing.T) {
+	path := t.TempDir()
+	first := open(t, path, Limits{})
+	for _, apex := range []string{"example.", "gone."} {
+		record(t, first, version(t, apex, 1))
+		if err := os.Truncate(filepath.Join(path, apex+"journal"), 30); err != nil {
+			t.Fatal(err)
+		}
+	}
+	second, err := Open(path, Limits{})
+	if err == nil || !strings.Contains(err.Error(), "example.journal") || !strings.Contains(err.Error(), "gone.journal") {
+		t.Errorf("opened with %v", err)
+	}
+	record(t, second, version(t, "example.", 2))
+	if err := second.Retain(func(apex string) bool { return apex == "example." }); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Join(path, "gone.journal")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the file of no zone: %v", err)
+	}
+	third, err := Open(path, Limits{})
+	if err != nil || third.Serials()["example."] != 2 {
+		t.Errorf("opened again with %v, %v", third.Serials(), err)
+	}
+}
+
 // versionOf is a version with the same content.
 func versionOf(t testing.TB, v *zones.Version) *zones.Version {
 	t.Helper()

@@ -49,6 +49,7 @@ type Journal struct {
 
 	writing sync.Mutex // held by who changes the zones, also while files are written
 	number  uint64     // of the last entry
+	unread  []string   // names of files that gave nothing
 
 	reading sync.RWMutex // held for as long as it takes to change what Since reads
 	zones   map[string]*zone
@@ -64,10 +65,12 @@ func Open(path string, limits Limits) (*Journal, error) {
 	for _, name := range files {
 		z, highest, err := j.directory.read(name, j.limits)
 		problems = append(problems, err)
-		if z != nil {
-			j.zones[z.apex] = z
-			j.number = max(j.number, highest)
+		if z == nil {
+			j.unread = append(j.unread, name)
+			continue
 		}
+		j.zones[z.apex] = z
+		j.number = max(j.number, highest)
 	}
 	for _, z := range j.zones {
 		z.trim(j.limits)
@@ -197,7 +200,8 @@ func (j *Journal) flush(again bool) error {
 	return errors.Join(problems...)
 }
 
-// Retain forgets all zones but some, given by apex.
+// Retain forgets all zones but some, given by apex, and the files that Open could not
+// read and that are of none of these.
 func (j *Journal) Retain(wanted func(apex string) bool) error {
 	j.writing.Lock()
 	defer j.writing.Unlock()
@@ -211,7 +215,23 @@ func (j *Journal) Retain(wanted func(apex string) bool) error {
 		j.reading.Unlock()
 		problems = append(problems, j.directory.remove(z))
 	}
+	for _, name := range j.unread {
+		if !j.has(name) {
+			problems = append(problems, j.directory.removeFile(name))
+		}
+	}
+	j.unread = nil
 	return errors.Join(problems...)
+}
+
+// has reports whether a file is that of a zone.
+func (j *Journal) has(name string) bool {
+	for apex := range j.zones {
+		if fileName(apex) == name {
+			return true
+		}
+	}
+	return false
 }
 
 // Since gives the differences that lead from a serial of a zone, given by its apex as
