@@ -126,7 +126,7 @@ func (r *responder) transferInOne(q *request, name string, t *zoneTransfer, over
 		return answer
 	}
 	answer := r.pack(q, name, &zones.Answer{Authoritative: true, Answer: []dns.RR{t.version.SOA}}, over)
-	t.metrics.finished(t.kind, transferCurrent, len(answer))
+	t.metrics.finished(t.kind, t.nothingNewer(), len(answer))
 	return answer
 }
 

@@ -17,6 +17,7 @@ const (
 	transferWhole       = "whole"       // the whole zone was given
 	transferDifferences = "differences" // what has changed since the client's version was
 	transferCurrent     = "current"     // the SOA alone: there is nothing newer, or over UDP, not all of it fits
+	transferAhead       = "ahead"       // the SOA alone: the client has a later serial, which is not from here
 	transferRefused     = "refused"     // who asks gets no zones, or not this way
 	transferNotHere     = "not_here"    // there is no such zone
 	transferNotReady    = "not_ready"   // there are no zones yet
@@ -38,7 +39,7 @@ func newTransferMetrics() *transferMetrics {
 	m := &transferMetrics{
 		total: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "mirrorpool_dns_transfers_total",
-			Help: "Requests for zones, by kind (axfr, ixfr) and by what became of them (whole, differences, current, refused, not_here, not_ready, malformed, busy, broken, failed).",
+			Help: "Requests for zones, by kind (axfr, ixfr) and by what became of them (whole, differences, current, ahead, refused, not_here, not_ready, malformed, busy, broken, failed).",
 		}, []string{"kind", "result"}),
 		bytes: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "mirrorpool_dns_transfer_bytes_total", Help: "Bytes of the messages of transfers.",

@@ -16,7 +16,7 @@ func (t *zoneTransfer) plan() (iter.Seq[dns.RR], string) {
 	}
 	// The same version or, as it seems, a newer one (RFC 1995 section 2).
 	if !isOlder(t.serial, t.version.SOA.Serial) {
-		return t.alone(), transferCurrent
+		return t.alone(), t.nothingNewer()
 	}
 	differences := t.since()
 	if len(differences) == 0 || !t.brief && !t.isLess(differences) { // what fits into a packet is short
@@ -27,6 +27,14 @@ func (t *zoneTransfer) plan() (iter.Seq[dns.RR], string) {
 
 // isOlder compares serials (RFC 1982 section 3.2).
 func isOlder(serial, current uint32) bool { return int32(current-serial) > 0 }
+
+// nothingNewer says what it is when the SOA alone is given.
+func (t *zoneTransfer) nothingNewer() string {
+	if isOlder(t.version.SOA.Serial, t.serial) {
+		return transferAhead
+	}
+	return transferCurrent
+}
 
 // alone is the SOA, which is all of an answer that has nothing new.
 func (t *zoneTransfer) alone() iter.Seq[dns.RR] {
