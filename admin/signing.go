@@ -99,6 +99,9 @@ type LastRollover struct {
 
 // The actions of a RolloverChange.
 const (
+	// RolloverBegin shows what is under way, and begins where nothing is and nothing
+	// speaks against it; RolloverStart begins, or is refused.
+	RolloverBegin    = "begin"
 	RolloverStart    = "start"
 	RolloverSay      = "ds-seen"
 	RolloverCancel   = "cancel"
@@ -172,9 +175,9 @@ func (h *handler) serveRolloverChange(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	change := RolloverChange{Zone: zone, Action: query.Get("action"), Kind: query.Get("kind"), Algorithm: query.Get("algorithm")}
 	switch change.Action {
-	case RolloverStart, RolloverSay, RolloverCancel, RolloverWithdraw, RolloverKeep:
+	case RolloverBegin, RolloverStart, RolloverSay, RolloverCancel, RolloverWithdraw, RolloverKeep:
 	default:
-		fail(w, http.StatusBadRequest, fmt.Sprintf("found action=%q, expected one of start, ds-seen, cancel, withdraw-ds, no-withdraw-ds", change.Action))
+		fail(w, http.StatusBadRequest, fmt.Sprintf("found action=%q, expected one of begin, start, ds-seen, cancel, withdraw-ds, no-withdraw-ds", change.Action))
 		return
 	}
 	if text := query.Get("ds_ttl"); text != "" {

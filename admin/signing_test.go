@@ -66,6 +66,7 @@ func TestRolloverRequests(t *testing.T) {
 		"no action":        {"POST", "/change?zone=pool.test", asked, nil, 400, "action", nil},
 		"by GET":           {"GET", "/change?zone=pool.test&action=start", asked, nil, 405, "POST", nil},
 		"started":          {"POST", "/change?zone=pool.test&action=start&kind=ksk&algorithm=15", asked, nil, 200, `"csk"`, &RolloverChange{Zone: "pool.test.", Action: "start", Kind: "ksk", Algorithm: "15"}},
+		"begun":            {"POST", "/change?zone=pool.test&action=begin", asked, nil, 200, `"csk"`, &RolloverChange{Zone: "pool.test.", Action: "begin"}},
 		"seen":             {"POST", "/change?zone=pool.test&action=ds-seen&ds_ttl=1h", asked, nil, 200, `"csk"`, &RolloverChange{Zone: "pool.test.", Action: "ds-seen", ParentTTL: time.Hour}},
 		"TTL of nothing":   {"POST", "/change?zone=pool.test&action=ds-seen&ds_ttl=0s", asked, nil, 400, "0s", nil},
 		"TTL of years":     {"POST", "/change?zone=pool.test&action=ds-seen&ds_ttl=10000h", asked, nil, 400, "720h", nil},

@@ -24,7 +24,10 @@ func rolloverCommand() *cobra.Command {
 		Long: `rollover has the running server replace the keys of a zone by a new one, so that no
 validator loses the zone on the way. It prints the steps and how long each of them
 lasts at least, and returns; the server goes on by itself, also after a restart. While
-a rollover is under way, the same command without flags shows where it stands.
+a rollover is under way, the same command without flags shows where it stands. When it
+is over, the command begins another one only a day later, and not while the parent's DS
+records are not those of the zone's keys; --again, --kind and --algorithm do at once.
+To look and do nothing else, there is mirrorpool status.
 
 A zone with one key for everything (a CSK) needs no flags; where there are a KSK and a
 ZSK, --kind says which is replaced: ksk, zsk, or csk for both by one. With --algorithm
@@ -57,6 +60,7 @@ the configuration, or no such zone. 3: the server cannot be reached.`,
 	wish := rolloverWish{}
 	flags.StringVar(&wish.kind, "kind", "", "what is replaced: csk, ksk or zsk; absent: what the zone's keys allow")
 	flags.StringVar(&wish.algorithm, "algorithm", "", "the new key's `NAME` or number, such as ed25519; absent: that of the zone's keys")
+	flags.BoolVar(&wish.again, "again", false, "begin also where the last rollover has just ended, or the parent has other DS records")
 	flags.BoolVar(&wish.seen, "ds-seen", false, "the parent's servers all have the DS of the new key, and not the old one")
 	flags.DurationVar(&wish.ttl, "ds-ttl", 0, "with --ds-seen: the `TTL` that the old DS record had")
 	flags.BoolVar(&wish.cancel, "cancel", false, "go back, while that is safe")
@@ -99,22 +103,22 @@ the configuration, or no such zone. 3: the server cannot be reached.`,
 
 // rolloverWish is what the flags say.
 type rolloverWish struct {
-	kind, algorithm              string
-	ttl                          time.Duration
-	seen, cancel, withdraw, keep bool
+	kind, algorithm                     string
+	ttl                                 time.Duration
+	again, seen, cancel, withdraw, keep bool
 }
 
 // check reports flags that do not go together.
 func (w rolloverWish) check() error {
 	actions := 0
-	for _, one := range []bool{w.kind != "" || w.algorithm != "", w.seen, w.cancel, w.withdraw, w.keep} {
+	for _, one := range []bool{w.again || w.kind != "" || w.algorithm != "", w.seen, w.cancel, w.withdraw, w.keep} {
 		if one {
 			actions++
 		}
 	}
 	switch {
 	case actions > 1:
-		return errors.New("give one of --kind and --algorithm, --ds-seen, --cancel, --withdraw-ds, --no-withdraw-ds")
+		return errors.New("give one of --again with --kind and --algorithm, --ds-seen, --cancel, --withdraw-ds, --no-withdraw-ds")
 	case w.ttl != 0 && !w.seen:
 		return errors.New("--ds-ttl goes with --ds-seen")
 	case w.ttl < 0:
@@ -138,34 +142,10 @@ const (
 	rolloverChangePath = "/api/v1/rollover/change"
 )
 
-// ask has the server do it. Without flags, what is under way is shown, and otherwise
-// a rollover begins.
+// ask has the server do it. Without flags the server itself decides whether what is
+// under way is shown or a rollover begins: it may end between two requests.
 func (w rolloverWish) ask(ctx context.Context, client *client, zone string) ([]byte, error) {
-	query := url.Values{"zone": {zone}}
-	body, err := client.do(ctx, http.MethodGet, rolloverPath, query)
-	if err != nil {
-		return nil, err
-	}
-	action := admin.RolloverStart
-	switch {
-	case w.seen:
-		action = admin.RolloverSay
-	case w.cancel:
-		action = admin.RolloverCancel
-	case w.withdraw:
-		action = admin.RolloverWithdraw
-	case w.keep:
-		action = admin.RolloverKeep
-	case w.kind == "" && w.algorithm == "":
-		var described admin.Signing
-		if err := json.Unmarshal(body, &described); err != nil {
-			return nil, fmt.Errorf("reading the server's answer: %w; is the server of another version than this program?", err)
-		}
-		if described.Rollover != nil {
-			return body, nil
-		}
-	}
-	query.Set("action", action)
+	query := url.Values{"zone": {zone}, "action": {w.action()}}
 	for name, value := range map[string]string{"kind": w.kind, "algorithm": w.algorithm} {
 		if value != "" {
 			query.Set(name, value)
@@ -175,6 +155,22 @@ func (w rolloverWish) ask(ctx context.Context, client *client, zone string) ([]b
 		query.Set("ds_ttl", w.ttl.String())
 	}
 	return client.do(ctx, http.MethodPost, rolloverChangePath, query)
+}
+
+func (w rolloverWish) action() string {
+	switch {
+	case w.seen:
+		return admin.RolloverSay
+	case w.cancel:
+		return admin.RolloverCancel
+	case w.withdraw:
+		return admin.RolloverWithdraw
+	case w.keep:
+		return admin.RolloverKeep
+	case w.again, w.kind != "", w.algorithm != "":
+		return admin.RolloverStart
+	}
+	return admin.RolloverBegin
 }
 
 // printZoneSigning tells people how a zone is signed.

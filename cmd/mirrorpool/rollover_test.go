@@ -188,8 +188,11 @@ func TestRollover(t *testing.T) {
 	r.parent.take(r.ask("example.test.", dns.TypeCDS).Answer)
 	r.eventually("the parent is in sync", func() bool { return r.signing().Parent.State == admin.ParentInSync })
 
-	if err := r.change(admin.RolloverStart); err != nil {
+	if err := r.change(admin.RolloverBegin); err != nil {
 		t.Fatal(err)
+	}
+	if err := r.change(admin.RolloverBegin); err != nil {
+		t.Errorf("what is under way is not shown: %v", err)
 	}
 	if err := r.change(admin.RolloverStart); !errors.Is(err, rollover.ErrUnderWay) {
 		t.Errorf("a second one begins: %v", err)
@@ -224,6 +227,7 @@ func TestRollover(t *testing.T) {
 		t.Errorf("the last rollover: %+v", described.Last)
 	}
 	r.eventually("the parent is in sync", func() bool { return r.signing().Parent.State == admin.ParentInSync })
+	r.noneBegins("less than a day ago")
 	r.stop()
 
 	// The files alone say the same.

@@ -62,6 +62,13 @@ func (r *rollovers) perform(ctx context.Context, asked admin.RolloverChange) err
 	var events []rollover.Event
 	var err error
 	switch asked.Action {
+	case admin.RolloverBegin:
+		if state.Kind != "" {
+			return nil // it is shown
+		}
+		if err = r.mayBegin(ctx, asked.Zone, state, now); err == nil {
+			next, events, err = r.start(state, planned, asked, now)
+		}
 	case admin.RolloverStart:
 		next, events, err = r.start(state, planned, asked, now)
 	case admin.RolloverSay:
@@ -92,6 +99,32 @@ func (r *rollovers) explain(apex string, state rollover.State, err error) error 
 		return fmt.Errorf("%s: %w", apex, err)
 	}
 	return fmt.Errorf("%s: %w (%s, step %s); `mirrorpool rollover %s` shows where it stands", apex, err, state.Kind, state.Step(), apex)
+}
+
+// rolloverRest is how long after a rollover no other begins but by a word of its own:
+// who only looks how the first one goes must not begin the next.
+const rolloverRest = 24 * time.Hour
+
+// mayBegin reports why a rollover is not to begin unless somebody says that another
+// one is wanted.
+func (r *rollovers) mayBegin(ctx context.Context, apex string, state rollover.State, now time.Time) error {
+	advice := fmt.Sprintf("no other one begins: `mirrorpool rollover %s --again` is for that, and `mirrorpool status` shows how zones are signed", apex)
+	if last := state.Last; last != nil && now.Sub(last.Ended) < rolloverRest {
+		how := "done"
+		if last.Cancelled {
+			how = "cancelled"
+		}
+		return fmt.Errorf("the last rollover was %s %s, less than a day ago; %s", how, when(moment(last.Ended), now), advice)
+	}
+	if len(r.settings().parents) == 0 {
+		return nil
+	}
+	r.askParents(ctx, apex)
+	described, err := r.show(apex)
+	if err == nil && described.Parent.State == admin.ParentDiffers {
+		err = fmt.Errorf("the parent's DS records do not name the keys that CDS does: have the parent take those first; %s", advice)
+	}
+	return err
 }
 
 // start makes the new key, and begins to roll over to it.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -57,4 +58,41 @@ func TestSaidAgainstParent(t *testing.T) {
 	}
 	second.take(child())
 	r.step(rollover.StepParentCaches)
+}
+
+// noneBegins has somebody look with the command that begins a rollover as well.
+func (r *rollingNode) noneBegins(says string) {
+	r.Helper()
+	zone := "example.test."
+	err := r.change(admin.RolloverBegin)
+	if err == nil || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), "mirrorpool rollover "+zone+" --again") {
+		r.Errorf("%v, expected %q and what to type", err, says)
+	}
+	if described := r.signing(); described.Rollover != nil {
+		r.Errorf("a rollover begins: %+v", described.Rollover)
+	}
+}
+
+// TestLookBeginsNothing: no rollover begins by itself after one that was cancelled, and
+// while the parent has other DS records, but by a word of its own.
+func TestLookBeginsNothing(t *testing.T) {
+	r := newRollingNode(t, ", dnssec_propagation: 24h")
+	writeKey(t, r.path("keys"), "example.test.")
+	r.begin()
+	r.eventually("the zone is signed", func() bool { return len(r.published()) == 1 })
+	cds := r.ask("example.test.", dns.TypeCDS).Answer[0].(*dns.CDS)
+	other := *cds
+	other.KeyTag++
+	r.parent.take([]dns.RR{&other})
+	r.noneBegins("have the parent take those first")
+	r.parent.take([]dns.RR{cds})
+	for _, action := range []string{admin.RolloverBegin, admin.RolloverCancel} {
+		if err := r.change(action); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.noneBegins("was cancelled")
+	if err := r.change(admin.RolloverStart); err != nil {
+		t.Error(err)
+	}
 }
