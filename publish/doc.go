@@ -19,7 +19,9 @@
 //     it, is said and put back. A family that the pool has no members of any more
 //     loses what was put there, and what others added stays.
 //   - A pool without any address takes nothing away, unless its members are all down
-//     and the repository says that it is to be empty then.
+//     and the repository says that it is to be empty then, and never what it does
+//     not know to have seen or put there as it should be.
+//   - Where an Entry is taken out, its records stay and are nobody's.
 //   - What was put where is kept for the next run before it is sent.
 //   - An answer to an UPDATE is believed if it is signed. What a look finds may come
 //     unsigned, from servers that do not sign such answers: the prerequisites hold it.

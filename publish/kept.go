@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -89,6 +90,22 @@ func (k *keeper) remember(at place, m memory) error {
 	k.mutex.Lock()
 	defer k.mutex.Unlock()
 	k.memories[at] = m
+	return k.write()
+}
+
+// forget drops all places but those: what is there is nobody's from now on.
+func (k *keeper) forget(but map[place]bool) error {
+	k.mutex.Lock()
+	defer k.mutex.Unlock()
+	maps.DeleteFunc(k.memories, func(at place, _ memory) bool { return !but[at] })
+	if k.written == nil {
+		return nil
+	}
+	return k.write()
+}
+
+// write is done with the mutex held.
+func (k *keeper) write() error {
 	lines := make([]line, 0, len(k.memories))
 	for at, m := range k.memories {
 		if m.done != nil || m.trying != nil {

@@ -27,6 +27,7 @@ type plan struct {
 	seen    *seen
 	actions [len(kinds)]action
 	ours    [len(kinds)]bool // what is there, or would be, is ours
+	put     [len(kinds)]bool // it is known to be put there, or to have been as it should
 	begun   bool             // one of the families is ours as it stands there, or was put there
 	foreign []string         // what others have changed in RRsets of ours
 	// settles: what others have changed may be another node's, which may know more.
@@ -48,6 +49,7 @@ func (p *plan) judge(family int, m memory) action {
 	asPut := p.holds(family, m.done) || p.holds(family, m.trying)
 	hasPut := m.done != nil && len(m.done.sets[family]) > 0
 	p.ours[family] = hasPut || asPut || p.entry.Adopt && len(p.want.sets[family]) > 0 || p.want.isKnown(p.seen.sets[family])
+	p.put[family] = hasPut || asPut
 	p.begun = p.begun || hasPut || len(p.seen.sets[family]) > 0 && (asPut || p.want.isKnown(p.seen.sets[family]))
 	needed := p.need(family, m)
 	if needed != keep && hasPut && !asPut {
@@ -67,7 +69,7 @@ func (p *plan) need(family int, m memory) action {
 	case len(should) == 0 && !p.want.mayBeEmpty[family]:
 		p.notes = append(p.notes, fmt.Sprintf("the pool gives no %s records now: what is there stays, so that clients have something: %s", dns.Type(kinds[family]), words(there)))
 		return keep
-	case len(should) == 0 && !p.ours[family]:
+	case len(should) == 0 && !p.put[family]:
 		p.notes = append(p.notes, fmt.Sprintf("%s records that others put there stay, and the pool gives none: %s", dns.Type(kinds[family]), words(there)))
 		return keep
 	case len(should) == 0:

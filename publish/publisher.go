@@ -64,7 +64,7 @@ func New(c Config) (*Publisher, error) {
 }
 
 // Set has other entries published from now on. Records of an entry that is gone
-// stay as they are. The error names the entry that cannot be; then nothing changes.
+// stay as they are, and are not this Publisher's any more. The error names the entry that cannot be; then nothing changes.
 func (p *Publisher) Set(entries []Entry) error {
 	seen := map[place]bool{}
 	for _, e := range entries {
@@ -118,6 +118,13 @@ func (p *Publisher) reconcile(ctx context.Context, running *sync.WaitGroup) {
 			w.stop()
 		}
 	}
+	places := map[place]bool{}
+	for _, e := range entries {
+		places[e.place()] = true
+	}
+	// What cannot be written down now is, with the next thing that is; and whoever
+	// starts with the old memory forgets it here.
+	_ = p.keeper.forget(places)
 	p.mutex.Lock()
 	p.workers = after
 	p.mutex.Unlock()

@@ -96,12 +96,17 @@ func (w *worker) tellForeign(p *plan) {
 		return
 	}
 	text := joined(p.foreign)
+	if text == w.foreignSaid {
+		return // it is what was found before, and could not be put right yet
+	}
+	w.foreignSaid = text
 	w.change(func(s *State) { s.ForeignChanges, s.Foreign, s.ForeignTime = s.ForeignChanges+1, text, w.of.Now() })
 	w.tell(Foreign, text, nil)
 }
 
 // good notes that the primary has what it should.
 func (w *worker) good() {
+	w.foreignSaid = ""
 	w.change(func(s *State) { s.Condition, s.LastGood = Published, w.of.Now() })
 }
 
@@ -116,10 +121,12 @@ func (w *worker) carryOut(ctx context.Context, p *plan, m memory) error {
 	all, sent, err := w.trySending(ctx, p, m)
 	switch {
 	case err == nil && sent != nil:
-		after := memory{done: p.settled(m, all)}
-		w.remember(after)
+		trying.trying = p.settled(m, all)
+		w.remember(trying)
 		w.change(func(s *State) { s.Updates, s.LastUpdate = s.Updates+1, w.of.Now() })
-		err = w.confirm(ctx, after.done)
+		if err = w.confirm(ctx, trying.trying); err == nil {
+			w.remember(memory{done: trying.trying})
+		}
 		w.tell(Sent, sent.String(), nil)
 	case err == nil, isRefusal(err):
 		w.remember(m) // it is known that nothing was done

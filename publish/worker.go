@@ -41,6 +41,8 @@ type worker struct {
 	settled  time.Time // when what others changed is changed back; zero: nothing is let be
 	notKept  error     // of the last round
 	noteSaid string
+	// foreignSaid is what others had done by what was told last; empty: it is put right.
+	foreignSaid string
 }
 
 func newWorker(e Entry, of *Publisher) *worker {
