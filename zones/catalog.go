@@ -51,7 +51,7 @@ func (t *Table) compileCatalog(in *Input) {
 		return
 	}
 	last, seen := in.Serials[apex]
-	serial := nextSerial(last, seen, t.catalogDigest(apex), in.Now)
+	serial := in.SerialShare.next(last, seen, t.catalogDigest(apex), in.Now)
 	if p := in.Previous; p != nil && p.catalog != nil && p.catalog.version.Apex == apex && p.catalog.serial == serial {
 		t.catalog = p.catalog
 		return

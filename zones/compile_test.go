@@ -238,7 +238,7 @@ func TestNextSerial(t *testing.T) {
 		{100, 100 + 1<<31, 101}, // neither greater nor less
 		{100, 100 + 1<<31 - 1, 1<<31 + 99},
 	} {
-		got := nextSerial(Serial{c.last, "old"}, true, "new", time.Unix(c.now, 0))
+		got := SerialShare{}.next(Serial{c.last, "old"}, true, "new", time.Unix(c.now, 0))
 		if got.Number != c.want || got.Digest != "new" {
 			t.Errorf("after %d at %d: %v, expected %d", c.last, c.now, got, c.want)
 		}
@@ -247,10 +247,10 @@ func TestNextSerial(t *testing.T) {
 		}
 	}
 	same := Serial{7, "same"}
-	if got := nextSerial(same, true, "same", time.Unix(100, 0)); got != same {
+	if got := (SerialShare{}).next(same, true, "same", time.Unix(100, 0)); got != same {
 		t.Errorf("the same content got %v", got)
 	}
-	if got := nextSerial(Serial{}, false, "", time.Unix(100, 0)); got.Number != 100 {
+	if got := (SerialShare{}).next(Serial{}, false, "", time.Unix(100, 0)); got.Number != 100 {
 		t.Errorf("a new zone got %v", got)
 	}
 }

@@ -20,7 +20,7 @@ func (t *Table) serve(in *Input, zone *Zone, signed *signedZone, before *servedZ
 		return &served
 	}
 	last, seen := in.Serials[zone.Apex]
-	serial := nextSerial(last, seen, content, in.Now)
+	serial := in.SerialShare.next(last, seen, content, in.Now)
 	soa, negative := *zone.SOA, *zone.SOA
 	soa.Serial, negative.Serial = serial.Number, serial.Number
 	negative.Hdr.Ttl = min(zone.SOA.Hdr.Ttl, zone.SOA.Minttl)

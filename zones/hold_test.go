@@ -99,6 +99,52 @@ func TestHoldUntil(t *testing.T) {
 	}
 }
 
+// TestSerialShare: nodes that share serials never give the same, whatever was given
+// before and wherever serials wrap, and what is not of the share does not stay.
+func TestSerialShare(t *testing.T) {
+	for _, text := range []string{"", "1", "0/2", "3/2", "1/3", "1/16", "1/0", "-1/2", "1/2/2", "a/2", "1/1", " 1/2"} {
+		if share, err := ParseSerialShare(text); err == nil {
+			t.Errorf("%q is read as %v", text, share)
+		}
+	}
+	given := map[uint32]string{}
+	for _, text := range []string{"1/4", "2/4", "3/4", "4/4"} {
+		share, err := ParseSerialShare(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, start := range []uint32{0, 1000, 1<<32 - 20} {
+			last := Serial{Number: start, Digest: "old"}
+			for i := range int64(10) {
+				now := time.Unix(int64(start)+i*3, 0)
+				next := share.next(last, true, "new", now)
+				if by, twice := given[next.Number]; twice && by != text || !serialAfter(next.Number, last.Number) || next.Number-last.Number > 8 {
+					t.Errorf("%s gives %d after %d, which %s gives", text, next.Number, last.Number, by)
+				}
+				given[next.Number] = text
+				if same := share.next(next, true, "new", now); same != next {
+					t.Errorf("%s gives %v the serial %d", text, next, same.Number)
+				}
+				last = Serial{Number: next.Number, Digest: "old"}
+			}
+		}
+	}
+	in := serialInput(t, strings.Replace(serialRepository, "SERIAL", "1", 1), nil)
+	in.Catalog = "catalog.example."
+	before := mustCompile(t, in)
+	in.SerialShare, in.Previous, in.Serials = SerialShare{Place: 1, Of: 2}, before, before.Serials()
+	for range 2 {
+		in.SerialShare.Place ^= 1
+		table := mustCompile(t, in)
+		for apex, serial := range table.Serials() {
+			if serial.Number%2 != in.SerialShare.Place || table.Version(apex).SOA.Serial != serial.Number {
+				t.Errorf("%s has serial %d in the place %d", apex, serial.Number, in.SerialShare.Place)
+			}
+		}
+		in.Previous, in.Serials = table, table.Serials()
+	}
+}
+
 func collect(v *Version) (records []dns.RR) {
 	for rr := range v.Records() {
 		if rr.Header().Name == "dl.example.org." {

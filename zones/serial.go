@@ -4,24 +4,55 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"fmt"
 	"hash"
 	"net/netip"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/miekg/dns"
 )
 
-// nextSerial gives the serial for content with the given digest. The number
-// stays while the content does, and otherwise only grows, in the arithmetic of
+// SerialShare tells which serials a node gives where several nodes give the same zones:
+// those of which Of leaves the rest Place, so that no other node gives one of them to
+// other content. Of is a power of two, so that this goes on where serials wrap. The
+// zero SerialShare is all.
+type SerialShare struct{ Place, Of uint32 }
+
+// mostShares is among how many nodes serials can be shared.
+const mostShares = 8
+
+// ParseSerialShare reads "1/2", the first of two. Four places serve three nodes.
+func ParseSerialShare(text string) (SerialShare, error) {
+	place, of, _ := strings.Cut(text, "/")
+	p, placeErr := strconv.ParseUint(place, 10, 8)
+	n, ofErr := strconv.ParseUint(of, 10, 8)
+	if placeErr != nil || ofErr != nil || n < 2 || n > mostShares || n&(n-1) != 0 || p < 1 || p > n {
+		return SerialShare{}, fmt.Errorf(`found %q, expected this node's place and how many there are, such as "1/2", of 2, 4 or 8`, text)
+	}
+	return SerialShare{Place: uint32(p) - 1, Of: uint32(n)}, nil
+}
+
+// from gives the first serial of the share from a number on.
+func (s SerialShare) from(number uint32) uint32 {
+	if s.Of == 0 {
+		return number
+	}
+	return number + (s.Place-number)%s.Of // which goes on where numbers wrap
+}
+
+// next gives the serial for content with the given digest. The number stays while the
+// content does, if it is of the share, and otherwise only grows, in the arithmetic of
 // RFC 1982; it follows the time of day where it can.
-func nextSerial(last Serial, seen bool, digest string, now time.Time) Serial {
-	if seen && last.Digest == digest {
+func (s SerialShare) next(last Serial, seen bool, digest string, now time.Time) Serial {
+	if seen && last.Digest == digest && s.from(last.Number) == last.Number {
 		return last
 	}
-	number := uint32(now.Unix())
+	number := s.from(uint32(now.Unix()))
 	if seen && !serialAfter(number, last.Number) {
-		number = last.Number + 1
+		number = s.from(last.Number + 1)
 	}
 	return Serial{Number: number, Digest: digest}
 }

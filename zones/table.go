@@ -49,7 +49,8 @@ type Input struct {
 	// there is none.
 	Catalog string
 	// Signer signs what is not signed ahead; nil: other sets are given in its place.
-	Signer *Signer
+	Signer      *Signer
+	SerialShare SerialShare
 	// HoldUntil is until when a change of health raises no serial, because serials
 	// cannot be kept; zero: it is as ever.
 	HoldUntil time.Time

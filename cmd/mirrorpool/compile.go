@@ -195,6 +195,7 @@ func (c *compiler) makeTable(commit *commitContent, now time.Time) (*zones.Table
 		Health:        c.prober.Report(),
 		Geo:           c.geo(),
 		Serials:       c.serials,
+		SerialShare:   c.transfer.Load().serials,
 		SelfAddresses: *c.selfAddresses.Load(),
 		Commit:        commit.commit,
 		CommitTime:    commit.time,

@@ -61,6 +61,7 @@ dns:
     concurrent: 5
     tls_only: true
     catalog: catalog.example
+    serials: 2/4
   dnssec_keys: /var/lib/mirrorpool/keys
   rrl:
     responses_per_second: 200

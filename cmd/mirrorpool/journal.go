@@ -29,13 +29,14 @@ func (n *node) openJournal() {
 type transferWish struct {
 	record  bool   // there may be some
 	catalog string // the name of the zone that lists the others; empty: none
+	serials zones.SerialShare
 }
 
 func (c *config) transferWish() *transferWish {
 	if c.DNS.Transfer == nil {
 		return &transferWish{}
 	}
-	return &transferWish{record: true, catalog: c.DNS.Transfer.Catalog}
+	return &transferWish{record: true, catalog: c.DNS.Transfer.Catalog, serials: c.DNS.Transfer.serials}
 }
 
 // record notes, before a table is served, what it changes in its zones.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -32,9 +33,9 @@ type serialsLab struct {
 	whole  *stateDir // what can be written to
 }
 
-func newSerialsLab(t *testing.T) *serialsLab {
+func newSerialsLab(t *testing.T, configuration string) *serialsLab {
 	t.Helper()
-	r := newRunning(t, transferKeys)
+	r := newRunning(t, configuration)
 	r.write("checkout/pools.json", checkedPools)
 	r.write("checkout/zones/example.test.zone", largeZone)
 	config, err := loadConfig(r.path("node.yaml"))
@@ -151,7 +152,7 @@ func (l *serialsLab) follow(has *zones.Version) *zones.Version {
 // TestSerialsAfterKill: what is on disk stays over a kill, so that secondaries get
 // differences, and over a stop for longer.
 func TestSerialsAfterKill(t *testing.T) {
-	l := newSerialsLab(t)
+	l := newSerialsLab(t, transferKeys)
 	l.compile(0, "up")
 	first := l.compile(time.Minute, "down")
 	secondary := l.node.compiler.transfers().Version("example.test.")
@@ -189,7 +190,7 @@ func TestSerialsThatAreNotKept(t *testing.T) {
 		{name: "with a clock that is behind after it", down: 12 * time.Hour, gone: time.Second, again: -72 * time.Hour},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			l := newSerialsLab(t)
+			l := newSerialsLab(t, transferKeys)
 			first := l.compile(0, "up")
 			l.at = l.at.Add(48 * time.Hour)
 			l.node.compiler.promiseSerials() // for the last time
@@ -218,7 +219,7 @@ func TestSerialsThatAreNotKept(t *testing.T) {
 // TestSerialsAreGivenLate: what was kept back is given when serials can be written
 // again, or at the end of the promise.
 func TestSerialsAreGivenLate(t *testing.T) {
-	l := newSerialsLab(t)
+	l := newSerialsLab(t, transferKeys)
 	first := l.compile(0, "up")
 	l.writable(false)
 	if serial := l.compile(time.Minute, "down"); serial != first {
@@ -248,12 +249,38 @@ func TestSerialsAreGivenLate(t *testing.T) {
 	}
 }
 
+// TestSerialsOfTwoNodes: where two nodes see the same members go in another order, none
+// knows a serial of the other, so that no secondary gets differences that do not join.
+func TestSerialsOfTwoNodes(t *testing.T) {
+	share := func(which string) string {
+		return strings.Replace(transferKeys, "allow:", "serials: "+which+", allow:", 1)
+	}
+	first, second := newSerialsLab(t, share("1/2")), newSerialsLab(t, share("2/2"))
+	given := map[uint32]bool{}
+	for i, verdicts := range [][2]string{{"up", "up"}, {"down", "up"}, {"up", "down"}, {"up", "up"}} {
+		for j, l := range []*serialsLab{first, second} {
+			serial := l.compile(5*time.Second, verdicts[j])
+			if serial%2 != uint32(j) {
+				t.Errorf("step %d: node %d gives serial %d", i, j+1, serial)
+			}
+			given[serial] = true
+		}
+	}
+	for serial := range given {
+		_, one := first.node.journal.Since("example.test.", serial)
+		_, other := second.node.journal.Since("example.test.", serial)
+		if one == other {
+			t.Errorf("serial %d is known to both nodes or to none", serial)
+		}
+	}
+}
+
 // TestNoSerials: without a file, or with one that is none, serials go on from the
 // time of day and from what the journal has.
 func TestNoSerials(t *testing.T) {
 	for name, content := range map[string]string{"none": "", "broken": "{", "another form": `{"example.test.": {"number": 7}}`} {
 		t.Run(name, func(t *testing.T) {
-			l := newSerialsLab(t)
+			l := newSerialsLab(t, transferKeys)
 			l.at = l.at.Add(24 * time.Hour)
 			first := l.compile(0, "up")
 			if err := os.Remove(l.whole.file(serialsFile)); err != nil {
@@ -274,7 +301,7 @@ func TestNoSerials(t *testing.T) {
 
 // TestKeptSerials: the file says what was given, and until when that is all.
 func TestKeptSerials(t *testing.T) {
-	l := newSerialsLab(t)
+	l := newSerialsLab(t, transferKeys)
 	serial := l.compile(0, "up")
 	data, err := os.ReadFile(l.whole.file(serialsFile))
 	if err != nil {

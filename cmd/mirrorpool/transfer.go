@@ -24,6 +24,9 @@ type transferConfig struct {
 	TLSOnly    bool     `yaml:"tls_only"`
 	Catalog    string   `yaml:"catalog"` // the catalog zone's name; empty: there is none
 
+	Serials string `yaml:"serials"` // which serials the node gives; empty: all
+
+	serials zones.SerialShare // what validation has read of Serials
 	// What validation has read of Allow and Notify, in their order.
 	allow  []allowEntry
 	notify []notifyEntry
@@ -58,6 +61,12 @@ func (t *transferConfig) validate(v *validation, tls bool) {
 	}
 	if t.Concurrent != nil && (*t.Concurrent < 1 || *t.Concurrent > 10000) {
 		v.wrong("dns.transfer.concurrent", *t.Concurrent, "a whole number from 1 to 10000")
+	}
+	if t.Serials != "" {
+		var err error
+		if t.serials, err = zones.ParseSerialShare(t.Serials); err != nil {
+			v.say("dns.transfer.serials", err.Error())
+		}
 	}
 	if t.Catalog != "" {
 		if err := zones.ValidCatalog(t.Catalog); err != nil {

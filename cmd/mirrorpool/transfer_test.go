@@ -37,6 +37,7 @@ func TestTransferMistakesAreLocated(t *testing.T) {
 		"notify's key":     {`{notify: ["127.0.0.1:53 key a"]}`, `dns.transfer.notify[0]: found "127.0.0.1:53 key a", expected dns.transfer.tsig_keys as well`},
 		"no transfers":     {`{concurrent: 0}`, `f.yaml:3:26: dns.transfer.concurrent: found "0", expected a whole number from 1`},
 		"the root":         {`{catalog: .}`, `f.yaml:3:23: dns.transfer.catalog: found "."`},
+		"no share":         {`{serials: 3/2}`, `f.yaml:3:23: dns.transfer.serials: found "3/2", expected this node's place and how many there are, such as "1/2", of 2, 4 or 8`},
 		"TLS without TLS":  {`{tls_only: true}`, `f.yaml:3:24: dns.transfer.tls_only: found "true", expected dns.tls as well`},
 		"unknown":          {`{allows: []}`, `f.yaml:3:14`},
 	} {
