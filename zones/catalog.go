@@ -120,7 +120,7 @@ func (t *Table) IsCatalog(name *WireName) bool {
 // ValidCatalog says what is wrong with a catalog zone's name.
 func ValidCatalog(name string) error {
 	const room = 32 + len("..zones") // before the name of the catalog
-	if _, ok := dns.IsDomainName(name); !ok || strings.Trim(name, ".") == "" || len(dns.Fqdn(name)) > maxName-1-room {
+	if _, ok := dns.IsDomainName(name); !ok || strings.ContainsAny(name, " \t\r\n\"();") || strings.Trim(name, ".") == "" || len(dns.Fqdn(name)) > maxName-1-room {
 		return fmt.Errorf("found %q, expected the name of a zone that is for this alone, such as catalog.example, of at most %d letters", name, maxName-2-room)
 	}
 	return nil

@@ -119,7 +119,7 @@ func TestIsCatalog(t *testing.T) {
 
 func TestValidCatalog(t *testing.T) {
 	for name, ok := range map[string]bool{
-		"catalog.example": true, "catalog.example.": true, "c": true, "": false, ".": false, "a..b": false,
+		"catalog.example": true, "catalog.example.": true, "c": true, "": false, ".": false, "a..b": false, "a b": false,
 		strings.Repeat("a123456.", 25) + "example": true, strings.Repeat("a123456.", 28): false, strings.Repeat("x", 64): false,
 	} {
 		if err := ValidCatalog(name); (err == nil) != ok {

@@ -41,6 +41,8 @@ type config struct {
 	transferKeys *keyFile
 	// publishKeys are those of each entry of Publish; the node opens them.
 	publishKeys []*keyFile
+	// keysPlace is where dns.dnssec_keys stands in the file.
+	keysPlace string
 }
 
 type gitConfig struct {
@@ -220,10 +222,13 @@ func (v *validation) say(key, mistake string) {
 	v.mistakes = append(v.mistakes, v.place(key)+": "+mistake)
 }
 
-// place is where a key stands, with the key itself.
+// place is where a key stands, or the section that it is missing in, with the key
+// itself.
 func (v *validation) place(key string) string {
-	if line, column, found := v.position(key); found {
-		return fmt.Sprintf("%s:%d:%d: %s", v.path, line, column, key)
+	for at := key; at != ""; at = at[:max(strings.LastIndexAny(at, ".["), 0)] {
+		if line, column, found := v.position(at); found {
+			return fmt.Sprintf("%s:%d:%d: %s", v.path, line, column, key)
+		}
 	}
 	return v.path + ": " + key
 }
@@ -244,9 +249,20 @@ func (v *validation) between(key string, value duration, least, most time.Durati
 func (v *validation) listen(key string, addresses []string) {
 	for i, address := range addresses {
 		v.addressPort(fmt.Sprintf("%s[%d]", key, i), address)
-		if slices.Contains(addresses[:i], address) && !strings.HasSuffix(address, ":0") {
-			v.wrong(fmt.Sprintf("%s[%d]", key, i), address, "each address once")
+		if !strings.HasSuffix(address, ":0") {
+			v.once(key, addresses, i)
 		}
+	}
+}
+
+// once refuses an address that stands before in the list, however it is written.
+func (v *validation) once(key string, addresses []string, i int) {
+	at, err := netip.ParseAddrPort(addresses[i])
+	if err == nil && slices.ContainsFunc(addresses[:i], func(before string) bool {
+		one, err := netip.ParseAddrPort(before)
+		return err == nil && one == at
+	}) {
+		v.wrong(fmt.Sprintf("%s[%d]", key, i), addresses[i], "each address once")
 	}
 }
 
@@ -286,6 +302,9 @@ func (c *config) validate(v *validation) {
 	v.addressPort("admin.listen", c.Admin.Listen)
 	v.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	v.oneOf("log.format", c.Log.Format, "json", "text")
+	if c.DNS.DNSSECKeys != "" {
+		c.keysPlace = v.place("dns.dnssec_keys")
+	}
 	c.validatePublish(v)
 	v.notUsed("log.client_addresses", c.Log.ClientAddresses)
 }

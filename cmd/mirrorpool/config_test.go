@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"regexp"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/rs/zerolog"
 )
 
 func TestDefaultsHoldWhereKeysAreAbsent(t *testing.T) {
@@ -184,6 +186,19 @@ func TestMistakesAreLocated(t *testing.T) {
 		{"key twice", "git: {url: /a}\ngit: {url: /b}\n", `f.yaml:2:1: mapping key "git" already defined`},
 		{"address twice", "git: {url: /a}\ndns: {listen: [\"127.0.0.1:53\", \"127.0.0.1:53\"]}", `f.yaml:2:32: dns.listen[1]: found "127.0.0.1:53", expected each address once`},
 		{"mapped proxy", "git: {url: /a}\nhttp: {trusted_proxies: [\"::ffff:127.0.0.0/104\"]}", `f.yaml:2:26: http.trusted_proxies[0]`},
+		{"address twice, written otherwise", "git: {url: /a}\ndns: {dnssec_parents: [\"[::1]:53\", \"[0:0::1]:53\"]}", `f.yaml:2:36: dns.dnssec_parents[1]: found "[0:0::1]:53", expected each address once`},
+		{"port of nobody", "git: {url: /a}\ndns: {dnssec_parents: [\"127.0.0.1:0\"]}", `f.yaml:2:24: dns.dnssec_parents[0]: found "127.0.0.1:0", expected a port that can be asked`},
+		{"catalog of no name", "git: {url: /a}\ndns: {transfer: {catalog: \"a b\"}}", `f.yaml:2:27: dns.transfer.catalog: found "a b"`},
+		{"no pool", "git: {url: /a}\npublish:\n  - {zone: example.org, server: \"[::1]:53\", tsig_keys: /k}\n", `f.yaml:3:5: publish[0].pool: found ""`},
+		{"no entry", "git: {url: /a}\npublish:\n  - null\n", `f.yaml:3:5: publish[0]: found nothing, expected keys with values`},
+		{
+			"published twice, written otherwise",
+			"git: {url: /a}\npublish:\n  - {pool: dl.example.org, zone: example.org, server: \"[::1]:53\", tsig_keys: /k}\n" +
+				"  - {pool: dl.example.org, zone: example.org, server: \"[0:0::1]:53\", tsig_keys: /k}\n",
+			`f.yaml:4:12: publish[1].pool: found "dl.example.org", expected each pool once`,
+		},
+		{"a key that is no text", "1: 2\ngit: {url: /a}\n", `f.yaml:1:1: unknown key "1"`},
+		{"nothing as a key", "git: {url: /a}\nnull: 2\n", `f.yaml:2:1: unknown key "null"`},
 		{"empty", "", `f.yaml: git.url: found "", expected the repository to follow`},
 		{"only a comment", "# nothing\n", `f.yaml: git.url: found "", expected the repository to follow`},
 	} {
@@ -196,6 +211,21 @@ func TestMistakesAreLocated(t *testing.T) {
 				t.Errorf("one mistake, and more than one line: %v", err)
 			}
 		})
+	}
+}
+
+// A file or a directory of keys that is not there is told with the place that names it.
+func TestMissingKeysAreLocated(t *testing.T) {
+	gone := t.TempDir() + "/gone"
+	c, err := parseConfig("f.yaml", fmt.Appendf(nil, "git: {url: /a}\ndns: {dnssec_keys: %s}\npublish:\n  - {pool: dl.example.org, zone: example.org, server: \"[::1]:53\", tsig_keys: %s}\n", gone, gone))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.openPublishKeys(); err == nil || !strings.HasPrefix(err.Error(), "f.yaml:4:78: publish[0].tsig_keys: ") {
+		t.Error(err)
+	}
+	if err := newKeys(zerolog.Nop(), newStages(time.Now)).use(c.keysSettings()); err == nil || !strings.HasPrefix(err.Error(), "f.yaml:2:20: dns.dnssec_keys: ") {
+		t.Error(err)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -33,7 +34,12 @@ func (d *dnsConfig) validateDNSSEC(v *validation) {
 		v.between("dns.dnssec_propagation", d.DNSSECPropagation, time.Second, 30*24*time.Hour)
 	}
 	for i, address := range d.DNSSECParents {
-		v.addressPort(fmt.Sprintf("dns.dnssec_parents[%d]", i), address)
+		key := fmt.Sprintf("dns.dnssec_parents[%d]", i)
+		v.addressPort(key, address)
+		v.once("dns.dnssec_parents", d.DNSSECParents, i)
+		if at, err := netip.ParseAddrPort(address); err == nil && at.Port() == 0 {
+			v.wrong(key, address, "a port that can be asked, such as 53")
+		}
 	}
 }
 
@@ -47,12 +53,13 @@ type rolling interface {
 
 // keysSettings are what the configuration says of signing.
 type keysSettings struct {
+	place     string // of the directory in the configuration
 	directory string // empty: no zone is signed
 	lifetime  time.Duration
 }
 
 func (c *config) keysSettings() keysSettings {
-	return keysSettings{directory: c.DNS.DNSSECKeys, lifetime: c.DNS.DNSSECLifetime.value()}
+	return keysSettings{place: c.keysPlace, directory: c.DNS.DNSSECKeys, lifetime: c.DNS.DNSSECLifetime.value()}
 }
 
 // keys are those that zones are signed with, from a directory that is read again
@@ -120,7 +127,7 @@ func (k *keys) read() error {
 	}
 	directory, err := signing.ReadDirectory(k.settings.directory)
 	if err != nil {
-		return fmt.Errorf("dns.dnssec_keys: %w; make it with `mirrorpool keygen ZONE`, or take the key out", err)
+		return fmt.Errorf("%s: %w; make it with `mirrorpool keygen ZONE`, or take the key out", k.settings.place, err)
 	}
 	read := directory.Keys
 	for zone, before := range k.zones {

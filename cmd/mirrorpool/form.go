@@ -98,6 +98,8 @@ func (f form) checkNothing(key string, kind reflect.Type, node ast.Node) {
 		f.refuse(key, node, "nothing", expectedKind(kind))
 	case kind.Kind() == reflect.Slice:
 		f.refuse(key, node, "nothing", "a list, [] for none, or no such key")
+	case kind.Kind() == reflect.Struct && strings.HasSuffix(key, "]"):
+		f.refuse(key, node, "nothing", expectedKind(kind))
 	case kind.Kind() == reflect.Struct && hasMeaning:
 		f.refuse(key, node, "nothing", expectedKind(kind)+", or no such key")
 	}
@@ -117,13 +119,19 @@ func (f form) refuseMisfit(key string, kind reflect.Type, node ast.Node) {
 	f.refuse(key, node, found, expected)
 }
 
-// checkPair looks a key up in its section. Unknown ones are for the decoder.
+// checkPair looks a key up in its section. Unknown ones are for the decoder, but for
+// those that are no text, which it passes over.
 func (f form) checkPair(section string, kind reflect.Type, pair *ast.MappingValueNode, depth int) {
 	if pair.Key.IsMergeKey() {
 		f.check(section, kind, pair.Value, depth+1)
 		return
 	}
 	name := keyName(pair.Key)
+	switch pair.Key.Type() {
+	case ast.IntegerType, ast.FloatType, ast.BoolType, ast.NullType, ast.InfinityType, ast.NanType:
+		at := pair.Key.GetToken().Position
+		f.mistakes = append(f.mistakes, fmt.Sprintf("%s:%d:%d: unknown key %q: see the configuration's manual for the keys there are", f.path, at.Line, at.Column, name))
+	}
 	for i := range kind.NumField() {
 		field := kind.Field(i)
 		if tag, _, _ := strings.Cut(field.Tag.Get("yaml"), ","); tag != "" && tag == name {

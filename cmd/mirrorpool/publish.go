@@ -39,7 +39,7 @@ type publishConfig struct {
 	server           netip.AddrPort
 	ttl              uint32
 	interval, rotate time.Duration
-	place            string // of the entry in the file
+	place, keysPlace string // of the entry, and of its tsig_keys, in the file
 }
 
 // validatePublish checks publish, and reads what is in its texts.
@@ -51,8 +51,8 @@ func (c *config) validatePublish(v *validation) {
 			p.TSIGKeys = c.DNS.Transfer.TSIGKeys
 		}
 		p.validate(v, key)
-		name := strings.Join([]string{canonicalName(p.Pool), canonicalName(p.Zone), p.Server}, " ")
-		if seen[name] {
+		name := strings.Join([]string{canonicalName(p.Pool), canonicalName(p.Zone), p.server.String()}, " ")
+		if seen[name] && p.server.IsValid() {
 			v.wrong(key+".pool", p.Pool, "each pool once for a zone and a server")
 		}
 		seen[name] = true
@@ -60,7 +60,7 @@ func (c *config) validatePublish(v *validation) {
 }
 
 func (p *publishConfig) validate(v *validation, key string) {
-	p.place = v.place(key)
+	p.place, p.keysPlace = v.place(key), v.place(key+".tsig_keys")
 	isName := func(text string) bool {
 		_, valid := dns.IsDomainName(text)
 		return valid && strings.Trim(text, ".") != ""
@@ -146,7 +146,7 @@ func (c *config) openPublishKeys() error {
 	for i := range c.Publish {
 		entry := &c.Publish[i]
 		var err error
-		c.publishKeys[i], err = openKeyFile(fmt.Sprintf("publish[%d].tsig_keys", i), entry.TSIGKeys, func(keys *tsig.Keyring) error {
+		c.publishKeys[i], err = openKeyFile(entry.keysPlace, entry.TSIGKeys, func(keys *tsig.Keyring) error {
 			_, err := entry.pick(keys)
 			return err
 		})
