@@ -163,7 +163,7 @@ func (r *fileReader) take(e entry) error {
 		} else if n := len(r.changes); n > 0 && r.changes[n-1].new != d.Old.Serial {
 			r.drop(n)
 		}
-		r.changes = append(r.changes, change{e, d.Old.Serial, d.New.Serial})
+		r.changes = append(r.changes, newChange(e, d.Old.Serial, d.New.Serial))
 		r.bytes += e.size()
 	default:
 		return fmt.Errorf("an entry of the unknown kind %q", e.kind)

@@ -134,11 +134,11 @@ func (j *Journal) difference(z *zone, v *zones.Version) (added *change, anew boo
 	}
 	data, err := differenceData(d)
 	j.number++
-	c := &change{entry{kindDifference, j.number, data}, d.Old.Serial, d.New.Serial}
+	c := newChange(entry{kindDifference, j.number, data}, d.Old.Serial, d.New.Serial)
 	if err != nil || c.size() > min(j.limits.Zone, max(z.size, smallZone)) {
 		return nil, true
 	}
-	return c, false
+	return &c, false
 }
 
 func sameSOA(a, b *dns.SOA) bool {
@@ -249,7 +249,7 @@ func (j *Journal) Since(apex string, serial uint32) (differences []*zones.Differ
 		return nil, false
 	}
 	for i := range changes {
-		d, err := readDifference(changes[i].data)
+		d, err := changes[i].difference()
 		if err != nil {
 			return nil, false // what was written can be read; if not, the whole zone is right as well
 		}

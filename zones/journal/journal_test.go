@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -341,4 +342,33 @@ func TestConcurrent(t *testing.T) {
 	}
 	close(stop)
 	readers.Wait()
+}
+
+// TestDifferencesAreShared: all who ask while somebody has a difference get the same
+// one, and not their own copy of its records.
+func TestDifferencesAreShared(t *testing.T) {
+	c := newChange(entry{}, 1, 2)
+	if _, err := c.difference(); err == nil {
+		t.Fatal("nothing can be read of nothing")
+	}
+	d := &zones.Difference{Old: &dns.SOA{Serial: 1}, New: &dns.SOA{Serial: 2}}
+	for _, soa := range []*dns.SOA{d.Old, d.New} {
+		soa.Hdr = dns.RR_Header{Name: "example.org.", Rrtype: dns.TypeSOA, Class: dns.ClassINET, Ttl: 60}
+		soa.Ns, soa.Mbox = "ns.example.org.", "h.example.org."
+	}
+	data, err := differenceData(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c = newChange(entry{data: data}, 1, 2)
+	first, err := c.difference()
+	if err != nil {
+		t.Fatal(err)
+	}
+	copied := c // as Since hands changes out
+	second, err := copied.difference()
+	if err != nil || first != second {
+		t.Errorf("a second client has its own: %v", err)
+	}
+	runtime.KeepAlive(first)
 }

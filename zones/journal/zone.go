@@ -1,6 +1,9 @@
 package journal
 
 import (
+	"sync"
+	"weak"
+
 	"mirrorpool/zones"
 )
 
@@ -8,6 +11,30 @@ import (
 type change struct {
 	entry
 	old, new uint32 // serials
+	decoded  *decoded
+}
+
+// decoded is a change as it is given, while somebody has it: all who ask at a time
+// share one, which takes some times the memory of what is kept.
+type decoded struct {
+	mutex sync.Mutex
+	last  weak.Pointer[zones.Difference]
+}
+
+func newChange(e entry, old, new uint32) change { return change{e, old, new, &decoded{}} }
+
+// difference gives what the change is. Others may have the same one.
+func (c *change) difference() (*zones.Difference, error) {
+	c.decoded.mutex.Lock()
+	defer c.decoded.mutex.Unlock()
+	if d := c.decoded.last.Value(); d != nil {
+		return d, nil
+	}
+	d, err := readDifference(c.data)
+	if err == nil {
+		c.decoded.last = weak.Make(d)
+	}
+	return d, err
 }
 
 // zone is what is kept of one zone. Record alone changes it; what Since reads it
