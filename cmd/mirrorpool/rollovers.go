@@ -303,7 +303,8 @@ func (r *rollovers) advance(apex string, now time.Time) (time.Time, error) {
 	state, facts, shifted := r.states[apex], r.facts(apex), r.shifted
 	r.mutex.Unlock()
 	if missing := state.Missing(keys); missing != "" {
-		return time.Time{}, fmt.Errorf("key %s is not there with its private half: all others sign, and CDS is left out; bring its files back", missing)
+		return time.Time{}, fmt.Errorf("key %s is not there with its private half: all others sign, and CDS is left out; bring its files back: "+
+			"if the parent's DS names no other key, validators take the zone for bogus until then", missing)
 	}
 	next, events := state.Advance(now, facts)
 	if shifted || !reflect.DeepEqual(state, next) {

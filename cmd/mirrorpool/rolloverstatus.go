@@ -75,7 +75,8 @@ func (r *rollovers) problem(state rollover.State, keys []*signing.Key, ds admin.
 	case r.damaged != nil:
 		return r.damaged.Error()
 	case missing != "":
-		return fmt.Sprintf("key %s of the rollover is not there with its private half: all keys that are sign, and CDS is left out, until it is back", missing)
+		return fmt.Sprintf("key %s of the rollover is not there with its private half: all keys that are sign, and CDS is left out, until it is back, "+
+			"and validators take the zone for bogus if the parent's DS names no other key", missing)
 	case ds.State == admin.ParentDiffers && state.Kind == "" && !state.Withdraw:
 		return "the parent's DS records do not name the keys that CDS does: have the parent take them"
 	}
