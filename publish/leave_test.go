@@ -67,6 +67,32 @@ func TestUnconfirmed(t *testing.T) {
 	})
 }
 
+// TestUnconfirmedRemoval: records that a primary only says to have removed are still
+// ours to remove, and nobody else put them there.
+func TestUnconfirmedRemoval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		at := newFake(t, testKeys(t), "")
+		pool := newPool("127.0.0.1", "127.0.0.2", "::1")
+		pool.given.WhenAllDown = "empty"
+		n := runNode(t, pool, at, nil, testEntry(t))
+		defer n.stop()
+		pass(time.Second)
+		at.with(func(p *fakePrimary) { p.deaf = true })
+		n.up("::1")
+		pass(time.Minute)
+		expect(t, at, "it does nothing", "dl 60 A 127.0.0.1, dl 60 A 127.0.0.2, dl 60 AAAA ::1")
+		n.expectCondition(t, "it does nothing", Failing, "127.0.0.1 127.0.0.2")
+		if state := n.state(); state.ForeignChanges != 0 || len(state.Notes) != 0 {
+			t.Errorf("%d foreign changes %q, notes %q", state.ForeignChanges, state.Foreign, state.Notes)
+		}
+		at.with(func(p *fakePrimary) { p.deaf = false })
+		n.Look()
+		pass(time.Second)
+		expect(t, at, "it does", "dl 60 AAAA ::1")
+		n.expectCondition(t, "it does", Published)
+	})
+}
+
 // TestForeignChangeOnce: a change by others counts once, however often it is tried to
 // put it right; and again when it is done again.
 func TestForeignChangeOnce(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -124,7 +123,7 @@ func (w *worker) carryOut(ctx context.Context, p *plan, m memory) error {
 		trying.trying = p.settled(m, all)
 		w.remember(trying)
 		w.change(func(s *State) { s.Updates, s.LastUpdate = s.Updates+1, w.of.Now() })
-		if err = w.confirm(ctx, trying.trying); err == nil {
+		if err = w.confirm(ctx, p, trying.trying); err == nil {
 			w.remember(memory{done: trying.trying})
 		}
 		w.tell(Sent, sent.String(), nil)
@@ -182,19 +181,20 @@ func isRefusal(err error) bool {
 }
 
 // confirm looks whether the primary has what it said that it took.
-func (w *worker) confirm(ctx context.Context, expected *put) error {
+func (w *worker) confirm(ctx context.Context, p *plan, expected *put) error {
 	found, err := w.primary.look(ctx)
 	if err != nil {
 		return err
 	}
 	w.change(func(s *State) { s.LastLook, s.Found = w.of.Now(), found.flat() })
-	for family := range kinds {
-		if len(expected.sets[family]) == 0 {
-			continue
-		}
-		if !slices.Equal(found.sets[family], expected.sets[family]) || found.ttls[family] != expected.ttl {
-			return fmt.Errorf("the primary at %s took the update, and has %s now, not %s", w.entry.Server,
-				withTTL(found.sets[family], found.ttls[family]), withTTL(expected.sets[family], expected.ttl))
+	for family, action := range p.actions {
+		there, should := withTTL(found.sets[family], found.ttls[family]), withTTL(expected.sets[family], expected.ttl)
+		switch {
+		case len(expected.sets[family]) > 0 && there != should:
+			return fmt.Errorf("the primary at %s took the update, and has %s now, not %s", w.entry.Server, there, should)
+		case action == remove && there == withTTL(p.seen.sets[family], p.seen.ttls[family]):
+			// Anything else may be what a wildcard makes up.
+			return fmt.Errorf("the primary at %s took the update that removes records, and has all of them still: %s", w.entry.Server, there)
 		}
 	}
 	return nil
