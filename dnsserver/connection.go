@@ -21,7 +21,8 @@ type connection struct {
 	secure  *secureConnection // over TLS; nil before the handshake
 	rest    []byte            // of a question that is not whole, with its length before it
 	taken   int               // bytes that others wait for to be served, see yieldEvery
-	// transfers are zones on their way to the client, the next one first.
+	// transfers are zones on their way to the client, the next one first; those that
+	// wait for a place are in the order in which they came.
 	transfers []*zoneTransfer
 
 	lost chan struct{} // over TLS: closed when it has lost its place
@@ -97,8 +98,8 @@ func (c *connection) arm(drained time.Time) {
 // Questions are answered in the order in which they came. Every answer comes
 // from memory, so none waits for another, and there is nothing to gain from
 // another order, which RFC 7766 section 6.2.1.1 asks for where there is. What takes
-// long, a zone transfer, is given in parts, one in each round of this loop that finds
-// no question.
+// long, a zone transfer, is given in parts, one in each round of this loop, which
+// reads what there is of questions before: who asks without a pause gets both.
 //
 // Nothing is read while answers wait to be sent: what a client sends faster than
 // it takes the answers stays in the system's buffers, and then in its own.
@@ -106,7 +107,7 @@ func (c *connection) serve(s stream) (ends bool) {
 	r := c.tcp.rooms.Get().(*room)
 	defer c.tcp.rooms.Put(r)
 	in := c.resume(r)
-	ended := false
+	ended, asked := false, false
 	for c.taken = 0; ; {
 		if c.taken >= yieldEvery {
 			c.taken = 0
@@ -115,6 +116,10 @@ func (c *connection) serve(s stream) (ends bool) {
 				return true // a question that never becomes whole asks for nothing else
 			}
 		}
+		if asked && len(c.transfers) > 0 && !c.continueTransfer(s, r, len(in) == 0) {
+			return true
+		}
+		asked = false
 		in = growFull(in)
 		n, err := 0, io.EOF
 		if !ended {
@@ -137,6 +142,7 @@ func (c *connection) serve(s stream) (ends bool) {
 			return true
 		}
 		c.taken += readCosts
+		asked = true
 		begun := len(in) > 0
 		in = in[:len(in)+n]
 		whole := wholeQuestions(in)

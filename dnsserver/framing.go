@@ -62,6 +62,7 @@ func (t *tcpServer) answer(out, questions []byte, c *connection, keepalive uint1
 		buffer := out[start+prefixSize : min(cap(out), start+prefixSize+maxMessage)]
 		copy(buffer, questions[prefixSize:prefixSize+length])
 		questions = questions[prefixSize+length:]
+		r.going = len(c.transfers)
 		answer := r.reply(buffer, length, c.client, c.over)
 		if r.begun != nil {
 			c.transfers = append(c.transfers, r.begun)

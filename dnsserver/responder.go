@@ -50,6 +50,8 @@ type responder struct {
 	// private: what comes over TLS comes the way that zones may go (RFC 9103); who
 	// calls reply sets it.
 	private bool
+	// going is how many transfers the connection has; who calls reply sets it.
+	going int
 	// begun is the transfer that the question answered last has begun, for which
 	// there was no answer.
 	begun *zoneTransfer

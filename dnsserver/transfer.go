@@ -72,6 +72,14 @@ func (r *responder) mayTransfer(q *request, client netip.Addr, over transport) b
 	return s.allows(client, q.signedBy())
 }
 
+// A connection has two places for its transfers at most, so that a small one need not
+// wait for a large one and yet a few connections do not take all places. What is asked
+// for beyond that waits for one of these, as much as fits into this number.
+const (
+	placesPerConnection    = 2
+	transfersPerConnection = 256
+)
+
 // transfer answers a request for a zone: with an error, or with what is one message
 // in any case, or not at all, and begins what the connection is to send.
 func (r *responder) transfer(q *request, client netip.Addr, over transport) []byte {
@@ -106,7 +114,11 @@ func (r *responder) transfer(q *request, client netip.Addr, over transport) []by
 	if !over.isStream() {
 		return r.transferInOne(q, name, t, over)
 	}
-	if !m.begin(r.settings.Transfer.Concurrent) {
+	switch {
+	case r.going < placesPerConnection && m.begin(r.settings.Transfer.Concurrent):
+	case r.going > 0 && r.going < transfersPerConnection:
+		t.waits = true
+	default:
 		return refuse(dns.RcodeServerFailure, transferBusy)
 	}
 	r.counts.answered("", dns.RcodeSuccess, over)
@@ -178,6 +190,7 @@ type zoneTransfer struct {
 
 	metrics *transferMetrics
 	brief   bool          // all has to be in one message, and soon
+	waits   bool          // for the place of another one of its connection
 	records *recordReader // nil: nothing was read yet
 	result  string        // what it is that is given
 	sent    int           // bytes
@@ -211,6 +224,8 @@ func (t *zoneTransfer) end(result string) {
 	if t.records != nil {
 		t.records.stop()
 	}
-	t.metrics.end()
+	if !t.waits {
+		t.metrics.end()
+	}
 	t.metrics.finished(t.kind, result, t.sent)
 }

@@ -12,12 +12,13 @@ func (c *connection) continueTransfer(s stream, r *room, quiet bool) bool {
 	if _, goesOn := c.tcp.open.active(c, false); !goesOn {
 		return false
 	}
-	t := c.transfers[0]
+	turn := slices.IndexFunc(c.transfers, func(t *zoneTransfer) bool { return !t.waits })
+	t := c.transfers[turn]
 	message, last, err := t.nextSafely(r.out[prefixSize:prefixSize])
 	if err != nil {
 		c.tcp.server.metrics.failures.WithLabelValues(failurePack).Inc()
 		c.tcp.server.config.Report(fmt.Errorf("transferring %s: %w", t.version.Apex, err))
-		c.transfers = slices.Delete(c.transfers, 0, 1)
+		c.transfers = slices.Delete(c.transfers, turn, turn+1)
 		t.end(transferFailed)
 		return false // the client cannot be told otherwise
 	}
@@ -26,14 +27,23 @@ func (c *connection) continueTransfer(s stream, r *room, quiet bool) bool {
 	if !c.send(s, out) {
 		return false
 	}
-	c.transfers = slices.Delete(c.transfers, 0, 1)
+	c.transfers = slices.Delete(c.transfers, turn, turn+1)
 	if !last {
 		c.transfers = append(c.transfers, t)
 		return true
 	}
+	c.handOver(t)
 	t.end(t.result)
 	_, goesOn := c.tcp.open.active(c, quiet && len(c.transfers) == 0)
 	return goesOn
+}
+
+// handOver gives the place of a transfer that has come to its end to the first that
+// waits for it. So there is one that does not, as long as there are any.
+func (c *connection) handOver(t *zoneTransfer) {
+	if i := slices.IndexFunc(c.transfers, func(t *zoneTransfer) bool { return t.waits }); i >= 0 {
+		c.transfers[i].waits, t.waits = false, true
+	}
 }
 
 // nextSafely is next, in which no panic ends the server.

@@ -18,8 +18,8 @@ type TransferSettings struct {
 	Allow []TransferRule
 	// Keys are those by which requests may be signed, of any kind; nil: none.
 	Keys *tsig.Keyring
-	// Concurrent is how many transfers go on at the same time at most; 0:
-	// DefaultTransfers.
+	// Concurrent is how many transfers go on at the same time at most, two of them
+	// on one connection, where more wait; 0: DefaultTransfers.
 	Concurrent int
 	// TLSOnly: zones are given over TLS alone (RFC 9103).
 	TLSOnly bool
