@@ -30,9 +30,10 @@ type plan struct {
 	put     [len(kinds)]bool // it is known to be put there, or to have been as it should
 	begun   bool             // one of the families is ours as it stands there, or was put there
 	foreign []string         // what others have changed in RRsets of ours
-	// settles: what others have changed may be another node's, which may know more.
-	settles bool
-	notes   []string
+	// settles: what others have changed may be another node's, which may know more, or
+	// is about to know what this one does; commits: its commit may be another one.
+	settles, commits bool
+	notes            []string
 }
 
 // judge holds what is there against what should be, and what was put there.
@@ -96,7 +97,9 @@ func (p *plan) noteForeign(family int, m memory) {
 	there := p.seen.sets[family]
 	p.foreign = append(p.foreign, fmt.Sprintf("%s: found %s, put there %s", dns.Type(kinds[family]),
 		withTTL(there, p.seen.ttls[family]), withTTL(m.done.sets[family], m.done.ttl)))
-	p.settles = p.settles && len(there) > 0 && p.want.isKnown(there)
+	commits := p.want.isLate(there) || p.seen.ttls[family] == p.want.ttl && p.want.isEarly(there, m.done.sets[family])
+	p.commits = p.commits || commits
+	p.settles = p.settles && len(there) > 0 && (commits || p.want.isKnown(there))
 }
 
 func withTTL(addresses []netip.Addr, ttl uint32) string {

@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"net/netip"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -308,5 +309,75 @@ func TestNodesThatDisagree(t *testing.T) {
 		if one.state().ForeignChanges < 5 || two.state().ForeignChanges < 5 {
 			t.Errorf("told %d and %d times", one.state().ForeignChanges, two.state().ForeignChanges)
 		}
+	})
+}
+
+// TestNodesOfTwoCommits: a commit that puts a new member in an old one's place, and
+// reaches one node before the other, makes them write over each other at no time.
+func TestNodesOfTwoCommits(t *testing.T) {
+	for name, test := range map[string]struct{ interval, late time.Duration }{
+		"looked at often":             {2 * time.Second, 15 * time.Second},
+		"looked at once in a while":   {time.Minute, 15 * time.Second},
+		"the commit comes soon":       {2 * time.Second, 3 * time.Second},
+		"the commit comes after long": {2 * time.Second, 19 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				at := newFake(t, testKeys(t), "")
+				e := testEntry(t)
+				e.Interval = test.interval
+				first := runNode(t, newPool("127.0.0.1", "127.0.0.2"), at, nil, e)
+				defer first.stop()
+				pass(time.Second)
+				second := runNode(t, newPool("127.0.0.1", "127.0.0.2"), at, nil, e)
+				defer second.stop()
+				pass(10 * time.Minute)
+				before := at.taken()
+				for _, n := range []*node{first, second} {
+					n.pool.change(func(p *testPool) { p.given.Members[1] = netip.MustParseAddr("127.0.0.3") })
+					n.up("127.0.0.1", "127.0.0.3")
+					pass(test.late)
+				}
+				pass(10 * time.Minute)
+				expect(t, at, "both have it", "dl 60 A 127.0.0.1, dl 60 A 127.0.0.3")
+				if got := at.taken() - before; got != 1 {
+					t.Errorf("%d updates for one commit, expected 1", got)
+				}
+				if told := append(first.told(Foreign), second.told(Foreign)...); told != nil {
+					t.Errorf("told of foreign changes %q", told)
+				}
+			})
+		})
+	}
+}
+
+// TestNodeOfAnOlderCommit: what a node puts back that does not have the commit yet is
+// let be for a while, and then put right.
+func TestNodeOfAnOlderCommit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		at := newFake(t, testKeys(t), "")
+		e := testEntry(t)
+		e.Interval = 2 * time.Second
+		n := runNode(t, newPool("127.0.0.2"), at, nil, e)
+		defer n.stop()
+		pass(time.Minute)
+		n.pool.change(func(p *testPool) { p.given.Members[0] = netip.MustParseAddr("127.0.0.3") })
+		n.up("127.0.0.3")
+		pass(time.Minute)
+		older := func() {
+			at.remove("dl.example.test.", dns.TypeA)
+			at.add("dl 60 A 127.0.0.2")
+		}
+		older()
+		pass(15 * time.Second)
+		expect(t, at, "let be", "dl 60 A 127.0.0.2")
+		n.expectCondition(t, "let be", Settling)
+		pass(10 * time.Second)
+		expect(t, at, "put right", "dl 60 A 127.0.0.3")
+		n.expectCondition(t, "put right", Published)
+		pass(lateness)
+		older()
+		pass(5 * time.Second)
+		expect(t, at, "long after the commit", "dl 60 A 127.0.0.3")
 	})
 }

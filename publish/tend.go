@@ -80,7 +80,10 @@ func (w *worker) letSettle(p *plan) bool {
 		w.settled = time.Time{}
 		return false
 	case w.settled.IsZero():
-		w.settled = now.Add(min(settling, w.entry.Interval))
+		w.settled = now.Add(settling)
+		if !p.commits {
+			w.settled = now.Add(min(settling, w.entry.Interval))
+		}
 	case !now.Before(w.settled):
 		w.settled = time.Time{}
 		return false
@@ -92,6 +95,7 @@ func (w *worker) letSettle(p *plan) bool {
 // tellForeign tells of what others did.
 func (w *worker) tellForeign(p *plan) {
 	if len(p.foreign) == 0 {
+		w.foreignSaid = ""
 		return
 	}
 	text := joined(p.foreign)

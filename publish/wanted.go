@@ -34,6 +34,9 @@ type wanted struct {
 	mayBeEmpty [len(kinds)]bool
 	// known are the addresses that are the pool's, whether they are wanted or not.
 	known map[netip.Addr]bool
+	// former are addresses that were the pool's a while ago: a node that does not have
+	// the newest commit yet still gives them.
+	former map[netip.Addr]bool
 }
 
 // same reports whether two ask for the same records.
@@ -52,6 +55,28 @@ func (w *wanted) isKnown(addresses []netip.Addr) bool {
 		}
 	}
 	return true
+}
+
+// isLate reports whether a node whose commit is not the newest may give these: some
+// are not the pool's any more.
+func (w *wanted) isLate(addresses []netip.Addr) bool {
+	late := false
+	for _, address := range addresses {
+		if !w.known[address] && !w.former[address] {
+			return false
+		}
+		late = late || !w.known[address]
+	}
+	return late
+}
+
+// isEarly reports whether a node that has a newer commit may give these in place of
+// what was put there: some are the pool's, and others have come for ones that are gone.
+// Records that are there besides what was put there are no such thing.
+func (w *wanted) isEarly(addresses, put []netip.Addr) bool {
+	is := func(address netip.Addr) bool { return w.known[address] }
+	isGone := func(address netip.Addr) bool { return !slices.Contains(addresses, address) }
+	return slices.ContainsFunc(addresses, is) && !w.isKnown(addresses) && slices.ContainsFunc(put, isGone)
 }
 
 // want says what an entry's records should be at a time.

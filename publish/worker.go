@@ -3,7 +3,9 @@ package publish
 import (
 	"context"
 	"errors"
+	"maps"
 	"math/rand/v2"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -20,6 +22,9 @@ const (
 	// settling is how long what may be another node's change is let be, at most: that
 	// node may know earlier what this one will know.
 	settling = 20 * time.Second
+	// lateness is how long, and an interval more, a commit may take from one node to
+	// another one.
+	lateness = 5 * time.Minute
 )
 
 // worker keeps one entry published.
@@ -38,8 +43,10 @@ type worker struct {
 	primary  *primary
 	last     *wanted // of the last round; nil: nothing was known
 	retry    time.Duration
-	settled  time.Time // when what others changed is changed back; zero: nothing is let be
-	notKept  error     // of the last round
+	known    map[netip.Addr]bool      // the pool's addresses by the last round that had a pool
+	left     map[netip.Addr]time.Time // when addresses that were the pool's were no more
+	settled  time.Time                // when what others changed is changed back; zero: nothing is let be
+	notKept  error                    // of the last round
 	noteSaid string
 	// foreignSaid is what others had done by what was told last; empty: it is put right.
 	foreignSaid string
@@ -159,6 +166,7 @@ func (w *worker) round(ctx context.Context) time.Duration {
 	}
 	now := w.of.Now()
 	want := w.entry.want(*given, now)
+	want.former = w.former(want.known, now)
 	w.last = want
 	w.change(func(s *State) { s.Wanted, s.TTL = want.flat(), want.ttl })
 	w.notKept = nil
@@ -181,6 +189,28 @@ func (w *worker) round(ctx context.Context) time.Duration {
 		return max(w.settled.Sub(w.of.Now()), pause)
 	}
 	return min(jittered(w.entry.Interval), w.entry.nextTurn(now)+pause)
+}
+
+// former gives the addresses that were the pool's until lately. The worker's rounds
+// alone call it, once each.
+func (w *worker) former(known map[netip.Addr]bool, now time.Time) map[netip.Addr]bool {
+	if w.left == nil {
+		w.left = map[netip.Addr]time.Time{}
+	}
+	for address := range w.known {
+		if !known[address] {
+			w.left[address] = now
+		}
+	}
+	w.known = known
+	maps.DeleteFunc(w.left, func(address netip.Addr, at time.Time) bool {
+		return known[address] || now.Sub(at) > lateness+w.entry.Interval
+	})
+	former := make(map[netip.Addr]bool, len(w.left))
+	for address := range w.left {
+		former[address] = true
+	}
+	return former
 }
 
 // backOff gives the time to the next try after a failure.
