@@ -299,7 +299,7 @@ func (p *publishing) told(event publish.Event) {
 	case publish.WouldSend:
 		line, message = line.Str("update", oneLine(event.Text)), "dry run: this update would be sent"
 	case publish.Foreign:
-		line, message = logger.Warn().Str("changed", event.Text), "others changed what is published: it is put back"
+		line, message = logger.Warn().Str("changed", event.Text), "others changed what is published: trying to put it back"
 	case publish.Noted:
 		line, message = logger.Warn().Str("note", event.Text), "not all at the primary is as it may be expected"
 	case publish.Recovered:
