@@ -160,7 +160,7 @@ func TestParentSays(t *testing.T) {
 		"one is silent":           {[]parent.Answer{has(fresh), silent}, rollover.ParentUnknown},
 		"one old, one is silent":  {[]parent.Answer{has(old), silent}, rollover.ParentUnchanged},
 		"both":                    {[]parent.Answer{has(fresh, old)}, rollover.ParentUnchanged},
-		"none":                    {[]parent.Answer{has()}, rollover.ParentUnchanged},
+		"none":                    {[]parent.Answer{has()}, rollover.ParentNone},
 		"all are silent, as ever": {[]parent.Answer{silent}, rollover.ParentUnknown},
 	} {
 		if got := parentSays(parent.Summary{Answers: test.answers}, []*signing.Key{fresh}, []*signing.Key{old}); got != test.expected {
