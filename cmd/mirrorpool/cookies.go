@@ -2,11 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"sync"
 	"time"
 
@@ -95,32 +92,25 @@ func (c *cookies) draw(now time.Time) (changed bool) {
 	return true
 }
 
+// cookieFiles hold one or two secrets.
+var cookieFiles = smallFile{
+	most:      maxCookiesFile,
+	missing:   "make it with `openssl rand -hex 16`, or take the key out for a secret that is drawn at each start and once a day",
+	irregular: "name one with one or two lines of 32 hexadecimal digits",
+	large:     "name a file with one or two lines of 32 hexadecimal digits",
+}
+
 // readCookies reads a file of secrets. The error says the way out.
 func readCookies(path string) (secrets dnsserver.CookieSecrets, mode fs.FileMode, err error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return secrets, 0, fmt.Errorf("%w: make it with `openssl rand -hex 16`, or take the key out for a secret that is drawn at each start and once a day", err)
-	}
-	if !info.Mode().IsRegular() {
-		return secrets, 0, fmt.Errorf("%s is no regular file: name one with one or two lines of 32 hexadecimal digits", path) // a pipe would be waited for
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		return secrets, 0, fmt.Errorf("%w: it has to be readable by the user that runs mirrorpool", err)
-	}
-	defer func() { err = errors.Join(err, file.Close()) }()
-	data, err := io.ReadAll(io.LimitReader(file, maxCookiesFile+1))
+	data, mode, err := cookieFiles.read(path)
 	if err != nil {
 		return secrets, 0, err
-	}
-	if len(data) > maxCookiesFile {
-		return secrets, 0, fmt.Errorf("%s has more than %d bytes: name a file with one or two lines of 32 hexadecimal digits", path, maxCookiesFile)
 	}
 	secrets, err = dnsserver.ParseCookieSecrets(data)
 	if err != nil {
 		return secrets, 0, fmt.Errorf("%s: %w", path, err)
 	}
-	return secrets, info.Mode(), nil
+	return secrets, mode, nil
 }
 
 // dnsSettings are what the name server takes while it runs.

@@ -1,11 +1,8 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"sync"
 	"time"
 
@@ -92,27 +89,20 @@ func (f *keyFile) refresh() (changed bool, err error) {
 	return changed, nil
 }
 
+// keyFiles are as tsig-keygen writes them.
+var keyFiles = smallFile{
+	most:      maxKeyFile,
+	missing:   "make it with `tsig-keygen -a hmac-sha256 NAME`",
+	irregular: "name one as `tsig-keygen -a hmac-sha256 NAME` writes it",
+	large:     "name a file with TSIG keys alone",
+}
+
 // readKeyFile reads a file of keys. The error says the way out.
 func readKeyFile(path string) (keys *tsig.Keyring, mode fs.FileMode, err error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, 0, fmt.Errorf("%w: make it with `tsig-keygen -a hmac-sha256 NAME`", err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, 0, fmt.Errorf("%s is no regular file: name one as `tsig-keygen -a hmac-sha256 NAME` writes it", path) // a pipe would be waited for
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, 0, fmt.Errorf("%w: it has to be readable by the user that runs mirrorpool", err)
-	}
-	defer func() { err = errors.Join(err, file.Close()) }()
-	data, err := io.ReadAll(io.LimitReader(file, maxKeyFile+1))
+	data, mode, err := keyFiles.read(path)
 	if err != nil {
 		return nil, 0, err
 	}
-	if len(data) > maxKeyFile {
-		return nil, 0, fmt.Errorf("%s has more than %d bytes: name a file with TSIG keys alone", path, maxKeyFile)
-	}
 	keys, err = tsig.ParseKeys(path, data)
-	return keys, info.Mode(), err
+	return keys, mode, err
 }

@@ -5,11 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -106,11 +102,11 @@ func (c *certificate) isExposed() bool {
 // A pair of which only one half has been replaced is an error, and read again the
 // next time.
 func (c *certificate) refresh() (changed bool, err error) {
-	chain, _, err := readPEM(c.chainFile)
+	chain, _, err := pemFiles.read(c.chainFile)
 	if err != nil {
 		return false, fmt.Errorf("dns.tls.certificate: %w", err)
 	}
-	key, mode, err := readPEM(c.keyFile)
+	key, mode, err := pemFiles.read(c.keyFile)
 	if err != nil {
 		return false, fmt.Errorf("dns.tls.key: %w", err)
 	}
@@ -133,28 +129,12 @@ func (c *certificate) refresh() (changed bool, err error) {
 	return true, nil
 }
 
-// readPEM reads a whole file, which is not to be endless.
-func readPEM(path string) (data []byte, mode fs.FileMode, err error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, 0, fmt.Errorf("%w: write it there, or take dns.tls out", err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, 0, fmt.Errorf("%s is no regular file: name a file in PEM, or take dns.tls out", path) // a pipe would be waited for
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, 0, fmt.Errorf("%w: it has to be readable by the user that runs mirrorpool", err)
-	}
-	defer func() { err = errors.Join(err, file.Close()) }()
-	data, err = io.ReadAll(io.LimitReader(file, maxCertificateFile+1))
-	if err != nil {
-		return nil, 0, err
-	}
-	if len(data) > maxCertificateFile {
-		return nil, 0, fmt.Errorf("%s has more than %d bytes: name a file in PEM of the certificate with its chain, or of its key, alone", path, maxCertificateFile)
-	}
-	return data, info.Mode(), nil
+// pemFiles are those of a certificate and its key.
+var pemFiles = smallFile{
+	most:      maxCertificateFile,
+	missing:   "write it there, or take dns.tls out",
+	irregular: "name a file in PEM, or take dns.tls out",
+	large:     "name a file in PEM of the certificate with its chain, or of its key, alone",
 }
 
 // openCertificate reads the certificate at the start, where a mistake is the
