@@ -12,7 +12,8 @@ import (
 const maxAliases = 8
 
 // Answer answers a question from the table. The answers for random that is the
-// same are the same. Random must not be nil, and not be used elsewhere at the
+// same are the same, but that a set of a signed pool's addresses may be another one
+// once a Signer has signed what was drawn. Random must not be nil, and not be used elsewhere at the
 // same time.
 //
 // Outside of all zones the answer is REFUSED; otherwise the deepest zone

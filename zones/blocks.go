@@ -29,13 +29,14 @@ func newBlocks(members []int, places []geo.Place, size int) *blocks {
 	})
 	size = min(size, len(members))
 	b := &blocks{}
-	for round := range min(blockRounds, size) {
+	rounds := min(blockRounds, size)
+	for round := range rounds {
 		var all [][]int
 		of := make([]int32, len(places))
 		for i := range of {
 			of[i] = -1
 		}
-		turn := round * size / blockRounds
+		turn := round * size / rounds
 		turned := slices.Concat(members[turn:], members[:turn])
 		for first := 0; first < len(turned); first += size {
 			start := min(first, len(turned)-size) // the last one shares members with the one before
@@ -99,6 +100,9 @@ func (s *signedFamily) inBlock(choice *selection.Choice, order []int, random Ran
 		if set := s.find(s.keyOf(choice.Mode, other)); set != nil {
 			found, most = set, len(other)
 			order = append(order[:0], other...)
+			if most == min(s.wire.most, len(choice.Shares)) {
+				break // none has more
+			}
 		}
 	}
 	if found == nil {

@@ -87,3 +87,31 @@ func checkCandidates(t *testing.T, table *Table, a *Answer, client netip.Addr, p
 		t.Fatal(err)
 	}
 }
+
+// TestBlocksDiffer: each round divides the members otherwise, whatever the size, and
+// every member is in a block of each.
+func TestBlocksDiffer(t *testing.T) {
+	places := make([]geo.Place, 13)
+	members := make([]int, len(places))
+	for i := range members {
+		members[i] = i
+	}
+	for size := 2; size <= 6; size++ {
+		b := newBlocks(members, places, size)
+		if len(b.rounds) != min(size, blockRounds) {
+			t.Errorf("size %d: %d rounds", size, len(b.rounds))
+		}
+		for round := range b.rounds {
+			for _, member := range members {
+				if block := b.rounds[round][b.of[round][member]]; !slices.Contains(block, member) || len(block) != size {
+					t.Errorf("size %d, round %d: member %d is in %v", size, round, member, block)
+				}
+			}
+			for other := range round {
+				if slices.EqualFunc(b.rounds[round], b.rounds[other], func(x, y []int) bool { return slices.Equal(x, y) }) {
+					t.Errorf("size %d: rounds %d and %d are the same", size, other, round)
+				}
+			}
+		}
+	}
+}

@@ -19,12 +19,10 @@ type chain struct {
 	// keys are the sort keys of all links, one after another; that of link i
 	// starts at starts[i] and ends at starts[i+1]. prefixes are their first eight
 	// bytes: most comparisons read nothing else.
-	keys     []byte
-	starts   []uint32
-	prefixes []uint64
-	// apexLabels and apexLength are those of the apex in wire format, without and
-	// with the root.
-	apexLabels, apexLength int
+	keys       []byte
+	starts     []uint32
+	prefixes   []uint64
+	apexLabels int // without the root
 }
 
 // link is one owner name of a chain.
@@ -42,7 +40,7 @@ func newChain(z *Zone) *chain {
 	c := &chain{apex: z.Apex}
 	var name WireName
 	if name.set(z.Apex) {
-		c.apexLabels, c.apexLength = name.labels, name.length
+		c.apexLabels = name.labels
 	}
 	type keyed struct {
 		key []byte

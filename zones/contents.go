@@ -148,13 +148,7 @@ func orderKey(name string) []byte {
 	key := make([]byte, 0, wire.length+4)
 	for i := wire.labels - 1; i >= 0; i-- {
 		start := int(wire.starts[i])
-		for _, c := range wire.wire[start+1:][:wire.wire[start]] {
-			if c < 2 {
-				key, c = append(key, 1), c+1 // zero ends a label, and one is what this begins with
-			}
-			key = append(key, c)
-		}
-		key = append(key, 0)
+		key = appendLabelKey(key, wire.wire[start+1:][:wire.wire[start]])
 	}
 	return key
 }

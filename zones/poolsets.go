@@ -16,7 +16,8 @@ import (
 
 // maxAhead is how many sets of records of one family of a pool are signed ahead, and
 // maxAllAhead how many of all families: some four seconds of a processor. Where there
-// are so many pools that each would get less than minAhead, it gets that.
+// are so many pools that each would get less than minAhead, it gets that. Sets of one
+// member, and the one that is transferred, come on top.
 const (
 	maxAhead    = 4096
 	maxAllAhead = 1 << 17
@@ -92,6 +93,7 @@ type signedFamily struct {
 	self    setKey
 	// ahead are the sets that are signed, by key.
 	ahead map[setKey]*signedSet
+	most  int // how many of them there were to be
 	// instead are those that are given where what was drawn is not signed: by
 	// Choice.ID, the orders that begin with each of Shares; nil: those of blocks are.
 	instead [][][][]int
@@ -103,10 +105,10 @@ type signedFamily struct {
 // signFamily signs ahead what a family may give, taking over what it can from the
 // table before.
 func signFamily(plan *setPlan, f *family, places []geo.Place, signer *Signer, ahead int, before *signedFamily) (*signedFamily, error) {
-	if before != nil && before.family == f && before.plan.same(plan) {
+	if before != nil && before.family == f && before.most == ahead && before.plan.same(plan) {
 		return before, nil
 	}
-	s := &signedFamily{family: f, plan: plan, signer: signer, ahead: map[setKey]*signedSet{}}
+	s := &signedFamily{family: f, plan: plan, signer: signer, ahead: map[setKey]*signedSet{}, most: ahead}
 	if before != nil && !before.plan.same(plan) {
 		before = nil
 	}
@@ -160,7 +162,10 @@ func (s *signedFamily) find(key setKey) *signedSet {
 // the next time, and another draw takes its place that begins with the same member,
 // so that each member's share of first places is what it is to be.
 func (s *signedFamily) settle(choice *selection.Choice, order []int, random Random) ([]int, *signedSet) {
-	if set := s.find(s.keyOf(choice.Mode, order)); set != nil || len(order) == 0 {
+	if len(order) == 0 {
+		return order, nil
+	}
+	if set := s.find(s.keyOf(choice.Mode, order)); set != nil {
 		return order, set
 	}
 	s.want(choice.Mode, order)
@@ -290,10 +295,17 @@ func (w *aheadWork) add(records []dns.RR) {
 	if len(records) == 0 {
 		return
 	}
-	key := w.family.plan.secret.records(records)
-	if _, there := w.family.ahead[key]; there {
-		return
+	if key := w.family.plan.secret.records(records); !w.has(key) {
+		w.addKeyed(key, records)
 	}
+}
+
+func (w *aheadWork) has(key setKey) bool {
+	_, there := w.family.ahead[key]
+	return there
+}
+
+func (w *aheadWork) addKeyed(key setKey, records []dns.RR) {
 	w.family.ahead[key] = nil
 	w.keys = append(w.keys, key)
 	w.records = append(w.records, records)
@@ -312,14 +324,15 @@ func (w *aheadWork) addAll(choice *selection.Choice, front []int, from int) {
 }
 
 func (w *aheadWork) addOrder(mode selection.Mode, order []int) {
-	if _, there := w.family.ahead[w.family.keyOf(mode, order)]; there {
+	key := w.family.keyOf(mode, order)
+	if w.has(key) {
 		return
 	}
 	members := make([]int32, len(order))
 	for i, index := range order {
 		members[i] = int32(index)
 	}
-	w.add(w.family.records(members, mode == selection.All))
+	w.addKeyed(key, w.family.records(members, mode == selection.All))
 }
 
 // addSome adds, for each candidate of a choice, so many orders that begin with it.
@@ -391,7 +404,7 @@ func (w *aheadWork) sign() error {
 		if sets[i] = w.known(w.keys[i]); sets[i] != nil {
 			return nil
 		}
-		set, err := s.plan.sign(owned(w.records[i], s.plan.owner))
+		set, err := s.plan.sign(w.records[i])
 		sets[i] = &set
 		return err
 	})

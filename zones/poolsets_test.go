@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -264,8 +265,8 @@ func TestSignerIsBounded(t *testing.T) {
 	for range 10 * maxWanted {
 		table.Answer(Question{Name: "dl.example.org.", Type: dns.TypeA, DNSSEC: true}, rand.NewPCG(rand.Uint64(), 1))
 	}
-	if len(in.Signer.wanted) > maxWanted {
-		t.Error("more sets wait than there is room for")
+	if len(in.Signer.wanted) != maxWanted {
+		t.Errorf("%d sets wait, expected as many as there is room for", len(in.Signer.wanted))
 	}
 }
 
@@ -354,6 +355,55 @@ func TestManyPoolsAreSignedInTime(t *testing.T) {
 		a := table.Answer(Question{Name: fmt.Sprintf("dl%d.example.org.", i), Type: dns.TypeA, DNSSEC: true}, rand.NewPCG(1, uint64(i)))
 		if len(a.Signatures) != 1 {
 			t.Fatalf("dl%d: %d signatures", i, len(a.Signatures))
+		}
+	}
+}
+
+// TestSignedAheadAsWithoutPrevious: how many sets are signed ahead depends on how many
+// pools there are now, and not on how many there were.
+func TestSignedAheadAsWithoutPrevious(t *testing.T) {
+	sizes := func(table *Table) (all []int) {
+		for number := range table.pools {
+			for _, family := range table.zones["example.org."].signed.families[number] {
+				if family != nil {
+					all = append(all, len(family.ahead))
+				}
+			}
+		}
+		return all
+	}
+	input := func(pools int) Input {
+		in := benchInput(t, 1)
+		one := *in.Definition.Pools[0]
+		one.Policy, one.Health, one.Answers = pool.Policy{Nearness: pool.None, MinCandidates: 1, MaxShare: 1}, pool.Check{}, 4
+		for j := range 40 {
+			more := *one.Members[0]
+			more.ID, more.Addresses = fmt.Sprint("more", j), []netip.Addr{netip.AddrFrom4([4]byte{127, 200, byte(j), 1})}
+			one.Members = append(one.Members[:len(one.Members):len(one.Members)], &more)
+		}
+		in.Definition.Pools = nil
+		for i := range pools {
+			next := one
+			next.Name = fmt.Sprintf("dl%d.example.org", i)
+			in.Definition.Pools = append(in.Definition.Pools, &next)
+		}
+		static, problems := Parse(in.Definition)
+		if static == nil {
+			t.Fatal(problems)
+		}
+		in.Static = static
+		return in
+	}
+	var previous *Table
+	plan := planFor(t, "example.org.", dns.ED25519)
+	for _, pools := range []int{1, 120, 1} {
+		in := input(pools)
+		in.Signing = map[string]*signing.Plan{"example.org.": plan}
+		want := sizes(compiled(t, in))
+		in.Previous = previous
+		previous = compiled(t, in)
+		if got := sizes(previous); !slices.Equal(got, want) {
+			t.Errorf("%d pools: %v sets are signed ahead, %v without a table before", pools, got[:1], want[:1])
 		}
 	}
 }

@@ -317,7 +317,7 @@ func (z *signedZone) signPool(t *Table, in *Input, name string, before *signedZo
 	var last *signedLink
 	var lastFamilies *[2]*signedFamily
 	if before != nil && before.plan.SignsAs(z.plan) {
-		last, lastFamilies = before.ofPool(in, served)
+		last, lastFamilies = before.ofPool(served)
 	}
 	families := new([2]*signedFamily)
 	var types, given []uint16
@@ -348,7 +348,7 @@ func (z *signedZone) signPool(t *Table, in *Input, name string, before *signedZo
 }
 
 // ofPool gives what a pool had before; nil where it was not there.
-func (z *signedZone) ofPool(in *Input, served *servedPool) (*signedLink, *[2]*signedFamily) {
+func (z *signedZone) ofPool(served *servedPool) (*signedLink, *[2]*signedFamily) {
 	index, exact := z.chain.find(served.owner)
 	if !exact {
 		return nil, nil
@@ -441,12 +441,12 @@ func (z *signedZone) due() time.Time {
 	due := z.renew
 	for index := range z.pools {
 		_, _, renew := z.plan.Window(z.chain.links[index].name, dns.TypeNSEC)
-		due = earlier(due, renew)
+		due = earliest(due, renew)
 	}
 	for _, families := range z.families {
 		for _, family := range families {
 			if family != nil {
-				due = earlier(due, family.plan.renew)
+				due = earliest(due, family.plan.renew)
 			}
 		}
 	}
@@ -458,7 +458,7 @@ func (z *signedZone) expires() time.Time {
 	expires := z.expire
 	sooner := func(owner string, kind uint16) {
 		_, expiration, _ := z.plan.Window(owner, kind)
-		expires = earlier(expires, time.Unix(int64(expiration), 0))
+		expires = earliest(expires, time.Unix(int64(expiration), 0))
 	}
 	for index := range z.pools {
 		sooner(z.chain.links[index].name, dns.TypeNSEC)
@@ -473,14 +473,7 @@ func (z *signedZone) expires() time.Time {
 	return expires
 }
 
-func earlier(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
-}
-
-// link gives the link of a canonical name, or of the one that covers it.
+// link gives a link by its number in the chain.
 func (z *signedZone) link(index int) *signedLink {
 	if link := z.pools[index]; link != nil {
 		return link
@@ -509,12 +502,7 @@ func (z *signedZone) signaturesOf(node *Node, kind uint16) []signing.Signature {
 	if !exact {
 		return nil
 	}
-	for i := range node.Sets {
-		if node.Sets[i].Type == kind {
-			return z.links[index].sets[i]
-		}
-	}
-	return nil
+	return z.ofSet(index, kind)
 }
 
 // Signed tells of the signatures of a zone; not ok: it is not signed, or not here.

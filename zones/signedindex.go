@@ -117,7 +117,8 @@ func newSignedPool(families *[2]*signedFamily) (p signedPool) {
 			continue
 		}
 		for _, set := range family.ahead {
-			p[i].size = max(p[i].size, len(set.wire)) // all have the same
+			p[i].size = len(set.wire)
+			break // all have the same
 		}
 	}
 	return p

@@ -7,10 +7,15 @@
 // and is pure: no I/O, no clock, no randomness but what is handed to Answer.
 // A Table may be used by many goroutines at once.
 //
+// Zones that have a plan are signed then, with all that pools may give, or enough of
+// it; a Signer, which runs beside, signs what else is drawn. A Version is what is
+// transferred of a zone, that of a catalog of all zones among them, and Compare gives
+// what leads from one to the next.
+//
 // Packer and Table.Append write answers in wire format; header, OPT and sockets
 // are for others.
 //
-// It imports pool, pool/geo, pool/health and pool/selection, and the DNS
+// It imports pool, pool/geo, pool/health, pool/selection and zones/signing, and the DNS
 // library for records and their text.
 package zones
 
