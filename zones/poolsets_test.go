@@ -395,15 +395,18 @@ func TestSignedAheadAsWithoutPrevious(t *testing.T) {
 		return in
 	}
 	var previous *Table
-	plan := planFor(t, "example.org.", dns.ED25519)
+	plan, places := planFor(t, "example.org.", dns.ED25519), geo.NewMap(nil)
 	for _, pools := range []int{1, 120, 1} {
 		in := input(pools)
-		in.Signing = map[string]*signing.Plan{"example.org.": plan}
+		in.Signing, in.Geo, in.Health = map[string]*signing.Plan{"example.org.": plan}, places, nil
 		want := sizes(compiled(t, in))
 		in.Previous = previous
 		previous = compiled(t, in)
 		if got := sizes(previous); !slices.Equal(got, want) {
 			t.Errorf("%d pools: %v sets are signed ahead, %v without a table before", pools, got[:1], want[:1])
+		}
+		if last := in.Previous; last != nil && last.pools[0].compiledPool != previous.pools[0].compiledPool {
+			t.Error("the first pool is not taken over")
 		}
 	}
 }
