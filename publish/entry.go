@@ -99,4 +99,4 @@ func sameKey(a, b *tsig.Key) bool {
 	return err == nil && one.Equal(two)
 }
 
-func canonical(name string) string { return dns.CanonicalName(dns.Fqdn(name)) }
+func canonical(name string) string { return dns.CanonicalName(name) }

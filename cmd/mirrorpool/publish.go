@@ -51,7 +51,7 @@ func (c *config) validatePublish(v *validation) {
 			p.TSIGKeys = c.DNS.Transfer.TSIGKeys
 		}
 		p.validate(v, key)
-		name := strings.Join([]string{canonicalName(p.Pool), canonicalName(p.Zone), p.server.String()}, " ")
+		name := strings.Join([]string{dns.CanonicalName(p.Pool), dns.CanonicalName(p.Zone), p.server.String()}, " ")
 		if seen[name] && p.server.IsValid() {
 			v.wrong(key+".pool", p.Pool, "each pool once for a zone and a server")
 		}
@@ -70,7 +70,7 @@ func (p *publishConfig) validate(v *validation, key string) {
 		v.wrong(key+".pool", p.Pool, "the name of a pool in pools.json")
 	case !isName(p.Zone):
 		v.wrong(key+".zone", p.Zone, "the apex of the zone at the server, such as example.org")
-	case !dns.IsSubDomain(canonicalName(p.Zone), canonicalName(p.Pool)):
+	case !dns.IsSubDomain(dns.CanonicalName(p.Zone), dns.CanonicalName(p.Pool)):
 		v.wrong(key+".zone", p.Zone, fmt.Sprintf("a zone that %s lies in", p.Pool))
 	}
 	at, err := netip.ParseAddrPort(p.Server)
@@ -119,8 +119,6 @@ func readTTL(text string) (uint32, error) {
 	return uint32(seconds), nil
 }
 
-func canonicalName(name string) string { return dns.CanonicalName(dns.Fqdn(name)) }
-
 // pick finds the key of an entry in its file.
 func (p *publishConfig) pick(keys *tsig.Keyring) (*tsig.Key, error) {
 	all := keys.Keys()
@@ -140,13 +138,18 @@ func (p *publishConfig) pick(keys *tsig.Keyring) (*tsig.Key, error) {
 	return nil, fmt.Errorf("%s: found the key %s, expected one that is in %s: %s", p.place, p.Key, p.TSIGKeys, strings.Join(names, ", "))
 }
 
-// openPublishKeys reads the files of keys that publish names, one for each entry.
-func (c *config) openPublishKeys() error {
+// openPublishKeys reads the files of keys that publish names, one for each entry. Where
+// a file is one of before, and has become bad, the keys of before stay.
+func (c *config) openPublishKeys(before []*keyFile) error {
 	c.publishKeys = make([]*keyFile, len(c.Publish))
 	for i := range c.Publish {
 		entry := &c.Publish[i]
+		var last *keyFile
+		if at := slices.IndexFunc(before, func(f *keyFile) bool { return f.path == entry.TSIGKeys }); at >= 0 {
+			last = before[at]
+		}
 		var err error
-		c.publishKeys[i], err = openKeyFile(entry.keysPlace, entry.TSIGKeys, func(keys *tsig.Keyring) error {
+		c.publishKeys[i], err = last.reopen(entry.keysPlace, entry.TSIGKeys, func(keys *tsig.Keyring) error {
 			_, err := entry.pick(keys)
 			return err
 		})
@@ -189,6 +192,9 @@ type publishing struct {
 	node *node
 	// setting is held while entries are handed over, so that the newest stay.
 	setting sync.Mutex
+	// staging is held while the stage is made of all entries' states, so that the
+	// newest stay.
+	staging sync.Mutex
 }
 
 // publishedFile holds what was put where.
@@ -196,7 +202,7 @@ const publishedFile = "published.json"
 
 // openPublishing reads keys and what the last run kept.
 func (n *node) openPublishing(config *config) error {
-	if err := config.openPublishKeys(); err != nil {
+	if err := config.openPublishKeys(nil); err != nil {
 		return err
 	}
 	kept, err := n.state.read(publishedFile)
@@ -321,6 +327,8 @@ func oneLine(text string) string { return strings.ReplaceAll(text, "\n", "; ") }
 
 // stage says what fails now, of all entries.
 func (p *publishing) stage() {
+	p.staging.Lock()
+	defer p.staging.Unlock()
 	var failing []string
 	for _, s := range p.States() {
 		if s.Error != "" {
@@ -359,10 +367,10 @@ func (n *node) warnUnpublished() {
 	}
 	published := map[string]bool{}
 	for _, name := range n.config.Load().publishedPools() {
-		published[canonicalName(name)] = true
+		published[dns.CanonicalName(name)] = true
 	}
 	for _, one := range table.Pools(nil) {
-		if one.Zone == "" && !published[canonicalName(one.Name)] {
+		if one.Zone == "" && !published[dns.CanonicalName(one.Name)] {
 			n.logger.Warn().Str("pool", one.Name).
 				Msg("the pool lies in no zone of the repository, and is not published any more: name it in publish, or take it out of pools.json, for the next commit is refused otherwise")
 		}
