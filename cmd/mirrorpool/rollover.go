@@ -137,10 +137,7 @@ func (w rolloverWish) check() error {
 	return nil
 }
 
-const (
-	rolloverPath       = "/api/v1/rollover"
-	rolloverChangePath = "/api/v1/rollover/change"
-)
+const rolloverChangePath = "/api/v1/rollover/change"
 
 // ask has the server do it. Without flags the server itself decides whether what is
 // under way is shown or a rollover begins: it may end between two requests.

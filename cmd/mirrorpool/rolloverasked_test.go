@@ -23,7 +23,7 @@ func TestRolloverByHTTP(t *testing.T) {
 	base := "http://" + r.node.admin.listener().(*admin.Server).Address().String()
 	ask := func(method, query string, header bool) (int, string, *admin.Signing) {
 		t.Helper()
-		path := rolloverPath
+		path := "/api/v1/rollover"
 		if method == http.MethodPost {
 			path = rolloverChangePath
 		}
