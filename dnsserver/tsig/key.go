@@ -1,6 +1,6 @@
 // Package tsig signs DNS messages with a secret that two sides share, and judges
-// such signatures (RFC 8945): of questions and of answers. It signs answers of many
-// messages as well.
+// such signatures (RFC 8945): of questions, of answers, and of answers of many
+// messages.
 //
 // It imports nothing else of this program. It keeps nothing, opens nothing, and
 // takes the time as an argument.

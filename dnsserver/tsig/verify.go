@@ -28,6 +28,17 @@ func Verify(message []byte, keys *Keyring, requestMAC []byte, now time.Time) (Si
 
 // Verify judges a signature that was read from message.
 func (s *Signature) Verify(message []byte, keys *Keyring, requestMAC []byte, now time.Time) error {
+	return s.verify(message, keys, now, func(key *Key) hash.Hash {
+		mac := key.mac()
+		writeCounted(mac, requestMAC)
+		s.writeMessage(mac, message)
+		s.writeVariables(mac, key)
+		return mac
+	})
+}
+
+// verify judges a signature by the MAC that digest begins and fills.
+func (s *Signature) verify(message []byte, keys *Keyring, now time.Time, digest func(*Key) hash.Hash) error {
 	if s.refusedUnsigned(message) {
 		return &Error{Code: s.said, Key: s.keyName(), Remote: true}
 	}
@@ -39,11 +50,7 @@ func (s *Signature) Verify(message []byte, keys *Keyring, requestMAC []byte, now
 	if size > key.algorithm.size || size < max(key.algorithm.size/2, minMAC) {
 		return ErrFormat // RFC 8945 section 5.2.2.1
 	}
-	mac := key.mac()
-	writeCounted(mac, requestMAC)
-	s.writeMessage(mac, message)
-	s.writeVariables(mac, key)
-	if !hmac.Equal(mac.Sum(nil)[:size], s.mac) {
+	if !hmac.Equal(digest(key).Sum(nil)[:size], s.mac) {
 		return s.wrong(CodeBadSignature)
 	}
 	s.key = key
