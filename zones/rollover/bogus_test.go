@@ -89,7 +89,10 @@ func TestModelFindsMissingWaits(t *testing.T) {
 					for seed := range uint64(400) {
 						n := newNode(seed, beginning.keys...)
 						n.rules = changed
-						if n.roll(beginning.kind, disturbances{lateParent: true}) != nil {
+						if err := n.begin(beginning.kind); err != nil {
+							t.Fatal(err)
+						}
+						if n.play(disturbances{lateParent: true}) != nil {
 							return
 						}
 					}
@@ -122,7 +125,10 @@ func TestModelFindsWrongFacts(t *testing.T) {
 					}
 					n := newNode(seed, beginning.keys...)
 					n.wrong = test.wrong
-					if n.roll(test.kind, disturbances{restarts: true}) != nil {
+					if err := n.begin(test.kind); err != nil {
+						t.Fatal(err)
+					}
+					if n.play(disturbances{restarts: true}) != nil {
 						return
 					}
 				}
