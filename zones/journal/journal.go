@@ -3,6 +3,7 @@ package journal
 import (
 	"errors"
 	"maps"
+	"math"
 	"slices"
 	"sync"
 
@@ -238,24 +239,7 @@ func (j *Journal) has(name string) bool {
 // zones.Version has it, to the version that was recorded last, the oldest first; none if it is the newest. It is
 // not ok where they are not kept, and the zone has to be given whole.
 func (j *Journal) Since(apex string, serial uint32) (differences []*zones.Difference, ok bool) {
-	j.reading.RLock()
-	z := j.zones[apex]
-	var changes []change
-	if z != nil {
-		changes, ok = z.since(serial)
-	}
-	j.reading.RUnlock()
-	if !ok {
-		return nil, false
-	}
-	for i := range changes {
-		d, err := changes[i].difference()
-		if err != nil {
-			return nil, false // what was written can be read; if not, the whole zone is right as well
-		}
-		differences = append(differences, d)
-	}
-	return differences, true
+	return j.SinceWithin(apex, serial, math.MaxInt64)
 }
 
 // Serials are those of the newest versions, by apex. The map is the caller's.
