@@ -23,7 +23,7 @@ const (
 	Refused      Result = "refused"     // NOTAUTH, REFUSED, NXDOMAIN and the like
 	Failed       Result = "failed"      // SERVFAIL
 	Silent       Result = "silent"      // no answer in time
-	Unreachable  Result = "unreachable" // the system says so
+	Unreachable  Result = "unreachable" // the system says so, or the NOTIFY cannot be made
 	Ignored      Result = "ignored"     // a datagram that is no answer to what was sent: the NOTIFY goes on waiting
 )
 
@@ -67,7 +67,7 @@ type exchanger func(ctx context.Context, address netip.AddrPort, packet []byte, 
 func (a *attempt) run(exchange exchanger) outcome {
 	request, err := newRequest(a.apex, a.soa, a.key, a.begun)
 	if err != nil {
-		return outcome{kind: Failed, problem: fmt.Sprintf("making the NOTIFY: %v", err)}
+		return outcome{kind: Unreachable, problem: fmt.Sprintf("making the NOTIFY: %v", err)}
 	}
 	ctx, cancel := context.WithTimeout(a.ctx, a.wait)
 	defer cancel()
