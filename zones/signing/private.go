@@ -19,14 +19,12 @@ import (
 // privateFile is the content of a .private file: fields by their names in lower
 // case.
 type privateFile struct {
-	minor  int // of the format's version 1
 	fields map[string]string
 }
 
 const (
 	fieldFormat    = "private-key-format"
 	fieldAlgorithm = "algorithm"
-	fieldPrivate   = "privatekey"
 	fieldExternal  = "external"
 )
 
@@ -55,9 +53,8 @@ func parsePrivateFile(data []byte) (*privateFile, error) {
 	if !found {
 		return nil, errors.New("this is no private key: Private-key-format is missing")
 	}
-	minor, isOne := strings.CutPrefix(version, "v1.")
-	var err error
-	if file.minor, err = strconv.Atoi(minor); !isOne || err != nil || file.minor < oldestMinor {
+	word, isOne := strings.CutPrefix(version, "v1.")
+	if minor, err := strconv.Atoi(word); !isOne || err != nil || minor < oldestMinor {
 		return nil, fmt.Errorf("found format %q, expected v1.2 or v1.3", version)
 	}
 	return file, nil
@@ -109,10 +106,7 @@ func (f *privateFile) key(record *dns.DNSKEY, public crypto.PublicKey) (crypto.S
 	if _, elsewhere := f.fields[fieldExternal]; elsewhere {
 		return nil, nil
 	}
-	var private interface {
-		crypto.Signer
-		Public() crypto.PublicKey
-	}
+	var private crypto.Signer
 	switch public := public.(type) {
 	case *rsa.PublicKey:
 		private, err = f.keyRSA(public)

@@ -65,18 +65,6 @@ func WriteTimes(directory string, key *Key, times Times) (*Key, error) {
 	return now.WithTimes(times), nil
 }
 
-// RemoveKey removes a key's files from a directory. What is gone already is no
-// error.
-func RemoveKey(directory string, key *Key) error {
-	path := filepath.Join(directory, key.ID())
-	for _, suffix := range []string{publicSuffix, privateSuffix} {
-		if err := os.Remove(path + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("removing a key: %w", err)
-		}
-	}
-	return syncDirectory(directory)
-}
-
 // privateWithTimes writes times into a private key's file in place of the others.
 func privateWithTimes(data []byte, times Times) []byte {
 	mine := map[string]bool{}
@@ -164,17 +152,26 @@ func giveTo(directory string) (owner, group int, ok bool) {
 	return int(system.Uid), int(system.Gid), true
 }
 
+// newSuffix is of a file that is being written. What a crash has left of one is
+// taken over when the file is written the next time.
+const newSuffix = ".new"
+
 // replaceFile writes a file whole or not at all, for its owner alone.
 func replaceFile(path string, data []byte) (err error) {
 	directory := filepath.Dir(path)
-	file, err := os.CreateTemp(directory, ".new-*") // mode 0600
+	written := path + newSuffix
+	// What is left there may be another's to read, or a link to elsewhere.
+	if err := os.Remove(written); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	file, err := os.OpenFile(written, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
 	}
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("writing %s: %w", path, err)
-			if left := os.Remove(file.Name()); !errors.Is(left, fs.ErrNotExist) {
+			if left := os.Remove(written); !errors.Is(left, fs.ErrNotExist) {
 				err = errors.Join(err, left)
 			}
 		}
@@ -189,13 +186,13 @@ func replaceFile(path string, data []byte) (err error) {
 	if err = errors.Join(err, file.Close()); err != nil {
 		return err
 	}
-	if err = os.Rename(file.Name(), path); err != nil {
+	if err = os.Rename(written, path); err != nil {
 		return err
 	}
 	return syncDirectory(directory)
 }
 
-// syncDirectory makes what was renamed or removed last over a power failure.
+// syncDirectory makes what was renamed last over a power failure.
 func syncDirectory(path string) error {
 	directory, err := os.Open(path)
 	if err != nil {

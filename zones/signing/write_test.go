@@ -176,15 +176,36 @@ func TestRootGivesKeysToTheDirectorysOwner(t *testing.T) {
 	}
 }
 
-func TestRemovesKeys(t *testing.T) {
+// What a crash has left of a file is taken over, and not written through.
+func TestTakesOverWhatACrashHasLeft(t *testing.T) {
 	directory := t.TempDir()
-	key, other := newKey(t, directory, "example.test"), newKey(t, directory, "example.test")
-	for range 2 {
-		if err := signing.RemoveKey(directory, key); err != nil {
+	key := newKey(t, directory, "example.test")
+	private := filepath.Join(directory, key.ID()+".private")
+	elsewhere := filepath.Join(t.TempDir(), "elsewhere")
+	if err := os.WriteFile(elsewhere, []byte("as it was"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for name, leave := range map[string]func() error{
+		"a file for all to read": func() error { return os.WriteFile(private+".new", []byte("half of it"), 0o644) },
+		"a link":                 func() error { return os.Symlink(elsewhere, private+".new") },
+	} {
+		if err := leave(); err != nil {
 			t.Fatal(err)
 		}
+		if problems := read(t, directory).Problems; len(problems) > 0 {
+			t.Errorf("%s: problems %v", name, problems)
+		}
+		if _, err := signing.WriteTimes(directory, key, signing.Times{Activate: at("2027-01-01 00:00:00")}); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if info, err := os.Lstat(private); err != nil || info.Mode() != 0o600 {
+			t.Errorf("%s: the file is %v, %v", name, info, err)
+		}
+		if entries, err := os.ReadDir(directory); err != nil || len(entries) != 2 {
+			t.Errorf("%s: found %v, %v", name, entries, err)
+		}
 	}
-	if left := only(t, directory, "example.test."); !left.Same(other) {
-		t.Error("the wrong key was removed")
+	if data, err := os.ReadFile(elsewhere); err != nil || string(data) != "as it was" {
+		t.Errorf("elsewhere: %q, %v", data, err)
 	}
 }
