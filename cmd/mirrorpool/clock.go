@@ -29,6 +29,9 @@ type signingClock struct {
 	mutex sync.Mutex
 	clock *signing.Clock
 	last  signing.ClockState
+	told  signing.ClockState // of last, what was said to people; empty: nothing
+	// turns is how often it was found to be another clock.
+	turns int
 	// ahead is by how much the clock on the wall is ahead of the time to sign as of.
 	ahead time.Duration
 }
@@ -57,27 +60,45 @@ func (c *signingClock) remembered() (time.Time, error) {
 	return at, nil
 }
 
+// turnTolerance is by how much the clock on the wall may move against the time to sign
+// as of without being another one. It is adjusted all the time.
+const turnTolerance = time.Second
+
 // now is the time to sign as of. Created is when the latest key was made; zero:
-// there is none.
+// there is none, and the clock's state concerns nobody.
 func (c *signingClock) now(created time.Time) time.Time {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
 	wall := c.wall().UTC()
 	reading := c.clock.Read(wall, c.monotonic(), created)
-	c.ahead = wall.Sub(reading.Now)
-	if reading.Words == "" {
+	ahead := wall.Sub(reading.Now)
+	if c.last != "" && (reading.State != c.last || (ahead-c.ahead).Abs() > turnTolerance) {
+		c.turns++
+	}
+	c.ahead, c.last = ahead, reading.State
+	c.say(reading, !created.IsZero())
+	return reading.Now
+}
+
+// say tells people of a reading, where any zone is signed.
+func (c *signingClock) say(reading signing.ClockReading, signed bool) {
+	switch {
+	case !signed:
+		c.stages.succeed(stageClock)
+		c.told = ""
+	case reading.Words == "":
 		if c.stages.succeed(stageClock) {
 			c.logger.Info().Msg("the clock is right again")
 		}
-	} else {
+		c.told = reading.State
+	default:
 		err := errors.New(reading.Words)
 		c.stages.fail(stageClock, err)
-		if reading.State != c.last {
+		if reading.State != c.told {
 			c.logger.Error().Err(err).Str("stage", string(stageClock)).Msg("signatures are made nevertheless")
 		}
+		c.told = reading.State
 	}
-	c.last = reading.State
-	return reading.Now
 }
 
 // wallAt is what the clock on the wall shows when it is a time to sign as of; the zero
@@ -91,11 +112,12 @@ func (c *signingClock) wallAt(at time.Time) time.Time {
 	return at.Add(c.ahead)
 }
 
-// judged is what the clock was found to be last.
-func (c *signingClock) judged() signing.ClockState {
+// turned is how often the clock was found to be another one than before, whoever
+// looked.
+func (c *signingClock) turned() int {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
-	return c.last
+	return c.turns
 }
 
 // keep writes the time down.
@@ -105,16 +127,18 @@ func (c *signingClock) keep(now time.Time) {
 	}
 }
 
-// clockFollow looks at the clock until ctx ends, if any zone is signed.
+// clockFollow looks at the clock until ctx ends, if any zone is signed. Others look at
+// it too: it has turned though they saw it first.
 func (n *node) clockFollow(ctx context.Context) {
+	acted := n.clock.turned()
 	for sleep(ctx, keepInterval) {
 		created := n.keys.latest()
 		if created.IsZero() {
 			continue
 		}
-		before := n.clock.judged()
 		n.clock.keep(n.clock.now(created))
-		if n.clock.judged() != before {
+		if turned := n.clock.turned(); turned != acted {
+			acted = turned
 			n.compiler.signingChanged()
 		}
 	}
