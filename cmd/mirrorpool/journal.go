@@ -15,11 +15,12 @@ import (
 const journalDirectory = "journal"
 
 // openJournal reads what was kept for secondaries. What is missing costs them a whole
-// transfer, and does not keep the node from starting.
+// transfer, and does not keep the node from starting. Where there are none it is nothing
+// to tell of.
 func (n *node) openJournal() {
 	opened, err := journal.Open(n.state.file(journalDirectory), journal.Limits{})
 	n.journal = opened
-	if err != nil {
+	if err != nil && n.config.Load().DNS.Transfer != nil {
 		n.stages.fail(stageJournal, err)
 		n.logger.Error().Err(err).Str("stage", string(stageJournal)).Msg("secondaries may get whole zones for differences")
 	}
@@ -64,9 +65,11 @@ func (c *compiler) record(table *zones.Table) {
 }
 
 // flushJournal writes down what did not have to be before the table was served, and
-// says whether all is.
+// says whether all is. Where nobody is to get differences, nothing fails.
 func (c *compiler) flushJournal(write func() error) {
 	if !c.transfer.Load().record {
+		c.recorded = nil
+		c.stages.succeed(stageJournal)
 		return
 	}
 	if c.recorded == nil {

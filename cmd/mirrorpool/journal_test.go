@@ -7,8 +7,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/miekg/dns"
+	"github.com/rs/zerolog"
 
 	"mirrorpool/zones"
 )
@@ -208,5 +210,22 @@ func TestCatalogInTheWay(t *testing.T) {
 	r.eventually("there is a catalog", func() bool { return r.stage(stageCatalog).Error == "" })
 	if text := versionLines(r.whole("catalog.test.")); !strings.Contains(text, "PTR\tcatalog.example.") {
 		t.Errorf("the catalog is\n%s", text)
+	}
+}
+
+// TestJournalOfNobody: what could not be written for secondaries is no failure once
+// there are none.
+func TestJournalOfNobody(t *testing.T) {
+	c := &compiler{stages: newStages(time.Now), logger: zerolog.Nop()}
+	c.transfer.Store(&transferWish{record: true})
+	full := func() error { return errors.New("no space left") }
+	c.flushJournal(full)
+	if len(c.stages.list()) != 1 {
+		t.Fatal("a journal that cannot be written is not told of")
+	}
+	c.transfer.Store(&transferWish{})
+	c.flushJournal(full)
+	if failing := c.stages.list(); len(failing) != 0 || c.recorded != nil {
+		t.Errorf("%v fails, %v is to be tried again", failing, c.recorded)
 	}
 }
