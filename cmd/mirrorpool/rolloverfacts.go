@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -17,7 +18,9 @@ const tablePropagation = 2 * time.Second
 // facts are what the waits of a zone's rollover are made of; with the mutex held.
 func (r *rollovers) facts(apex string) rollover.Facts {
 	served, state, planned := r.served[apex], r.states[apex], r.planned[apex]
-	settings, summary := r.settings(), r.parents[apex]
+	settings := r.settings()
+	r.forgetOthers(settings.parents)
+	summary := r.parents[apex]
 	facts := rollover.Facts{
 		KeyTTL: time.Duration(served.plan.TTL) * time.Second, ZoneTTL: served.largest,
 		Propagation: propagation(settings, served), Since: served.since,
@@ -110,12 +113,13 @@ func (r *rollovers) followParents(ctx context.Context) {
 
 // parentsDue are the zones whose parents are to be asked now.
 func (r *rollovers) parentsDue() []string {
-	if len(r.settings().parents) == 0 {
-		return nil
-	}
-	now := r.now()
+	parents, now := r.settings().parents, r.now()
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
+	r.forgetOthers(parents)
+	if len(parents) == 0 {
+		return nil
+	}
 	var due []string
 	for apex, served := range r.served {
 		asked, state := r.parents[apex].At, r.states[apex]
@@ -132,12 +136,31 @@ func (r *rollovers) parentsDue() []string {
 // askParents asks for one zone now.
 func (r *rollovers) askParents(ctx context.Context, apex string) {
 	asked := r.now()
-	summary := parent.Summary{At: asked, Answers: parent.Look(ctx, r.settings().parents, apex)}
+	servers := r.settings().parents
+	summary := parent.Summary{At: asked, Answers: parent.Look(ctx, servers, apex)}
 	if ctx.Err() != nil {
 		return
 	}
-	r.mutex.Lock()
-	r.parents[apex] = summary
-	r.mutex.Unlock()
+	r.heard(apex, servers, summary)
 	r.tableServed()
+}
+
+// heard takes down what servers have said, unless others have been named meanwhile or
+// the zone is gone.
+func (r *rollovers) heard(apex string, servers []netip.AddrPort, summary parent.Summary) {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	r.forgetOthers(r.settings().parents)
+	if _, served := r.served[apex]; served && slices.Equal(servers, r.asked) {
+		r.parents[apex] = summary
+	}
+}
+
+// forgetOthers drops what was said by servers that are not those that are named now;
+// with the mutex held.
+func (r *rollovers) forgetOthers(named []netip.AddrPort) {
+	if !slices.Equal(named, r.asked) {
+		clear(r.parents)
+		r.asked = slices.Clone(named)
+	}
 }

@@ -67,6 +67,7 @@ type rollovers struct {
 	planned map[string]plannedZone    // by apex, as they were planned last
 	served  map[string]servedZone     // by apex
 	parents map[string]parent.Summary // by apex
+	asked   []netip.AddrPort          // whom parents are the answers of
 	// lastNow and lastMonotonic are when somebody last looked.
 	lastNow       time.Time
 	lastMonotonic time.Duration
@@ -276,6 +277,10 @@ func (r *rollovers) look() time.Time {
 		one.plan, one.table = signed.Plan, table
 		r.served[zone.Apex] = one
 	}
+	maps.DeleteFunc(r.parents, func(apex string, _ parent.Summary) bool {
+		_, served := r.served[apex]
+		return !served
+	})
 	return now
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"net/netip"
 	"os"
 	"strings"
 	"testing"
@@ -181,5 +182,45 @@ func TestRolloverStateIsPlainJSON(t *testing.T) {
 	states, err := rollover.Decode(data)
 	if err != nil || !states["a\\.b.test."].Withdraw {
 		t.Errorf("%v, %v", states, err)
+	}
+}
+
+// TestParentAnswersAreOfThoseNamed: what the parent's servers said counts as long as
+// they are those that are named, and the zone is served.
+func TestParentAnswersAreOfThoseNamed(t *testing.T) {
+	named := []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:53")}
+	others := []netip.AddrPort{netip.MustParseAddrPort("127.0.0.2:53")}
+	at := time.Unix(1_800_000_000, 0)
+	r := &rollovers{
+		logger: zerolog.Nop(), settings: func() rolloverSettings { return rolloverSettings{parents: named} },
+		now:     func() time.Time { return at },
+		served:  map[string]servedZone{"example.test.": {plan: &signing.Plan{TTL: 300}}},
+		parents: map[string]parent.Summary{},
+	}
+	said := parent.Summary{At: at, Answers: []parent.Answer{{}}}
+	asks := func(what string, want int) {
+		t.Helper()
+		if due := r.parentsDue(); len(due) != want {
+			t.Errorf("%s: asks for %v, want %d zones", what, due, want)
+		}
+	}
+	asks("at the start", 1)
+	r.heard("example.test.", named, said)
+	r.heard("gone.test.", named, said)
+	asks("after the answer", 0)
+	if len(r.parents) != 1 {
+		t.Errorf("answers are kept of %v", r.parents)
+	}
+	before := named
+	named = others
+	asks("with others named", 1)
+	r.heard("example.test.", before, said)
+	asks("after a late answer of those of before", 1)
+	r.heard("example.test.", others, said)
+	asks("after the answer of the others", 0)
+	named = nil
+	asks("with nobody named", 0)
+	if len(r.parents) != 0 {
+		t.Errorf("with nobody named answers are kept of %v", r.parents)
 	}
 }
