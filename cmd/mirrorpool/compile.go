@@ -115,12 +115,9 @@ func (c *compiler) serve(ctx context.Context, commit *commitContent) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	select {
-	case err := <-request.reply:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	// The loop answers all that it takes. A commit that it serves is to be known as one
+	// that is served, and kept, though whoever asked is about to stop.
+	return <-request.reply
 }
 
 // geographyChanged tells the loop that the geo data is another one.
