@@ -27,7 +27,8 @@ type Config struct {
 	// Table gives what is answered from; it is called once for all questions that
 	// are answered in one go, which may be many, and not before the first of them
 	// is there. While it gives nil (an interface that is nil, see FromTable), questions
-	// get silence, so that resolvers ask another server.
+	// get silence, so that resolvers ask another server; those for zones that
+	// Transfers does not give get SERVFAIL.
 	Table func() Answerer
 	// Transfers gives what zones are transferred from; nil, or where it gives nil
 	// (an interface that is nil): nobody gets one.

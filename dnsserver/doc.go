@@ -15,7 +15,8 @@
 //
 // What it promises: a packet with QR set gets silence, and so does one shorter
 // than a header, one that a load balancer sends without its header, and what is
-// over the rate limit; everything else gets one answer that carries its ID. No
+// over the rate limit; everything else gets one answer that carries its ID, of one
+// message unless it is a zone. No
 // packet ends the server. Memory is bounded by the number of workers, the cap
 // on connections, and what clients have in fact sent. No client's address is
 // counted or handed to anyone but the table, nor kept: a connection's is there
@@ -26,13 +27,14 @@
 //
 //   - records in the answer or authority section of a question (but for the
 //     SOA of an IXFR), and bytes after the last record: FORMERR, as NSD and
-//     Knot do;
+//     Knot do; an IXFR without that SOA gets FORMERR too;
 //   - questions of more than 4,096 bytes over UDP: FORMERR, unread;
 //   - additional records other than OPT and TSIG are passed over, SIG(0) too, as
 //     BIND and Knot do, but their names have to be ones: pointers lead backwards;
 //   - a TSIG of a key that is known gets a signed answer, whatever is asked, and
-//     any other NOTAUTH with what is wrong with it (RFC 8945 section 5.2); one
-//     that is not the last record gets FORMERR. A MAC that is cut off gets BADTRUNC
+//     any other NOTAUTH with what is wrong with it (RFC 8945 section 5.2), unless
+//     the opcode, the form of the question or the version of EDNS is wrong: that
+//     comes first, unsigned. A TSIG that is not the last record gets FORMERR. A MAC that is cut off gets BADTRUNC
 //     unless its key allows that, as in BIND; Knot and NSD say BADSIG;
 //   - opcodes other than QUERY: NOTIMP, with a header that has nothing but the
 //     opcode set, and without what stood in the place of a question, because in
@@ -47,9 +49,10 @@
 //     which nothing needs; in CH, what is not one of the four names of this
 //     server, or not TXT or ANY: REFUSED, as in Knot;
 //   - AXFR and IXFR: REFUSED for those who get no zones, and NOTAUTH of zones that
-//     are not here; too many at once: SERVFAIL, as in BIND; AXFR over UDP: REFUSED,
-//     where BIND says FORMERR, Knot and NSD NOTIMP. Messages of a transfer are of
-//     16 KiB;
+//     are not here; too many at once, and all before there is a table: SERVFAIL, as
+//     in BIND; AXFR over UDP: REFUSED,
+//     where BIND says FORMERR, Knot and NSD NOTIMP. Messages of a transfer
+//     have 16 KiB at most, unless one record is longer;
 //   - MAILA, MAILB and TKEY: NOTIMP; a question for OPT, TSIG (as BIND does) or
 //     NXNAME (RFC 9824 section 3.5): FORMERR; other types that are not known are
 //     those of records that nobody has (RFC 3597), meta types without a number of

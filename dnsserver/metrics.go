@@ -67,7 +67,7 @@ func newMetrics() *metrics {
 		truncated:   vec("truncated_total", "Answers with TC set, also where the rate limit held them back.", "transport"),
 		malformed:   vec("malformed_total", "Questions answered with FORMERR, by what was wrong.", "reason"),
 		dropped:     vec("dropped_total", "Packets that got silence.", "reason"),
-		failures:    vec("failures_total", "Questions answered with SERVFAIL by a fault of this program.", "reason"),
+		failures:    vec("failures_total", "Questions answered with SERVFAIL, and transfers broken off, by a fault of this program.", "reason"),
 		sockets:     vec("socket_errors_total", "System calls that failed.", "operation"),
 		connections: newTCPMetrics(), transfers: newTransferMetrics(),
 	}

@@ -2,6 +2,7 @@ package dnsserver
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -16,7 +17,11 @@ func (c *connection) continueTransfer(s stream, r *room, quiet bool) bool {
 	t := c.transfers[turn]
 	message, last, err := t.nextSafely(r.out[prefixSize:prefixSize])
 	if err != nil {
-		c.tcp.server.metrics.failures.WithLabelValues(failurePack).Inc()
+		reason := failurePack
+		if errors.Is(err, errPanicked) {
+			reason = failurePanic
+		}
+		c.tcp.server.metrics.failures.WithLabelValues(reason).Inc()
 		c.tcp.server.config.Report(fmt.Errorf("transferring %s: %w", t.version.Apex, err))
 		c.transfers = slices.Delete(c.transfers, turn, turn+1)
 		t.end(transferFailed)
@@ -46,11 +51,14 @@ func (c *connection) handOver(t *zoneTransfer) {
 	}
 }
 
+// errPanicked: what makes a message has panicked.
+var errPanicked = errors.New("panic")
+
 // nextSafely is next, in which no panic ends the server.
 func (t *zoneTransfer) nextSafely(buffer []byte) (message []byte, last bool, err error) {
 	defer func() {
 		if value := recover(); value != nil {
-			err = fmt.Errorf("panic: %v at %s", value, where())
+			err = fmt.Errorf("%w: %v at %s", errPanicked, value, where())
 		}
 	}()
 	return t.next(buffer)

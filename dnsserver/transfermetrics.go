@@ -24,7 +24,7 @@ const (
 	transferMalformed   = "malformed"   // the request cannot be read
 	transferBusy        = "busy"        // there are too many already
 	transferBroken      = "broken"      // the connection ended before the last message
-	transferFailed      = "failed"      // a record cannot be packed
+	transferFailed      = "failed"      // a record cannot be packed, or making a message has panicked
 )
 
 // transferMetrics are what is counted of transfers. Zones and clients are no labels.

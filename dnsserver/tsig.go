@@ -8,7 +8,8 @@ import (
 
 // authenticate judges the request's signature (RFC 8945 section 5.2). Whoever signs
 // wants no answer that is not signed; so where the signature is good, every answer is,
-// errors too; and where it is not, NOTAUTH says why.
+// errors too; and where it is not, NOTAUTH says why, if nothing is wrong that comes
+// before it: see verdict.
 func (r *responder) authenticate(q *request, packet []byte) {
 	if !q.signature.Present() {
 		return
