@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,7 +14,7 @@ import (
 )
 
 // turningClock is one whose clock on the wall is as much ahead as ahead says.
-func turningClock(t *testing.T, log *bytes.Buffer) (c *signingClock, ahead *time.Duration) {
+func turningClock(t *testing.T, log *bytes.Buffer) (c *signingClock, ahead *atomic.Int64) {
 	t.Helper()
 	state, err := openStateDir(t.TempDir())
 	if err != nil {
@@ -21,8 +22,8 @@ func turningClock(t *testing.T, log *bytes.Buffer) (c *signingClock, ahead *time
 	}
 	t.Cleanup(func() { state.close() })
 	start := time.Now()
-	c, ahead = newSigningClock(zerolog.New(log), newStages(time.Now), state, time.Time{}), new(time.Duration)
-	c.wall = func() time.Time { return time.Now().Add(*ahead) }
+	c, ahead = newSigningClock(zerolog.New(log), newStages(time.Now), state, time.Time{}), new(atomic.Int64)
+	c.wall = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
 	c.monotonic = func() time.Duration { return time.Since(start) + time.Hour }
 	return c, ahead
 }
@@ -61,20 +62,20 @@ func TestClockIsFollowed(t *testing.T) {
 			}
 		}
 		expect("a steady clock", false)
-		*ahead = time.Hour
+		ahead.Store(int64(time.Hour))
 		expect("a jump that nobody else saw", true)
-		*ahead = 0
+		ahead.Store(0)
 		clock.now(created)
 		expect("the way back, which another saw first", true)
-		*ahead = time.Hour
+		ahead.Store(int64(time.Hour))
 		clock.now(created)
-		*ahead = 0
+		ahead.Store(0)
 		clock.now(created)
 		expect("a jump and the way back, both seen by another", true)
-		*ahead = time.Hour
+		ahead.Store(int64(time.Hour))
 		clock.now(created)
 		expect("a jump", true)
-		*ahead = 2 * time.Hour
+		ahead.Store(int64(2 * time.Hour))
 		clock.now(created)
 		expect("a jump during another", true)
 	})
@@ -87,7 +88,7 @@ func TestClockWithoutKeys(t *testing.T) {
 	clock, ahead := turningClock(t, log)
 	created := time.Now().Add(-24 * time.Hour)
 	clock.now(time.Time{})
-	*ahead = 400 * 24 * time.Hour
+	ahead.Store(int64(400 * 24 * time.Hour))
 	clock.now(time.Time{})
 	if failing := clock.stages.list(); len(failing) != 0 || log.Len() != 0 {
 		t.Errorf("without keys %v fails, and the log says %s", failing, log)

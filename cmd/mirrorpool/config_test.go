@@ -221,7 +221,7 @@ func TestMissingKeysAreLocated(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.openPublishKeys(); err == nil || !strings.HasPrefix(err.Error(), "f.yaml:4:78: publish[0].tsig_keys: ") {
+	if err := c.openPublishKeys(nil); err == nil || !strings.HasPrefix(err.Error(), "f.yaml:4:78: publish[0].tsig_keys: ") {
 		t.Error(err)
 	}
 	if err := newKeys(zerolog.Nop(), newStages(time.Now)).use(c.keysSettings()); err == nil || !strings.HasPrefix(err.Error(), "f.yaml:2:20: dns.dnssec_keys: ") {

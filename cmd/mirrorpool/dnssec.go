@@ -58,6 +58,11 @@ type keysSettings struct {
 	lifetime  time.Duration
 }
 
+// same reports whether both say the same, wherever it stands in the file.
+func (s keysSettings) same(other keysSettings) bool {
+	return s.directory == other.directory && s.lifetime == other.lifetime
+}
+
 func (c *config) keysSettings() keysSettings {
 	return keysSettings{place: c.keysPlace, directory: c.DNS.DNSSECKeys, lifetime: c.DNS.DNSSECLifetime.value()}
 }
@@ -71,8 +76,12 @@ type keys struct {
 	rolling rolling // nil: nothing is ever replaced
 	clock   *signingClock
 
+	// reading is held while the directory is read and what was in it is taken: a disk
+	// that is slow keeps nobody waiting who needs the keys that there are.
+	reading sync.Mutex
+
 	mutex    sync.Mutex
-	settings keysSettings
+	settings keysSettings              // written with reading held as well
 	zones    map[string][]*signing.Key // by apex
 	plans    map[string]*signing.Plan  // the last good ones
 	warned   map[string]bool           // what was warned of
@@ -84,17 +93,19 @@ func newKeys(logger zerolog.Logger, stages *stages) *keys {
 
 // use takes other settings, if their directory can be read.
 func (k *keys) use(settings keysSettings) error {
+	k.reading.Lock()
+	defer k.reading.Unlock()
+	directory, err := settings.read()
+	if err != nil {
+		return err
+	}
 	k.mutex.Lock()
 	defer k.mutex.Unlock()
-	before, keys := k.settings, k.zones
-	if settings.directory != before.directory {
+	if settings.directory != k.settings.directory {
 		k.zones = nil // what is in another directory is no longer to be used
 	}
 	k.settings = settings
-	if err := k.read(); err != nil {
-		k.settings, k.zones = before, keys
-		return err
-	}
+	k.take(directory)
 	for apex := range k.plans {
 		if len(k.zones[apex]) == 0 {
 			k.logger.Warn().Str("zone", apex).Str("directory", settings.directory).
@@ -104,30 +115,51 @@ func (k *keys) use(settings keysSettings) error {
 	return nil
 }
 
-// refresh reads the directory and reports whether there are other keys now.
-func (k *keys) refresh() (changed bool) {
+// placed notes where in the configuration the directory is named now.
+func (k *keys) placed(place string) {
+	k.reading.Lock()
+	defer k.reading.Unlock()
 	k.mutex.Lock()
 	defer k.mutex.Unlock()
-	before := k.zones
-	if err := k.read(); err != nil {
+	k.settings.place = place
+}
+
+// refresh reads the directory and reports whether there are other keys now.
+func (k *keys) refresh() (changed bool) {
+	k.reading.Lock()
+	defer k.reading.Unlock()
+	directory, err := k.settings.read()
+	if err != nil {
 		k.fail(err)
 		return false
 	}
+	k.mutex.Lock()
+	defer k.mutex.Unlock()
+	before := k.zones
+	k.take(directory)
 	return !sameZoneKeys(before, k.zones)
 }
 
-// read reads the directory. The keys of a zone of which one cannot be read stay as
+// read reads the directory; nil where there is none.
+func (s keysSettings) read() (*signing.Directory, error) {
+	if s.directory == "" {
+		return nil, nil
+	}
+	directory, err := signing.ReadDirectory(s.directory)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w; make it with `mirrorpool keygen ZONE`, or take the key out", s.place, err)
+	}
+	return directory, nil
+}
+
+// take takes what was read. The keys of a zone of which one cannot be read stay as
 // they were: fewer would be a zone that is signed otherwise. So do those that are gone
 // though the zone is signed with them.
-func (k *keys) read() error {
-	if k.settings.directory == "" {
+func (k *keys) take(directory *signing.Directory) {
+	if directory == nil {
 		k.zones = nil
 		k.stages.succeed(stageKeys)
-		return nil
-	}
-	directory, err := signing.ReadDirectory(k.settings.directory)
-	if err != nil {
-		return fmt.Errorf("%s: %w; make it with `mirrorpool keygen ZONE`, or take the key out", k.settings.place, err)
+		return
 	}
 	read := directory.Keys
 	for zone, before := range k.zones {
@@ -138,7 +170,6 @@ func (k *keys) read() error {
 	problems := slices.Concat(directory.Problems, k.keepUsed(read))
 	k.zones = read
 	k.say(problems)
-	return nil
 }
 
 // united are keys, and those of others that are not among them.

@@ -138,13 +138,18 @@ func (p *publishConfig) pick(keys *tsig.Keyring) (*tsig.Key, error) {
 	return nil, fmt.Errorf("%s: found the key %s, expected one that is in %s: %s", p.place, p.Key, p.TSIGKeys, strings.Join(names, ", "))
 }
 
-// openPublishKeys reads the files of keys that publish names, one for each entry.
-func (c *config) openPublishKeys() error {
+// openPublishKeys reads the files of keys that publish names, one for each entry. Where
+// a file is one of before, and has become bad, the keys of before stay.
+func (c *config) openPublishKeys(before []*keyFile) error {
 	c.publishKeys = make([]*keyFile, len(c.Publish))
 	for i := range c.Publish {
 		entry := &c.Publish[i]
+		var last *keyFile
+		if at := slices.IndexFunc(before, func(f *keyFile) bool { return f.path == entry.TSIGKeys }); at >= 0 {
+			last = before[at]
+		}
 		var err error
-		c.publishKeys[i], err = openKeyFile(entry.keysPlace, entry.TSIGKeys, func(keys *tsig.Keyring) error {
+		c.publishKeys[i], err = last.reopen(entry.keysPlace, entry.TSIGKeys, func(keys *tsig.Keyring) error {
 			_, err := entry.pick(keys)
 			return err
 		})
@@ -187,6 +192,9 @@ type publishing struct {
 	node *node
 	// setting is held while entries are handed over, so that the newest stay.
 	setting sync.Mutex
+	// staging is held while the stage is made of all entries' states, so that the
+	// newest stay.
+	staging sync.Mutex
 }
 
 // publishedFile holds what was put where.
@@ -194,7 +202,7 @@ const publishedFile = "published.json"
 
 // openPublishing reads keys and what the last run kept.
 func (n *node) openPublishing(config *config) error {
-	if err := config.openPublishKeys(); err != nil {
+	if err := config.openPublishKeys(nil); err != nil {
 		return err
 	}
 	kept, err := n.state.read(publishedFile)
@@ -319,6 +327,8 @@ func oneLine(text string) string { return strings.ReplaceAll(text, "\n", "; ") }
 
 // stage says what fails now, of all entries.
 func (p *publishing) stage() {
+	p.staging.Lock()
+	defer p.staging.Unlock()
 	var failing []string
 	for _, s := range p.States() {
 		if s.Error != "" {

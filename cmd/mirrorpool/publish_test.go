@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -59,7 +60,7 @@ func TestPublishIsRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.openPublishKeys(); err != nil {
+	if err := c.openPublishKeys(nil); err != nil {
 		t.Fatal(err)
 	}
 	got := c.publications()
@@ -87,7 +88,7 @@ func TestPublishIsRead(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := other.openPublishKeys(); err == nil || !strings.Contains(err.Error(), words) || !strings.Contains(err.Error(), "one., two.") {
+		if err := other.openPublishKeys(nil); err == nil || !strings.Contains(err.Error(), words) || !strings.Contains(err.Error(), "one., two.") {
 			t.Errorf("key %s: %v, want %q and the names", key, err, words)
 		}
 	}
@@ -184,4 +185,55 @@ func freeAddress(t *testing.T) string {
 	}
 	defer listener.Close()
 	return listener.Addr().String()
+}
+
+// TestReloadWithBadFiles: a reload that is refused leaves the keys that zones are
+// signed with, and one with nothing new in it is not refused because a file, or the
+// directory of keys, has become bad.
+func TestReloadWithBadFiles(t *testing.T) {
+	r := newRunning(t, "")
+	r.write("publish.keys", publishKeyFile)
+	writeKey(t, r.path("keys"), "example.test.")
+	nobody := freeAddress(t)
+	configure := func(comment, directory, more string) {
+		t.Helper()
+		dns := "dns: {listen: [\"127.0.0.1:0\"], dnssec_keys: \"" + directory + "\"}\n"
+		r.write("node.yaml", r.config(comment+dns+publishText(r.path("publish.keys"), nobody, more)))
+	}
+	configure("", r.path("keys"), "")
+	r.write("checkout/pools.json", elsewherePools)
+	commit := r.push("A pool in no zone")
+	r.start()
+	r.serving(commit)
+
+	if err := os.Mkdir(r.path("empty"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	configure("", r.path("empty"), "key: nobody")
+	if err := r.node.requestReload(t.Context()); err == nil || !strings.Contains(err.Error(), "found the key nobody") {
+		t.Errorf("reload: %v", err)
+	}
+	if len(r.node.keys.of("example.test.")) != 1 {
+		t.Error("a configuration that is refused takes the zone's key away")
+	}
+
+	r.write("publish.keys", "key")
+	if err := os.Rename(r.path("keys"), r.path("gone")); err != nil {
+		t.Fatal(err)
+	}
+	configure("# a line more\n", r.path("keys"), "ttl: 77")
+	if err := r.node.requestReload(t.Context()); err != nil {
+		t.Errorf("reload: %v", err)
+	}
+	if r.stage(stagePublishKeys).Error == "" || !strings.Contains(r.stage(stageKeys).Error, r.path("node.yaml")+":5:") {
+		t.Errorf("what is bad is not told, or not where: %q, %q", r.stage(stagePublishKeys).Error, r.stage(stageKeys).Error)
+	}
+	states := r.node.publishing.States()
+	if len(states) != 1 || states[0].Key != "one." || len(r.node.keys.of("example.test.")) != 1 {
+		t.Errorf("the keys of before are not used: %+v", states)
+	}
+	configure("", r.path("keys"), "key: other")
+	if err := r.node.requestReload(t.Context()); err == nil {
+		t.Error("a key is taken that cannot be read and was not there before")
+	}
 }

@@ -87,22 +87,24 @@ func (n *node) reconfigure(work context.Context) error {
 	if next.transferKeys, err = next.openTransferKeys(old.transferKeys); err != nil {
 		return err
 	}
-	if next.keysSettings() != old.keysSettings() {
+	if err := next.openPublishKeys(old.publishKeys); err != nil {
+		return err
+	}
+	otherKeys := !next.keysSettings().same(old.keysSettings())
+	if otherKeys {
 		if err := n.keys.use(next.keysSettings()); err != nil {
 			return err
 		}
 	}
-	if err := next.openPublishKeys(); err != nil {
-		return err
-	}
 	if err := n.replaceListeners(old, next); err != nil {
-		if next.keysSettings() != old.keysSettings() {
+		if otherKeys {
 			err = errors.Join(err, n.keys.use(old.keysSettings()))
 		}
 		return err
 	}
 	// From here on nothing can fail.
 	n.config.Store(next)
+	n.keys.placed(next.keysPlace)
 	n.notifier.Set(next.secondaries())
 	n.publishing.useCurrent()
 	n.publishing.warnExposed(next)
