@@ -57,11 +57,11 @@ func newHandler(config Config) (*handler, error) {
 		"/":                       {http.MethodGet, h.serveIndex, "this list"},
 		"/healthz":                {http.MethodGet, h.serveHealth, "200 once answers can be given"},
 		"/metrics":                {http.MethodGet, h.metrics.ServeHTTP, "metrics for Prometheus"},
-		"/api/v1/state":           {http.MethodGet, h.serveState, "commit, pools, redirects and their health as JSON"},
+		"/api/v1/state":           {http.MethodGet, h.serveState, "commit, failing stages, zones and their keys, secondaries, publications, pools and redirects with their health as JSON"},
 		"/api/v1/explain":         {http.MethodGet, h.serveExplain, "what a client gets and why: ?client=ADDRESS&pool=NAME&family=4|6 or &host=NAME&scheme=http|https"},
 		"/api/v1/rollover":        {http.MethodGet, h.serveRollover, "how a zone is signed, and where its rollover stands: ?zone=NAME"},
 		"/api/v1/rollover/change": {http.MethodPost, h.serveRolloverChange, "replace keys: ?zone=NAME&action=begin|start|ds-seen|cancel|withdraw-ds|no-withdraw-ds; needs the header X-Mirrorpool: 1"},
-		"/api/v1/reload":          {http.MethodPost, h.serveReload, "read the configuration again and look at the repository; needs the header X-Mirrorpool: 1"},
+		"/api/v1/reload":          {http.MethodPost, h.serveReload, "read the configuration again, and look at the repository, keys and other files that it names; needs the header X-Mirrorpool: 1"},
 	}
 	return h, nil
 }

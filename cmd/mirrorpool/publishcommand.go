@@ -24,7 +24,7 @@ To see what publishing would change, set dry_run: true in the entry, have the se
 read it by "mirrorpool reload", and run this a few seconds later.
 
 Exit code 0: all primaries have what they should, or nothing is published. 1: one
-has not. 3: the server cannot be reached.`,
+has not. 2: the command line or the configuration. 3: the server cannot be reached.`,
 		Args: cobra.NoArgs,
 		Example: `  mirrorpool publish
   mirrorpool publish --config /etc/mirrorpool/mirrorpool.yaml || mail -s publish noc@example.org`,

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"mirrorpool/admin"
+	"mirrorpool/dnsserver/notify"
 )
 
 func statusCommand() *cobra.Command {
@@ -21,11 +22,13 @@ func statusCommand() *cobra.Command {
 		Long: `status shows the running server on one page: its version, the commit that is
 served and how following the repository goes, the stages that fail, each zone with its
 serial, its keys, the end of its signatures, whether the parent's DS is in sync and
-where a rollover stands, the secondaries, and the members of pools that are up.
+where a rollover stands, the secondaries, what is published at other primaries, and
+the members of pools with their health.
 
-Exit code 0: the server has answered, whatever it has said. 3: it cannot be reached.
-Lines that begin with PROBLEM are what somebody has to look at; with --json it is all
-of /api/v1/state.`,
+Exit code 0: the server has answered, whatever it has said. 2: the command line or the
+configuration. 3: the server cannot be reached.
+Lines that contain PROBLEM are what somebody has to look at; with --json it is all of
+/api/v1/state.`,
 		Example: `  mirrorpool status
   mirrorpool status --json | jq '.zones[] | {apex, serial, signed: (.dnssec != null)}'`,
 	}
@@ -108,8 +111,10 @@ type statusPage struct {
 		Answered *time.Time `json:"answered"`
 		Silent   bool       `json:"silent"`
 		Behind   int        `json:"behind"`
+		Refused  int        `json:"refused"`
 		Zones    []struct {
 			Apex         string `json:"apex"`
+			Standing     string `json:"standing"`
 			Serial       uint32 `json:"serial"`
 			Acknowledged uint32 `json:"acknowledged"`
 			Problem      string `json:"problem"`
@@ -220,16 +225,22 @@ func (p *statusPage) printSecondaries(out io.Writer, now time.Time) {
 		fmt.Fprintln(out)
 	}
 	for _, one := range p.Secondaries {
-		fmt.Fprintf(out, "secondary %s, last heard of %s, behind with %d zones\n", one.Address, when(one.Answered, now), one.Behind)
+		fmt.Fprintf(out, "secondary %s, last heard of %s, behind with %d zones, refuses %d\n", one.Address, when(one.Answered, now), one.Behind, one.Refused)
+		if one.Silent {
+			fmt.Fprintln(out, "  PROBLEM: it does not answer NOTIFY: it learns of changes when it asks by itself")
+		}
 		for _, zone := range one.Zones {
-			if zone.Acknowledged == zone.Serial {
+			if zone.Standing == string(notify.StandsCurrent) {
 				continue
 			}
 			problem := zone.Problem
-			if problem == "" {
+			switch {
+			case problem == "":
 				problem = "it is being told"
+			case !one.Silent || zone.Standing == string(notify.StandsRefused):
+				problem = "PROBLEM: " + problem
 			}
-			fmt.Fprintf(out, "  %s: has heard of serial %d, not of %d: %s\n", zone.Apex, zone.Acknowledged, zone.Serial, problem)
+			fmt.Fprintf(out, "  %s: has heard of serial %d, %d is served: %s\n", zone.Apex, zone.Acknowledged, zone.Serial, problem)
 		}
 	}
 }
