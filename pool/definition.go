@@ -38,7 +38,10 @@ type Pool struct {
 	Policy      Policy
 	Health      Check
 	WhenAllDown WhenAllDown
-	Members     []*Member
+	// MinMembers is how many members of an address family have to be up; with fewer the
+	// last set of that many or more goes on being given. 0: no such rule.
+	MinMembers int
+	Members    []*Member
 }
 
 // Member is one machine of a DNS pool.
@@ -46,13 +49,17 @@ type Member struct {
 	ID        string // unique within its pool
 	Mirror    string // host name of the mirror, for people; may be empty
 	Addresses []netip.Addr
-	Weight    uint32    // 0: disabled, never given to anybody; at most MaxWeight
-	Reserve   bool      // given only while no other member is up
-	Location  *Location // nil: the geo data tells, from the first address
-	Exclude   *Rules    // nil: nobody is excluded
-	Only      *Rules    // nil: for everybody
-	Notes     string
-	Position  Position
+	// HostName is given in place of addresses, lower case and without the final dot; it
+	// is resolved while the program runs, see Definition.Resolved.
+	HostName string
+	Email    string    // of who runs it, for notices; may be empty
+	Weight   uint32    // 0: disabled, never given to anybody; at most MaxWeight
+	Reserve  bool      // given only while no other member is up
+	Location *Location // nil: the geo data tells, from the first address
+	Exclude  *Rules    // nil: nobody is excluded
+	Only     *Rules    // nil: for everybody
+	Notes    string
+	Position Position
 }
 
 // MaxWeight is the largest weight of a member or mirror.
@@ -149,25 +156,78 @@ const (
 	CheckTCP   CheckKind = "tcp"
 	CheckHTTP  CheckKind = "http"
 	CheckHTTPS CheckKind = "https"
+	CheckRsync CheckKind = "rsync"
+	CheckExec  CheckKind = "exec" // a command that the node's configuration names
 )
 
-// Check is what makes a target count as up. All of it is comparable.
+// Purpose is what an http or https probe is to find out.
+type Purpose string
+
+// The purposes. An inspection is made less often than the check, and a member or
+// mirror is up only if all of its inspections say so too.
+const (
+	PurposeAnswer     Purpose = ""           // that there is the expected answer
+	PurposeThroughput Purpose = "throughput" // that a part of a file comes fast enough
+	PurposeIntegrity  Purpose = "integrity"  // that a file is what the origin has
+	PurposeContents   Purpose = "must_have"  // that files are there, with the right size
+)
+
+// TraceFormat is how a trace file tells its time.
+type TraceFormat string
+
+// The formats of a trace's first line.
+const (
+	TraceAny     TraceFormat = ""     // whichever of the others it is
+	TraceUnix    TraceFormat = "unix" // seconds since 1970
+	TraceRFC3339 TraceFormat = "rfc3339"
+	TraceDate    TraceFormat = "date" // as date(1) prints it, "Mon Nov 23 14:48:24 UTC 2026"
+)
+
+// Check is what makes a target count as up.
 type Check struct {
+	Probe
+	Schedule
+	// Ramp is how long a member that comes back takes to get all of its weight; 0: it
+	// gets it at once.
+	Ramp time.Duration
+	// CertificateWarning is how long before its end a certificate is told of; 0: never.
+	CertificateWarning time.Duration
+	// Inspections are what else has to be right.
+	Inspections []Inspection
+}
+
+// Inspection is one more thing that is asked, at a pace of its own. Like the check's,
+// its path is relative to the URL prefix for redirect hosts.
+type Inspection struct {
 	Probe
 	Schedule
 }
 
-// Probe is what is asked of a target and what it has to answer.
+// Probe is what is asked of a target and what it has to answer. It is comparable.
 type Probe struct {
 	Kind            CheckKind
-	Port            uint16 // DNS pools only
-	Host            string // Host header and SNI; DNS pools only
-	Path            string // absolute for DNS pools, relative to the URL prefix for redirect hosts
-	Status          int    // the HTTP status that counts as success
+	Purpose         Purpose // http and https alone
+	Port            uint16  // DNS pools only
+	Host            string  // Host header and SNI; DNS pools only
+	Path            string  // absolute for DNS pools, relative to the URL prefix for redirect hosts
+	Statuses        StatusSet
 	Body            string // regular expression (RE2) that the body has to match; empty: any body
 	FollowRedirects bool
-	MaxAge          time.Duration // the body is a Unix time not older than this; 0: not looked at
+	MaxAge          time.Duration // the body is a time not older than this; 0: not looked at
+	TraceFormat     TraceFormat   // how that time is written
 	Timeout         time.Duration // for the whole probe
+
+	Bytes   int64  // of PurposeThroughput, and of each sample of PurposeIntegrity
+	MinRate int64  // bytes a second that PurposeThroughput has to reach
+	Origin  string // PurposeIntegrity: URL of the same file at its origin; or empty
+	Samples int    // PurposeIntegrity: ranges that are compared with the origin's
+	SHA256  string // PurposeIntegrity: of the whole file, hexadecimal, lower case; or empty
+	// Required are the files of PurposeContents, Index the URL of a list of them.
+	Required Requirements
+	Index    string
+
+	Module  string // rsync: of a DNS pool; Path is below it
+	Command string // exec: its name in the node's configuration
 }
 
 // Schedule is how often a target is asked and how many answers turn its state.

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"regexp/syntax"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -132,7 +133,7 @@ func readPort(o object, probe *Probe, use healthUse) {
 }
 
 func readHTTP(o object, probe *Probe, name string, use healthUse) {
-	probe.Status = int(o.optionalInteger("status", 100, 599, DefaultStatus, ""))
+	probe.Statuses = StatusSet(strconv.Itoa(int(o.optionalInteger("status", 100, 599, DefaultStatus, ""))))
 	probe.FollowRedirects = o.optionalBool("follow_redirects")
 	probe.Path = readPath(o, use)
 	if use == poolHealth {

@@ -88,7 +88,7 @@ func TestParseSample(t *testing.T) {
 				Policy: Policy{Nearness: Distance, MinCandidates: 2, MaxShare: 0.5},
 				Health: Check{
 					Probe: Probe{
-						Kind: CheckHTTPS, Port: 8443, Host: "trace.example.org", Path: "/project/trace?x=%20", Status: 204,
+						Kind: CheckHTTPS, Port: 8443, Host: "trace.example.org", Path: "/project/trace?x=%20", Statuses: "204",
 						Body: "^[0-9]+$", FollowRedirects: true, MaxAge: 26 * time.Hour, Timeout: 2500 * time.Millisecond,
 					},
 					Schedule: Schedule{Interval: 90 * time.Second, DownAfter: 2, UpAfter: 4},
@@ -114,20 +114,20 @@ func TestParseSample(t *testing.T) {
 			},
 			{
 				Name: "plain.example.org", NamePosition: Position{"pools.json", 46, 15}, TTL: 60, Answers: 4, Policy: everybody,
-				Health: Check{Probe{Kind: CheckNone}, none}, WhenAllDown: AnswerAll, Members: single(48),
+				Health: Check{Probe: Probe{Kind: CheckNone}, Schedule: none}, WhenAllDown: AnswerAll, Members: single(48),
 			},
 			{
 				Name: "tcp.example.org", NamePosition: Position{"pools.json", 51, 15}, TTL: 60, Answers: 4, Policy: everybody,
 				Health: Check{
-					Probe{Kind: CheckTCP, Port: 873, Timeout: 2 * time.Second},
-					Schedule{Interval: 2 * time.Second, DownAfter: 3, UpAfter: 5},
+					Probe:    Probe{Kind: CheckTCP, Port: 873, Timeout: 2 * time.Second},
+					Schedule: Schedule{Interval: 2 * time.Second, DownAfter: 3, UpAfter: 5},
 				},
 				WhenAllDown: AnswerAll, Members: single(53),
 			},
 			{
 				Name: "web.example.org", NamePosition: Position{"pools.json", 56, 15}, TTL: 60, Answers: 4, Policy: everybody,
 				Health: Check{
-					Probe{Kind: CheckHTTP, Port: 80, Host: "web.example.org", Path: "/", Status: 200, Timeout: 5 * time.Second}, none,
+					Probe: Probe{Kind: CheckHTTP, Port: 80, Host: "web.example.org", Path: "/", Statuses: "200", Timeout: 5 * time.Second}, Schedule: none,
 				},
 				WhenAllDown: AnswerAll, Members: single(58),
 			},
@@ -136,14 +136,14 @@ func TestParseSample(t *testing.T) {
 			{
 				Host: "dl.example.org", StripPrefix: "/dist/", List: onion, Policy: everybody,
 				Health: Check{
-					Probe{Kind: CheckHTTPS, Path: "project/trace", Status: 200, Timeout: 10 * time.Second}, none,
+					Probe: Probe{Kind: CheckHTTPS, Path: "project/trace", Statuses: "200", Timeout: 10 * time.Second}, Schedule: none,
 				},
 				WhenAllDown: AnswerEmpty, Fallbacks: []string{"https://archive.example/a/", "http://archive.example/"},
 				Position: Position{"pools.json", 62, 5},
 			},
 			{
 				Host: "get.example.org", StripPrefix: "/", List: list, Policy: everybody,
-				Health: Check{Probe{Kind: CheckNone}, none}, WhenAllDown: AnswerAll, Position: Position{"pools.json", 71, 5},
+				Health: Check{Probe: Probe{Kind: CheckNone}, Schedule: none}, WhenAllDown: AnswerAll, Position: Position{"pools.json", 71, 5},
 			},
 		},
 		MirrorLists: []*MirrorList{onion, list},

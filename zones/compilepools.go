@@ -73,8 +73,7 @@ func sameVerdicts(p *pool.Pool, a, b *health.Report) bool {
 	}
 	for _, member := range p.Members {
 		for _, address := range member.Addresses {
-			target := health.MemberTarget(p, address)
-			if a.State(target).Verdict != b.State(target).Verdict {
+			if a.Member(p, address).Verdict != b.Member(p, address).Verdict {
 				return false
 			}
 		}
@@ -88,8 +87,7 @@ func sameMirrors(r *pool.Redirect, a, b *health.Report) bool {
 		return true
 	}
 	for _, mirror := range r.List.Mirrors {
-		target := health.MirrorTarget(r, mirror)
-		x, y := a.State(target), b.State(target)
+		x, y := a.Mirror(r, mirror), b.Mirror(r, mirror)
 		if x.Verdict != y.Verdict || x.Address != y.Address {
 			return false
 		}

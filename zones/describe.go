@@ -166,8 +166,8 @@ func (s *servedPool) describe(compiled, live *health.Report) PoolDescription {
 		for _, address := range member.Addresses {
 			target := health.MemberTarget(s.definition, address)
 			m.Addresses = append(m.Addresses, AddressDescription{
-				Address: address, Target: target, State: live.State(target),
-				Up: counts(compiled.State(target), member.Weight > 0 && trust[isOf(address, dns.TypeA)]),
+				Address: address, Target: target, State: live.Member(s.definition, address),
+				Up: counts(compiled.Member(s.definition, address), member.Weight > 0 && trust[isOf(address, dns.TypeA)]),
 			})
 		}
 		d.Members = append(d.Members, m)
@@ -201,7 +201,7 @@ func (h *Host) describe(live *health.Report) HostDescription {
 		target := health.MirrorTarget(h.Redirect, m.Mirror)
 		d.Mirrors = append(d.Mirrors, MirrorDescription{
 			URLPrefix: m.Mirror.URLPrefix, Weight: m.Mirror.Weight, Place: m.Place,
-			Target: target, State: live.State(target), Up: counts(h.health.State(target), m.Mirror.Weight > 0 && trust),
+			Target: target, State: live.Mirror(h.Redirect, m.Mirror), Up: counts(h.health.Mirror(h.Redirect, m.Mirror), m.Mirror.Weight > 0 && trust),
 		})
 	}
 	return d
@@ -259,7 +259,7 @@ func (t *Table) ExplainHost(name string, client netip.Addr, secure bool, live *h
 	trustUnknown := host.trustUnknown(secure)
 	report := newer(live, t.health)
 	explanation := host.of(secure).chooser.ExplainNow(clientAt(t.geo, client), func(i int) string {
-		return healthWords(report.State(health.MirrorTarget(host.Redirect, host.Mirrors[i].Mirror)), trustUnknown)
+		return healthWords(report.Mirror(host.Redirect, host.Mirrors[i].Mirror), trustUnknown)
 	})
 	// Fallbacks go before what the repository says of when all are down.
 	explanation.Policy.WhenAllDown = host.Redirect.WhenAllDown

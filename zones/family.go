@@ -142,7 +142,7 @@ func (s *compiledPool) compileFamily(in *Input, kind uint16, tables *sharedTable
 			}
 			rr := addressRecord(s.owner, s.source.TTL, address)
 			records.all = append(records.all, rr)
-			state := in.Health.State(health.MemberTarget(s.source, address))
+			state := in.Health.Member(s.source, address)
 			if counts(state, trustUnknown) {
 				records.up = append(records.up, rr)
 			}
@@ -200,7 +200,7 @@ func (s *compiledPool) anyKnownUp(report *health.Report, kind uint16) bool {
 			continue
 		}
 		for _, address := range member.Addresses {
-			if isOf(address, kind) && report.State(health.MemberTarget(s.source, address)).Verdict == health.Up {
+			if isOf(address, kind) && report.Member(s.source, address).Verdict == health.Up {
 				return true
 			}
 		}
@@ -236,7 +236,7 @@ func (s *compiledPool) healthWords(report *health.Report, kind uint16, member in
 	for _, address := range s.source.Members[member].Addresses {
 		if isOf(address, kind) {
 			addresses = append(addresses, address.String())
-			words = append(words, healthWords(report.State(health.MemberTarget(s.source, address)), trustUnknown))
+			words = append(words, healthWords(report.Member(s.source, address), trustUnknown))
 		}
 	}
 	if len(words) == 1 {

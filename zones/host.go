@@ -80,7 +80,7 @@ func compileHost(in *Input, redirect *pool.Redirect) *Host {
 func (h *Host) mirrorPlace(mirror *pool.Mirror) geo.Place {
 	address := urlAddress(mirror.URLPrefix)
 	if !address.IsValid() {
-		address = h.health.State(health.MirrorTarget(h.Redirect, mirror)).Address
+		address = h.health.Mirror(h.Redirect, mirror).Address
 	}
 	place, _ := lookUp(h.geo, address)
 	return place
@@ -104,7 +104,7 @@ func (h *Host) compileFamily(secure bool) hostFamily {
 	trustUnknown := h.trustUnknown(secure)
 	candidates := make([]selection.Candidate, len(h.Mirrors))
 	for i, m := range h.Mirrors {
-		state := h.health.State(health.MirrorTarget(h.Redirect, m.Mirror))
+		state := h.health.Mirror(h.Redirect, m.Mirror)
 		candidates[i] = selection.Candidate{
 			ID:     m.Mirror.URLPrefix,
 			Weight: m.Mirror.Weight,
@@ -134,7 +134,7 @@ func (h *Host) compileFamily(secure bool) hostFamily {
 func (h *Host) trustUnknown(secure bool) bool {
 	return !slices.ContainsFunc(h.Mirrors, func(m HostMirror) bool {
 		return m.Mirror.Weight > 0 && usableFor(m.Mirror.URLPrefix, secure) &&
-			h.health.State(health.MirrorTarget(h.Redirect, m.Mirror)).Verdict == health.Up
+			h.health.Mirror(h.Redirect, m.Mirror).Verdict == health.Up
 	})
 }
 

@@ -29,6 +29,7 @@ type config struct {
 	Admin    adminConfig     `yaml:"admin"`
 	Geo      geoConfig       `yaml:"geo"`
 	Log      logConfig       `yaml:"log"`
+	Health   healthConfig    `yaml:"health"`
 	Publish  []publishConfig `yaml:"publish"`
 
 	// unused are the keys that are set and do nothing in this version.

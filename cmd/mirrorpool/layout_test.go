@@ -15,11 +15,12 @@ import (
 var mayImport = map[string][]string{
 	"mirrorpool/gitsource":             {},
 	"mirrorpool/pool":                  {},
+	"mirrorpool/pool/administrative":   {},
 	"mirrorpool/pool/health":           {"mirrorpool/pool"},
 	"mirrorpool/pool/geo":              {"mirrorpool/pool"},
 	"mirrorpool/pool/geo/geodata":      {"mirrorpool/pool/geo"},
 	"mirrorpool/pool/selection":        {"mirrorpool/pool", "mirrorpool/pool/geo", "mirrorpool/pool/health"},
-	"mirrorpool/zones":                 {"mirrorpool/pool", "mirrorpool/pool/geo", "mirrorpool/pool/health", "mirrorpool/pool/selection", "mirrorpool/zones/signing"},
+	"mirrorpool/zones":                 {"mirrorpool/pool", "mirrorpool/pool/geo", "mirrorpool/pool/health", "mirrorpool/pool/selection", "mirrorpool/pool/administrative", "mirrorpool/zones/signing"},
 	"mirrorpool/zones/signing":         {},
 	"mirrorpool/zones/rollover":        {"mirrorpool/zones/signing"},
 	"mirrorpool/zones/rollover/parent": {"mirrorpool/zones/signing"},
@@ -42,7 +43,7 @@ var mayImport = map[string][]string{
 }
 
 var belowListeners = []string{
-	"mirrorpool/zones", "mirrorpool/pool", "mirrorpool/pool/geo", "mirrorpool/pool/health", "mirrorpool/pool/selection",
+	"mirrorpool/zones", "mirrorpool/pool", "mirrorpool/pool/geo", "mirrorpool/pool/health", "mirrorpool/pool/selection", "mirrorpool/pool/administrative",
 }
 
 // importer is a package as `go list -json` tells of it.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
@@ -210,7 +209,7 @@ func TestChunksOfAByte(t *testing.T) {
 		}
 		io.WriteString(c, "0\r\n\r\n")
 	}}
-	target := Target{URL: "http://127.0.0.1/", Probe: pool.Probe{Body: "^x+$", Status: http.StatusOK, Timeout: 30 * time.Second}}
+	target := Target{URL: "http://127.0.0.1/", Probe: pool.Probe{Body: "^x+$", Statuses: "200", Timeout: 30 * time.Second}}
 	got, _ := n.probe(t, nil, target)
 	expect(t, got, Protocol, "body's chunks take more than 512 KiB")
 	if taken := sent.Load(); taken > maxChunked+maxHeader {

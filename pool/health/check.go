@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net"
-	"net/http"
 	"net/netip"
 	"net/url"
 	"regexp"
@@ -106,19 +105,18 @@ func (a *attempt) fetch(ctx context.Context, u *url.URL, host string) (string, e
 			return "", fail(Failed, "body pattern: %s", clip(err.Error()))
 		}
 	}
-	expected := cmp.Or(probe.Status, http.StatusOK)
 	for hops := 0; ; hops++ {
 		got, err := a.exchange(ctx, u, host, func(status int) bool {
-			return status == expected && (pattern != nil || probe.MaxAge > 0)
+			return probe.Statuses.Has(status) && (pattern != nil || probe.MaxAge > 0)
 		})
 		if err != nil {
 			return "", err
 		}
-		if got.status == expected {
+		if probe.Statuses.Has(got.status) {
 			return a.judge(got, pattern)
 		}
 		if !got.redirects() || !probe.FollowRedirects {
-			return "", got.unexpected(expected)
+			return "", got.unexpected(probe.Statuses)
 		}
 		if hops == maxRedirects {
 			return "", fail(Status, "more than %d redirects", maxRedirects)

@@ -93,10 +93,10 @@ func TestStatusAndBody(t *testing.T) {
 		reason  string
 	}{
 		{"as expected", func(p *pool.Probe) { p.Path = "/200" }, Success, "status 200"},
-		{"default", func(p *pool.Probe) { p.Path, p.Status = "/200", 0 }, Success, "status 200"},
+		{"default", func(p *pool.Probe) { p.Path, p.Statuses = "/200", "" }, Success, "status 200"},
 		{"error", func(p *pool.Probe) { p.Path = "/503" }, Status, "status 503, expected 200"},
 		{"exactly", func(p *pool.Probe) { p.Path = "/206" }, Status, "status 206, expected 200"},
-		{"another expected", func(p *pool.Probe) { p.Path, p.Status = "/403", 403 }, Success, "status 403"},
+		{"another expected", func(p *pool.Probe) { p.Path, p.Statuses = "/403", "403" }, Success, "status 403"},
 		{"body", func(p *pool.Probe) { p.Path, p.Body = "/200", `(?m)^the b.dy$` }, Success, "status 200"},
 		{"other body", func(p *pool.Probe) { p.Path, p.Body = "/200", `^body` }, Content, `body does not match "^body"`},
 		{"no pattern", func(p *pool.Probe) { p.Path, p.Body = "/200", `(` }, Failed, "body pattern: *"},

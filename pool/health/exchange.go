@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"mirrorpool/pool"
 )
 
 // answer is what a server said.
@@ -33,11 +35,11 @@ func (a *answer) redirects() bool {
 }
 
 // unexpected is the failure of an answer with another status than expected.
-func (a *answer) unexpected(expected int) error {
+func (a *answer) unexpected(expected pool.StatusSet) error {
 	if a.redirects() {
-		return fail(Status, "status %d, expected %d (redirect to %s)", a.status, expected, quote([]byte(a.location)))
+		return fail(Status, "status %d, expected %s (redirect to %s)", a.status, expected, quote([]byte(a.location)))
 	}
-	return fail(Status, "status %d, expected %d", a.status, expected)
+	return fail(Status, "status %d, expected %s", a.status, expected)
 }
 
 // exchange connects, sends one GET request and reads the answer; the body only

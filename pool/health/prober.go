@@ -46,6 +46,16 @@ type Config struct {
 	// return when its context ends, which it does after the probe's timeout.
 	// nil: tcp, http and https, by the settings above.
 	Probe func(ctx context.Context, t Target) Result
+	// Observe is told of every probe that counts, one at a time and in their order. It
+	// must return at once; nil: nobody is.
+	Observe func(Observation)
+}
+
+// Observation is a probe that has ended, and what it has made of its target.
+type Observation struct {
+	Target        Target
+	Result        Result
+	Before, After State // at After.Checked
 }
 
 // DefaultRate is the cap on probes started in a second where Config has none.
@@ -71,6 +81,7 @@ type Prober struct {
 	wake        chan struct{} // the schedule has changed
 	changed     chan struct{}
 	metrics     *metrics
+	observe     func(Observation)
 
 	report atomic.Pointer[Report]
 	stale  atomic.Bool // report is older than the entries; written under mu
@@ -98,6 +109,7 @@ func NewProber(config Config) *Prober {
 		wake:        make(chan struct{}, 1),
 		changed:     make(chan struct{}, 1),
 		metrics:     newMetrics(),
+		observe:     config.Observe,
 		index:       map[Target]int{},
 	}
 	if p.now == nil {

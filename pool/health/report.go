@@ -45,6 +45,17 @@ type State struct {
 	// CertificateExpiry is the end of the server certificate's validity, for
 	// https; zero otherwise.
 	CertificateExpiry time.Time
+	// Returned is when the target last came back from being down; zero: it has not, as
+	// far as is known. While it ramps up it counts from here.
+	Returned time.Time
+	// Change is the soonest moment at which the verdict may turn if probes go on as the
+	// last one went; zero: no change is near.
+	Change time.Time
+	// Frozen tells that failures are not counted now, since they are taken for this
+	// machine's own.
+	Frozen bool
+	// Throughput is the last that was measured, in bytes a second; 0: none was.
+	Throughput int64
 }
 
 // Report is what was known of all targets at one moment. It is immutable, and

@@ -20,6 +20,9 @@ const (
 	Protocol    Outcome = "protocol"    // what came back is not TLS or not HTTP
 	Status      Outcome = "status"      // another HTTP status than expected, or a redirect not to be followed
 	Content     Outcome = "content"     // the body is not what was expected, or too old
+	Slow        Outcome = "slow"        // less came in a second than the floor
+	Altered     Outcome = "altered"     // a file is not what the origin has
+	Missing     Outcome = "missing"     // a file or module that has to be there is not, or has another size
 	Failed      Outcome = "failed"      // anything else: a target that cannot be probed, a panic
 )
 
@@ -34,6 +37,26 @@ type Result struct {
 	// CertificateExpiry is the end of the server certificate's validity; zero
 	// if none was seen.
 	CertificateExpiry time.Time
+	Evidence          Evidence
+}
+
+// Evidence is what a probe saw, for those who have to believe it.
+type Evidence struct {
+	Status int // of the last HTTP answer; 0: there was none
+	// Bytes are how many of bodies came, and FirstBytes the SHA-256 of the first
+	// body's first 4,096, in hexadecimal; empty: none came.
+	Bytes      int64
+	FirstBytes string
+	// BytesPerSecond is the throughput where it was measured; 0: it was not.
+	BytesPerSecond int64
+	Steps          []Step // in the order in which they ended
+}
+
+// Step is one part of a probe.
+type Step struct {
+	Name  string        // "resolve", "connect", "tls", "request", "first byte", "body", ...
+	Took  time.Duration // that it took by itself
+	Words string        // what was seen, such as the certificate's names; may be empty
 }
 
 // after is the state that follows s when a probe that took the given time and

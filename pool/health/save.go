@@ -13,7 +13,7 @@ import (
 )
 
 // savedVersion is the version of the form below.
-const savedVersion = 1
+const savedVersion = 2
 
 // saved is the form in which states are kept on disk.
 type saved struct {
@@ -27,7 +27,7 @@ type savedTarget struct {
 	Port            uint16         `json:"port,omitempty"`
 	Host            string         `json:"host,omitempty"`
 	Path            string         `json:"path,omitempty"`
-	Status          int            `json:"status,omitempty"`
+	Statuses        pool.StatusSet `json:"statuses,omitempty"`
 	Body            string         `json:"body,omitempty"`
 	FollowRedirects bool           `json:"follow_redirects,omitempty"`
 	MaxAge          time.Duration  `json:"max_age_ns,omitempty"`
@@ -58,7 +58,7 @@ func (p *Prober) Save() ([]byte, error) {
 		}
 		form.Targets = append(form.Targets, savedTarget{
 			Check: t.Probe.Kind, Port: t.Probe.Port, Host: t.Probe.Host, Path: t.Probe.Path,
-			Status: t.Probe.Status, Body: t.Probe.Body, FollowRedirects: t.Probe.FollowRedirects,
+			Statuses: t.Probe.Statuses, Body: t.Probe.Body, FollowRedirects: t.Probe.FollowRedirects,
 			MaxAge: t.Probe.MaxAge, Timeout: t.Probe.Timeout,
 			Address: t.Address, URL: t.URL,
 			State: savedState{
@@ -139,7 +139,7 @@ func (f savedTarget) target() Target {
 	return Target{
 		Probe: pool.Probe{
 			Kind: f.Check, Port: f.Port, Host: f.Host, Path: f.Path,
-			Status: f.Status, Body: f.Body, FollowRedirects: f.FollowRedirects,
+			Statuses: f.Statuses, Body: f.Body, FollowRedirects: f.FollowRedirects,
 			MaxAge: f.MaxAge, Timeout: f.Timeout,
 		},
 		Address: f.Address, URL: f.URL,

@@ -17,7 +17,7 @@ func variety() []Assignment {
 	return []Assignment{
 		{nth(1), everyHalfMinute},
 		{Target{Probe: pool.Probe{
-			Kind: pool.CheckHTTPS, Port: 443, Host: "dl.test", Path: "/trace", Status: 200, Body: `^"\d+`,
+			Kind: pool.CheckHTTPS, Port: 443, Host: "dl.test", Path: "/trace", Statuses: "200", Body: `^"\d+`,
 			FollowRedirects: true, MaxAge: 26 * time.Hour, Timeout: 5 * time.Second,
 		}, Address: addr("::1")}, everyHalfMinute},
 		{Target{Probe: pool.Probe{Kind: pool.CheckHTTP, Timeout: time.Second}, URL: "http://m.test/"}, everyHalfMinute},
@@ -167,8 +167,8 @@ func TestRestoreCorrupt(t *testing.T) {
 			"nothing":        "",
 			"cut":            whole[:len(whole)/2],
 			"more":           whole + "{}",
-			"other version":  strings.Replace(whole, `"version": 1`, `"version": 2`, 1),
-			"unknown field":  strings.Replace(whole, `"version": 1`, `"version": 1, "x": 1`, 1),
+			"other version":  strings.Replace(whole, `"version": 2`, `"version": 1`, 1),
+			"unknown field":  strings.Replace(whole, `"version": 2`, `"version": 2, "x": 1`, 1),
 			"verdict":        strings.Replace(whole, `"up"`, `"maybe"`, 1),
 			"address":        strings.Replace(whole, `"127.1.0.1"`, `"127.1.0"`, 1),
 			"time":           strings.Replace(whole, `"checked": "2`, `"checked": "x`, 1),
@@ -201,11 +201,11 @@ func firstTarget(whole string) string {
 }
 
 func FuzzRestore(f *testing.F) {
-	f.Add([]byte(`{"version":1,"saved":"2026-01-02T03:04:05Z","targets":[]}`))
-	f.Add([]byte(`{"version":1,"targets":[{"check":"tcp","port":80,"timeout_ns":5000000000,"address":"127.1.0.0",
+	f.Add([]byte(`{"version":2,"saved":"2026-01-02T03:04:05Z","targets":[]}`))
+	f.Add([]byte(`{"version":2,"targets":[{"check":"tcp","port":80,"timeout_ns":5000000000,"address":"127.1.0.0",
 		"state":{"verdict":"up","since":"2026-01-02T03:04:05Z","checked":"2026-01-02T03:04:05Z","reason":"connected",
 		"failures":2,"successes":9223372036854775807,"duration_ns":1,"address":"::1"}}]}`))
-	f.Add([]byte(`{"version":1,"targets":[{"check":"http","url":"http://m.test/","state":{"verdict":"down"}}]}`))
+	f.Add([]byte(`{"version":2,"targets":[{"check":"http","url":"http://m.test/","state":{"verdict":"down"}}]}`))
 	f.Add([]byte(`[]`))
 	now := time.Date(2026, 1, 2, 3, 4, 6, 0, time.UTC)
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -242,6 +242,9 @@ func (p *Prober) record(e *entry, result Result, took time.Duration) {
 		e.state.Address = e.target.Address
 	}
 	p.stale.Store(true)
+	if p.observe != nil {
+		p.observe(Observation{Target: e.target, Result: result, Before: before, After: e.state})
+	}
 	if before.Verdict == Unknown {
 		close(e.known)
 	}

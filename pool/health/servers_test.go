@@ -157,7 +157,7 @@ func readRequest(c net.Conn) {
 func member(kind pool.CheckKind, at netip.AddrPort, change func(*pool.Probe)) Target {
 	p := pool.Probe{Kind: kind, Port: at.Port(), Timeout: 10 * time.Second}
 	if kind != pool.CheckTCP {
-		p.Host, p.Path, p.Status = "dl.test", "/project/trace", 200
+		p.Host, p.Path, p.Statuses = "dl.test", "/project/trace", "200"
 	}
 	if change != nil {
 		change(&p)

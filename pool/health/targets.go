@@ -27,7 +27,10 @@ func MemberTarget(p *pool.Pool, address netip.Addr) Target {
 // the URL makes superfluous is left out: two redirect hosts that fetch the same
 // URL share a target.
 func MirrorTarget(r *pool.Redirect, m *pool.Mirror) Target {
-	probe := r.Health.Probe
+	return mirrorTarget(r.Health.Probe, m)
+}
+
+func mirrorTarget(probe pool.Probe, m *pool.Mirror) Target {
 	url := m.URLPrefix + strings.TrimPrefix(probe.Path, "/")
 	probe.Host, probe.Port, probe.Path = "", 0, ""
 	if !unchecked(probe) {
@@ -85,7 +88,9 @@ func Targets(def *pool.Definition) []Assignment {
 				continue
 			}
 			for _, address := range m.Addresses {
-				all = append(all, Assignment{MemberTarget(p, address), p.Health.Schedule})
+				for i, t := range MemberTargets(p, address) {
+					all = append(all, Assignment{t, scheduleOf(p.Health, i)})
+				}
 			}
 		}
 	}
@@ -94,12 +99,24 @@ func Targets(def *pool.Definition) []Assignment {
 			continue
 		}
 		for _, m := range r.List.Mirrors {
-			if m.Weight != 0 {
-				all = append(all, Assignment{MirrorTarget(r, m), r.Health.Schedule})
+			if m.Weight == 0 {
+				continue
+			}
+			for i, t := range MirrorTargets(r, m) {
+				all = append(all, Assignment{t, scheduleOf(r.Health, i)})
 			}
 		}
 	}
 	return merge(all)
+}
+
+// scheduleOf is that of the check or of one of its inspections, in the order of their
+// targets.
+func scheduleOf(c pool.Check, i int) pool.Schedule {
+	if i == 0 {
+		return c.Schedule
+	}
+	return c.Inspections[i-1].Schedule
 }
 
 // merge leaves each target once, with the strictest schedule.

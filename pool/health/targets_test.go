@@ -14,8 +14,8 @@ import (
 var compareAddresses = cmpopts.EquateComparable(netip.Addr{})
 
 func TestTargets(t *testing.T) {
-	probe := pool.Probe{Kind: pool.CheckHTTP, Port: 80, Host: "dl.test", Path: "/trace", Status: 200, Timeout: time.Second}
-	relative := pool.Probe{Kind: pool.CheckHTTP, Path: "trace", Status: 200, Timeout: time.Second}
+	probe := pool.Probe{Kind: pool.CheckHTTP, Port: 80, Host: "dl.test", Path: "/trace", Statuses: "200", Timeout: time.Second}
+	relative := pool.Probe{Kind: pool.CheckHTTP, Path: "trace", Statuses: "200", Timeout: time.Second}
 	schedule := func(interval time.Duration, down, up int) pool.Schedule {
 		return pool.Schedule{Interval: interval, DownAfter: down, UpAfter: up}
 	}
@@ -46,14 +46,14 @@ func TestTargets(t *testing.T) {
 		Redirects: []*pool.Redirect{
 			{Host: "r1.test", List: list, Health: pool.Check{Probe: relative, Schedule: schedule(time.Minute, 3, 5)}},
 			{Host: "r2.test", List: list, Health: pool.Check{
-				Probe:    pool.Probe{Kind: pool.CheckHTTPS, Path: "/trace", Status: 200, Timeout: time.Second},
+				Probe:    pool.Probe{Kind: pool.CheckHTTPS, Path: "/trace", Statuses: "200", Timeout: time.Second},
 				Schedule: schedule(10*time.Second, 4, 4),
 			}},
 			{Host: "r3.test", List: list, Health: pool.Check{Probe: pool.Probe{Kind: pool.CheckNone}}},
 		},
 	}
 	url := func(kind pool.CheckKind, url string) Target {
-		return Target{Probe: pool.Probe{Kind: kind, Status: 200, Timeout: time.Second}, URL: url}
+		return Target{Probe: pool.Probe{Kind: kind, Statuses: "200", Timeout: time.Second}, URL: url}
 	}
 	want := []Assignment{
 		{Target{Probe: probe, Address: addr("127.0.0.1")}, schedule(30*time.Second, 2, 7)},

@@ -140,7 +140,7 @@ func TestRedirects(t *testing.T) {
 		reason  string
 	}{
 		{"not followed", pool.CheckHTTP, func(p *pool.Probe) { p.Path = "/1" }, Status, `status 301, expected 200 (redirect to "/")`},
-		{"expected", pool.CheckHTTP, func(p *pool.Probe) { p.FollowRedirects, p.Path, p.Status = true, "/1", 301 }, Success, "status 301"},
+		{"expected", pool.CheckHTTP, func(p *pool.Probe) { p.FollowRedirects, p.Path, p.Statuses = true, "/1", "301" }, Success, "status 301"},
 		{"followed", pool.CheckHTTP, follow("/12345"), Success, "status 200"},
 		{"too often", pool.CheckHTTP, follow("/123456"), Status, "more than 5 redirects"},
 		{"up to https, by the member's name", pool.CheckHTTP, follow(here("/?to=https://dl.test:%d/1", secure)), Success, "status 200"},
