@@ -2,15 +2,18 @@
 // on this node, beside what the repository says: that they are disabled for a while, or
 // taken for up whatever the checks find.
 //
-// It imports nothing of this program, reads no clock and no disk: the words are given to
-// it and asked of it with a time.
+// It imports nothing of this program, and reads no clock and no disk: the words are
+// given to it, and asked of it with a time.
 package administrative
 
 import (
-	"path"
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Action is what is said.
@@ -22,29 +25,81 @@ const (
 	ForceUp Action = "force-up" // it counts as up, whatever the checks find
 )
 
-// Word is one thing that was said.
+// Word is one thing that was said of one member of one pool, or one mirror of one
+// redirect host.
 type Word struct {
-	Action Action `json:"action"`
-	// Member is a pattern as path.Match has it, without case: of a pool member's id, a mirror's URL
-	// prefix, or the host name in it. Where it is a URL prefix "*" goes over slashes.
-	Member string    `json:"member"`
-	Pool   string    `json:"pool,omitempty"` // pool or redirect host; empty: all
+	Action Action    `json:"action"`
+	Pool   string    `json:"pool"`   // pool or redirect host, lower case, without the final dot
+	Member string    `json:"member"` // id, or URL prefix
 	Reason string    `json:"reason"`
+	By     string    `json:"by,omitempty"` // who has said it, as they say
 	Since  time.Time `json:"since"`
 	Until  time.Time `json:"until,omitzero"` // zero: until it is taken back
 }
 
+// MaxReason is how many characters a reason, or who gives it, may have.
+const MaxReason = 500
+
+// Validate reports the first mistake.
+func (w Word) Validate() error {
+	switch {
+	case w.Action != Disable && w.Action != ForceUp:
+		return fmt.Errorf("action is %q, expected %q or %q", w.Action, Disable, ForceUp)
+	case w.Pool == "" || w.Member == "":
+		return errors.New("the pool or the member is missing")
+	case w.Since.IsZero():
+		return errors.New("it is not said since when")
+	case !w.Until.IsZero() && !w.Until.After(w.Since):
+		return errors.New("it ends before it begins")
+	case strings.TrimSpace(w.Reason) == "":
+		return errors.New("the reason is missing: say why, for those who find it later")
+	}
+	for _, text := range []string{w.Reason, w.By} {
+		if utf8.RuneCountInString(text) > MaxReason || strings.ContainsFunc(text, unicode.IsControl) {
+			return fmt.Errorf("a reason has one line of at most %d characters", MaxReason)
+		}
+	}
+	return nil
+}
+
+// key is whom a word is about.
+type key struct{ pool, member string }
+
+func (w Word) key() key { return key{w.Pool, w.Member} }
+
 // over reports whether the word has expired.
 func (w Word) over(now time.Time) bool { return !w.Until.IsZero() && !now.Before(w.Until) }
 
-// State is all that is said now. It is immutable, and a nil State says nothing.
-type State struct{ words []Word }
+// State is all that is said. It is immutable, and a nil State says nothing.
+type State struct {
+	words []Word // by pool and member
+	index map[key]int
+}
 
-// NewState makes a State of words; the later of two about the same counts.
-func NewState(words []Word) *State { return &State{slices.Clone(words)} }
+// NewState makes a State of words; of several about the same member the last counts.
+func NewState(words []Word) *State {
+	s := &State{index: make(map[key]int, len(words))}
+	for i, w := range words {
+		s.index[w.key()] = i
+	}
+	for i, w := range words {
+		if s.index[w.key()] == i {
+			s.words = append(s.words, w)
+		}
+	}
+	slices.SortFunc(s.words, func(a, b Word) int {
+		if order := strings.Compare(a.Pool, b.Pool); order != 0 {
+			return order
+		}
+		return strings.Compare(a.Member, b.Member)
+	})
+	for i, w := range s.words {
+		s.index[w.key()] = i
+	}
+	return s
+}
 
-// Words are all words in the order in which they were said, those that have expired by
-// now left out.
+// Words are those that hold at a time, by pool and member. The slice is the caller's.
 func (s *State) Words(now time.Time) []Word {
 	if s == nil {
 		return nil
@@ -53,43 +108,20 @@ func (s *State) Words(now time.Time) []Word {
 }
 
 // Of gives what is said of a member of a pool, by its id, or of a mirror of a redirect
-// host, by its URL prefix; nil: nothing. Of several words the last counts.
+// host, by its URL prefix; nil: nothing that holds at the time.
 func (s *State) Of(pool, member string, now time.Time) *Word {
 	if s == nil {
 		return nil
 	}
-	for i := len(s.words) - 1; i >= 0; i-- {
-		if w := s.words[i]; !w.over(now) && w.Names(pool, member) {
-			return &w
-		}
+	i, said := s.index[key{pool, member}]
+	if !said || s.words[i].over(now) {
+		return nil
 	}
-	return nil
+	word := s.words[i]
+	return &word
 }
 
-// Names reports whether the word is about a member of a pool, or a mirror of a host.
-func (w Word) Names(pool, member string) bool {
-	return (w.Pool == "" || strings.EqualFold(w.Pool, pool)) && matches(strings.ToLower(w.Member), strings.ToLower(member))
-}
-
-func matches(pattern, member string) bool {
-	if pattern == member {
-		return true
-	}
-	_, rest, isURL := strings.Cut(member, "://")
-	if !isURL {
-		matched, err := path.Match(pattern, member)
-		return err == nil && matched
-	}
-	host, _, _ := strings.Cut(rest, "/")
-	for _, name := range []string{host, strings.ReplaceAll(member, "/", "\x00")} {
-		if matched, err := path.Match(strings.ReplaceAll(pattern, "/", "\x00"), name); err == nil && matched {
-			return true
-		}
-	}
-	return false
-}
-
-// Next is when the first of the words that hold at now expires; zero: none does.
+// Next is when the first of the words that hold at a time expires; zero: none does.
 func (s *State) Next(now time.Time) time.Time {
 	var next time.Time
 	for _, w := range s.Words(now) {
@@ -98,4 +130,23 @@ func (s *State) Next(now time.Time) time.Time {
 		}
 	}
 	return next
+}
+
+// With gives a State with more words, and without those that have expired.
+func (s *State) With(now time.Time, more ...Word) *State {
+	return NewState(append(s.Words(now), more...))
+}
+
+// Without gives a State without what is said of the members that drop names, and what
+// was said of them. Words that have expired are left out of both.
+func (s *State) Without(now time.Time, drop func(pool, member string) bool) (*State, []Word) {
+	var kept, dropped []Word
+	for _, w := range s.Words(now) {
+		if drop(w.Pool, w.Member) {
+			dropped = append(dropped, w)
+		} else {
+			kept = append(kept, w)
+		}
+	}
+	return NewState(kept), dropped
 }
