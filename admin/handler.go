@@ -54,14 +54,16 @@ func newHandler(config Config) (*handler, error) {
 		MaxRequestsInFlight: maxScrapes,
 	})
 	h.routes = map[string]route{
-		"/":                       {http.MethodGet, h.serveIndex, "this list"},
-		"/healthz":                {http.MethodGet, h.serveHealth, "200 once answers can be given"},
-		"/metrics":                {http.MethodGet, h.metrics.ServeHTTP, "metrics for Prometheus"},
-		"/api/v1/state":           {http.MethodGet, h.serveState, "commit, failing stages, zones and their keys, secondaries, publications, pools and redirects with their health as JSON"},
-		"/api/v1/explain":         {http.MethodGet, h.serveExplain, "what a client gets and why: ?client=ADDRESS&pool=NAME&family=4|6 or &host=NAME&scheme=http|https"},
-		"/api/v1/rollover":        {http.MethodGet, h.serveRollover, "how a zone is signed, and where its rollover stands: ?zone=NAME"},
-		"/api/v1/rollover/change": {http.MethodPost, h.serveRolloverChange, "replace keys: ?zone=NAME&action=begin|start|ds-seen|cancel|withdraw-ds|no-withdraw-ds; needs the header X-Mirrorpool: 1"},
-		"/api/v1/reload":          {http.MethodPost, h.serveReload, "read the configuration again, and look at the repository, keys and other files that it names; needs the header X-Mirrorpool: 1"},
+		"/":                             {http.MethodGet, h.serveIndex, "this list"},
+		"/healthz":                      {http.MethodGet, h.serveHealth, "200 once answers can be given"},
+		"/metrics":                      {http.MethodGet, h.metrics.ServeHTTP, "metrics for Prometheus"},
+		"/api/v1/state":                 {http.MethodGet, h.serveState, "commit, failing stages, zones and their keys, secondaries, publications, pools and redirects with their health as JSON"},
+		"/api/v1/explain":               {http.MethodGet, h.serveExplain, "what a client gets and why: ?client=ADDRESS&pool=NAME&family=4|6 or &host=NAME&scheme=http|https"},
+		"/api/v1/rollover":              {http.MethodGet, h.serveRollover, "how a zone is signed, and where its rollover stands: ?zone=NAME"},
+		"/api/v1/rollover/change":       {http.MethodPost, h.serveRolloverChange, "replace keys: ?zone=NAME&action=begin|start|ds-seen|cancel|withdraw-ds|no-withdraw-ds; needs the header X-Mirrorpool: 1"},
+		"/api/v1/administrative":        {http.MethodGet, h.serveWords, "what administrators have said of members on this node: disabled, forced up"},
+		"/api/v1/administrative/change": {http.MethodPost, h.serveWordsChange, "say something: ?action=disable|force-up|enable&member=PATTERN&pool=NAME&for=48h&reason=...; needs the header X-Mirrorpool: 1"},
+		"/api/v1/reload":                {http.MethodPost, h.serveReload, "read the configuration again, and look at the repository, keys and other files that it names; needs the header X-Mirrorpool: 1"},
 	}
 	return h, nil
 }

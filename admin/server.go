@@ -60,6 +60,8 @@ type Config struct {
 	// Rollovers leads the rollovers of zones' keys; nil: asking for one is answered
 	// with 501.
 	Rollovers Rollovers
+	// Words leads what administrators say of members; nil: it is answered with 501.
+	Words Words
 	// Gatherer gives the program's metrics; nil: only those made here. The
 	// metrics of table and status are added when they are asked for.
 	Gatherer prometheus.Gatherer

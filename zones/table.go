@@ -29,6 +29,7 @@ import (
 	"github.com/miekg/dns"
 
 	"mirrorpool/pool"
+	"mirrorpool/pool/administrative"
 	"mirrorpool/pool/geo"
 	"mirrorpool/pool/health"
 	"mirrorpool/zones/signing"
@@ -56,6 +57,8 @@ type Input struct {
 	// Signer signs what is not signed ahead; nil: other sets are given in its place.
 	Signer      *Signer
 	SerialShare SerialShare
+	// Administrative is what administrators have said of members on this node.
+	Administrative *administrative.State
 	// HoldUntil is until when a change of health raises no serial, because serials
 	// cannot be kept; zero: it is as ever.
 	HoldUntil time.Time

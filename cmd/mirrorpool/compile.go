@@ -24,9 +24,9 @@ type commitContent struct {
 	time   time.Time
 }
 
-// compileRequest asks the loop to serve another commit.
+// compileRequest asks the loop to serve another commit, or to serve the same one anew.
 type compileRequest struct {
-	commit *commitContent
+	commit *commitContent // nil: the same
 	reply  chan error
 }
 
@@ -40,6 +40,7 @@ type compiler struct {
 	geo    func() *geo.Map
 	keys   *keys
 	signer *zones.Signer
+	words  *words
 	// notifier is told what is served.
 	notifier *notify.Notifier
 	journal  *journal.Journal
@@ -87,11 +88,7 @@ func (c *compiler) run(ctx context.Context) {
 				c.recompile()
 			}
 		case request := <-c.requests:
-			err := c.compile(request.commit)
-			if err == nil {
-				c.current = request.commit
-			}
-			request.reply <- err
+			request.reply <- c.take(request.commit)
 		case <-c.prober.Changed():
 			if !sleep(ctx, coalesce) {
 				return
@@ -106,7 +103,23 @@ func (c *compiler) run(ctx context.Context) {
 	}
 }
 
-// serve makes the loop serve another commit, and returns when it does or
+// take compiles what was asked for.
+func (c *compiler) take(commit *commitContent) error {
+	if commit == nil {
+		commit = c.current
+	}
+	if commit == nil {
+		return nil // what is asked for is in the first table
+	}
+	err := c.compile(commit)
+	if err == nil {
+		c.current = commit
+	}
+	return err
+}
+
+// serve makes the loop serve another commit, or nil for the same with what is known
+// now, and returns when it does or
 // cannot. The table that was there stays when it cannot.
 func (c *compiler) serve(ctx context.Context, commit *commitContent) error {
 	request := compileRequest{commit: commit, reply: make(chan error, 1)}
@@ -187,20 +200,21 @@ func (c *compiler) compile(commit *commitContent) error {
 func (c *compiler) makeTable(commit *commitContent, now time.Time) (*zones.Table, time.Time, error) {
 	plans, nextPlan := c.keys.plansFor(commit.static)
 	input := zones.Input{
-		Definition:    commit.definition,
-		Static:        commit.static,
-		Health:        c.prober.Report(),
-		Geo:           c.geo(),
-		Serials:       c.serials,
-		SerialShare:   c.transfer.Load().serials,
-		SelfAddresses: *c.selfAddresses.Load(),
-		Commit:        commit.commit,
-		CommitTime:    commit.time,
-		Now:           now,
-		Signing:       plans,
-		Signer:        c.signer,
-		Catalog:       c.transfer.Load().catalog,
-		Previous:      c.table.Load(),
+		Definition:     commit.definition,
+		Static:         commit.static,
+		Health:         c.prober.Report(),
+		Geo:            c.geo(),
+		Serials:        c.serials,
+		SerialShare:    c.transfer.Load().serials,
+		SelfAddresses:  *c.selfAddresses.Load(),
+		Commit:         commit.commit,
+		CommitTime:     commit.time,
+		Now:            now,
+		Signing:        plans,
+		Signer:         c.signer,
+		Catalog:        c.transfer.Load().catalog,
+		Administrative: c.words.current.Load(),
+		Previous:       c.table.Load(),
 	}
 	table, err := zones.Compile(input)
 	if err == nil && !c.keepSerials(table.Serials()) && c.onDisk.complete(now) {

@@ -95,6 +95,7 @@ func (n *node) bindAdmin(config *config) func() (listener, error) {
 			Health:    n.prober.Report,
 			Reload:    n.requestReload,
 			Rollovers: leading{n.rollovers},
+			Words:     n.words,
 			Gatherer:  n.registry,
 			Report:    n.reporter("admin"),
 		})

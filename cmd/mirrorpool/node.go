@@ -47,6 +47,7 @@ type node struct {
 	notifier   *notify.Notifier
 	publishing *publishing
 	sweeper    *sweeper
+	words      *words
 	geo        atomic.Pointer[geography]
 	source     atomic.Pointer[gitsource.Source]
 
@@ -120,6 +121,7 @@ func (n *node) open(config *config) error {
 	n.source.Store(source)
 	n.prober = health.NewProber(health.Config{UserAgent: "mirrorpool/" + programVersion()})
 	n.restoreHealth()
+	n.words = openWords(n.logger, n.stages, n.state)
 	n.openJournal()
 	if n.compiler, err = n.newCompiler(config); err != nil {
 		return err
@@ -180,8 +182,10 @@ func (n *node) newCompiler(config *config) (*compiler, error) {
 			n.publishing.Changed()
 			n.rollovers.tableServed()
 		},
-		keys: n.keys, signer: n.signer, notifier: n.notifier,
+		keys: n.keys, signer: n.signer, notifier: n.notifier, words: n.words,
 	}
+	n.words.table = c.table.Load
+	n.words.serve = func(ctx context.Context) error { return c.serve(ctx, nil) }
 	c.readSerials()
 	addresses, err := selfAddresses(config.HTTP.Listen)
 	if err != nil {
@@ -240,6 +244,7 @@ func (n *node) run(ctx context.Context, hangups <-chan os.Signal) error {
 	workers.Go(func() { n.publishing.Run(work) })
 	workers.Go(func() { n.publishing.followKeys(work) })
 	workers.Go(func() { n.keepHealth(work) })
+	workers.Go(func() { n.words.follow(work) })
 	workers.Go(func() { n.sweeper.run(work) })
 	n.sweeper.soon() // newNode has read the databases
 	n.following = n.follow(work)

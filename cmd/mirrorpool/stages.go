@@ -34,13 +34,15 @@ const (
 	stageConfig    stage = "config"  // reading the configuration again
 	// stagePublishKeys is reading the TSIG keys of what is published.
 	stagePublishKeys stage = "publish_keys"
+	// stageAdministrative is keeping what administrators have said of members.
+	stageAdministrative stage = "administrative"
 	// stageAnswer is inside a listener. It is counted and never stale: the next
 	// question is another one.
 	stageAnswer stage = "answer"
 )
 
 // staleStages are those that can be stale, in their order.
-var staleStages = []stage{stageSource, stageCommit, stageCompile, stageGeo, stageKept, stageSerials, stageJournal, stageCatalog, stageHealth, stageCookies, stageTLS, stageTSIG, stageKeys, stageSigning, stageClock, stageRollovers, stagePublish, stagePublishKeys, stageConfig}
+var staleStages = []stage{stageSource, stageCommit, stageCompile, stageGeo, stageKept, stageSerials, stageJournal, stageCatalog, stageHealth, stageCookies, stageTLS, stageTSIG, stageKeys, stageSigning, stageClock, stageRollovers, stagePublish, stagePublishKeys, stageAdministrative, stageConfig}
 
 // stageFailure tells since when a stage has given nothing new, and why.
 type stageFailure struct {
