@@ -43,6 +43,8 @@ type memberState struct {
 	Place     placeState     `json:"place"`
 	Notes     string         `json:"notes"`
 	Addresses []addressState `json:"addresses"`
+	// Administrative is what was said of the member on this node; null: nothing.
+	Administrative *wordState `json:"administrative"`
 }
 
 type addressState struct {
@@ -74,6 +76,8 @@ type mirrorState struct {
 	Country   string      `json:"country"`
 	Place     placeState  `json:"place"`
 	Health    healthState `json:"health"`
+	// Administrative is what was said of the mirror on this node; null: nothing.
+	Administrative *wordState `json:"administrative"`
 }
 
 // healthState is what is known of a target. Counts tells whether the rule of
@@ -101,24 +105,24 @@ type placeState struct {
 	Longitude *float64 `json:"longitude"`
 }
 
-func (s *state) describeTable(table *zones.Table, live *health.Report) {
+func (s *state) describeTable(table *zones.Table, live *health.Report, said said) {
 	s.Commit, s.CommitTime = table.Commit, moment(table.CommitTime)
 	checks := make(map[string]pool.CheckKind) // by name of the pool
 	for _, p := range table.Definition.Pools {
 		checks[p.Name] = p.Health.Kind
 	}
 	for _, p := range table.Pools(live) {
-		s.Pools = append(s.Pools, describePool(p, checks[p.Name]))
+		s.Pools = append(s.Pools, describePool(p, checks[p.Name], said))
 	}
 	for _, host := range table.Hosts(live) {
-		s.Redirects = append(s.Redirects, describeHost(host, table.Host(host.Host).Redirect.Health.Kind))
+		s.Redirects = append(s.Redirects, describeHost(host, table.Host(host.Host).Redirect.Health.Kind, said))
 	}
 	for _, zone := range table.Zones() {
 		s.Zones = append(s.Zones, zoneState{Apex: zone.Apex, Serial: zone.Serial.Number})
 	}
 }
 
-func describePool(p zones.PoolDescription, check pool.CheckKind) poolState {
+func describePool(p zones.PoolDescription, check pool.CheckKind, said said) poolState {
 	described := poolState{
 		Name: p.Name, Zone: p.Zone, TTL: p.TTL, Answers: p.Answers,
 		policyState: describePolicy(p.Policy, p.WhenAllDown),
@@ -135,7 +139,7 @@ func describePool(p zones.PoolDescription, check pool.CheckKind) poolState {
 		member := memberState{
 			ID: m.ID, Mirror: m.Mirror, Weight: m.Weight, Reserve: m.Reserve,
 			Place: describePlace(m.Place), Notes: m.Notes,
-			Addresses: make([]addressState, len(m.Addresses)),
+			Addresses: make([]addressState, len(m.Addresses)), Administrative: said.of(p.Name, m.ID),
 		}
 		for k, a := range m.Addresses {
 			member.Addresses[k] = addressState{a.Address, describeHealth(m.Weight, a.State, a.Up)}
@@ -145,7 +149,7 @@ func describePool(p zones.PoolDescription, check pool.CheckKind) poolState {
 	return described
 }
 
-func describeHost(host zones.HostDescription, check pool.CheckKind) redirectState {
+func describeHost(host zones.HostDescription, check pool.CheckKind, said said) redirectState {
 	described := redirectState{
 		Host: host.Host, StripPrefix: host.StripPrefix, MirrorsFile: host.MirrorsFile,
 		policyState: describePolicy(host.Policy, host.WhenAllDown),
@@ -158,6 +162,7 @@ func describeHost(host zones.HostDescription, check pool.CheckKind) redirectStat
 		described.Mirrors[i] = mirrorState{
 			URLPrefix: m.URLPrefix, Weight: m.Weight, Country: m.Place.Country,
 			Place: describePlace(m.Place), Health: describeHealth(m.Weight, m.State, m.Up),
+			Administrative: said.of(host.Host, m.URLPrefix),
 		}
 	}
 	return described

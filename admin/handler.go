@@ -41,7 +41,7 @@ type route struct {
 func newHandler(config Config) (*handler, error) {
 	h := &handler{Config: config}
 	own := prometheus.NewRegistry()
-	if err := own.Register(&collector{table: config.Table, status: config.Status, live: config.live, now: config.Now}); err != nil {
+	if err := own.Register(&collector{table: config.Table, status: config.Status, live: config.live, now: config.Now, said: h.said}); err != nil {
 		return nil, fmt.Errorf("registering the metrics of table and status: %w", err)
 	}
 	gatherers := prometheus.Gatherers{own}

@@ -17,6 +17,7 @@ type collector struct {
 	status func() Status
 	live   func() *health.Report
 	now    func() time.Time
+	said   func() said
 }
 
 func describe(name, help string, labels ...string) *prometheus.Desc {
@@ -27,6 +28,7 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 type descriptions struct {
 	build, ready, target, members, mirrors              *prometheus.Desc
 	commit, committed, refused, stale, serial, modified *prometheus.Desc
+	administrative                                      *prometheus.Desc
 }
 
 func newDescriptions() descriptions {
@@ -45,14 +47,16 @@ func newDescriptions() descriptions {
 		refused:   describe("commit_refused", "1 while the newest commit is refused and an older one served, otherwise 0."),
 		stale: describe("stale_seconds",
 			"How long a stage of the way from commit to table has been failing; 0 if it is fine.", "stage"),
-		serial:   describe("zone_serial", "SOA serial of a zone.", "zone"),
+		serial: describe("zone_serial", "SOA serial of a zone.", "zone"),
+		administrative: describe("administrative",
+			"Always 1; what was said of a member or mirror on this node: disable or force-up.", "pool", "member", "action"),
 		modified: describe("source_last_success_timestamp_seconds", "When the repository was last looked at with success, in Unix time."),
 	}
 }
 
 func (d descriptions) all() []*prometheus.Desc {
 	return []*prometheus.Desc{
-		d.build, d.ready, d.target, d.members, d.mirrors, d.commit, d.committed, d.refused, d.stale, d.serial, d.modified,
+		d.build, d.ready, d.target, d.members, d.mirrors, d.commit, d.committed, d.refused, d.stale, d.serial, d.modified, d.administrative,
 	}
 }
 
@@ -88,6 +92,10 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		}
 		gauge(d.stale, seconds, stage.Name)
 	}
+	said := c.said()
+	for _, word := range said {
+		gauge(d.administrative, 1, word.Pool, word.Member, string(word.Action))
+	}
 	if table == nil {
 		return
 	}
@@ -98,13 +106,13 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	for _, zone := range table.Zones() {
 		gauge(d.serial, float64(zone.Serial.Number), zone.Apex)
 	}
-	collectPools(d, table.Pools(c.live()), gauge)
-	collectHosts(d, table.Hosts(c.live()), gauge)
+	collectPools(d, table.Pools(c.live()), said, gauge)
+	collectHosts(d, table.Hosts(c.live()), said, gauge)
 }
 
 type gaugeFunc func(desc *prometheus.Desc, value float64, labels ...string)
 
-func collectPools(d descriptions, pools []zones.PoolDescription, gauge gaugeFunc) {
+func collectPools(d descriptions, pools []zones.PoolDescription, said said, gauge gaugeFunc) {
 	for _, p := range pools {
 		members := newTally()
 		for _, m := range p.Members {
@@ -116,18 +124,25 @@ func collectPools(d descriptions, pools []zones.PoolDescription, gauge gaugeFunc
 					gauge(d.target, number(a.State.Verdict == health.Up), p.Name, m.ID, a.Address.String(), "", "")
 				}
 			}
+			if said.disables(p.Name, m.ID) {
+				best = disabled
+			}
 			members[best]++
 		}
 		members.send(d.members, p.Name, gauge)
 	}
 }
 
-func collectHosts(d descriptions, hosts []zones.HostDescription, gauge gaugeFunc) {
+func collectHosts(d descriptions, hosts []zones.HostDescription, said said, gauge gaugeFunc) {
 	for _, host := range hosts {
 		mirrors := newTally()
 		for _, m := range host.Mirrors {
 			state := stateOf(m.Weight, m.State)
-			mirrors[state]++
+			if said.disables(host.Host, m.URLPrefix) {
+				mirrors[disabled]++
+			} else {
+				mirrors[state]++
+			}
 			if probed(state) {
 				gauge(d.target, number(m.State.Verdict == health.Up), "", "", "", host.Host, m.URLPrefix)
 			}
@@ -136,7 +151,8 @@ func collectHosts(d descriptions, hosts []zones.HostDescription, gauge gaugeFunc
 	}
 }
 
-// disabled is the state of what has weight 0 and is therefore not probed.
+// disabled is the state of what has weight 0, and is therefore not probed, and of what
+// administrators have disabled on this node.
 const disabled = "disabled"
 
 func stateOf(weight uint32, s health.State) string {

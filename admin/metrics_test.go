@@ -13,7 +13,7 @@ import (
 
 func TestMetrics(t *testing.T) {
 	h := testHandler(t, testTable(t, testPools)).(*handler)
-	c := &collector{table: h.Table, status: h.Status, live: h.live, now: h.Now}
+	c := &collector{table: h.Table, status: h.Status, live: h.live, now: h.Now, said: h.said}
 	const expected = `
 # HELP mirrorpool_commit_info Always 1; the commit that is served in its label.
 # TYPE mirrorpool_commit_info gauge
@@ -79,6 +79,7 @@ func TestMetricsAtStart(t *testing.T) {
 	c := &collector{
 		table:  func() *zones.Table { return nil },
 		status: func() Status { return Status{} },
+		said:   func() said { return nil },
 	}
 	const expected = `
 # HELP mirrorpool_commit_refused 1 while the newest commit is refused and an older one served, otherwise 0.

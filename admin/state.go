@@ -13,22 +13,25 @@ import (
 // otherwise RFC 3339 in UTC with whole seconds.
 
 type state struct {
-	Ready              bool               `json:"ready"`
-	Awaiting           string             `json:"awaiting,omitempty"`
-	Version            string             `json:"version"`
-	Started            moment             `json:"started"`
-	Commit             string             `json:"commit"` // the one served; empty: none yet
-	CommitTime         moment             `json:"commit_time"`
-	Source             sourceState        `json:"source"`
-	Stages             []stageState       `json:"stages"`
-	Warnings           []problemState     `json:"warnings"`
-	Pools              []poolState        `json:"pools"`
-	Redirects          []redirectState    `json:"redirects"`
-	Zones              []zoneState        `json:"zones"`
-	Secondaries        []secondaryState   `json:"secondaries"`
-	Geo                []databaseState    `json:"geo"`
-	Publish            []publicationState `json:"publish"`
-	LogClientAddresses bool               `json:"log_client_addresses"`
+	Ready       bool               `json:"ready"`
+	Awaiting    string             `json:"awaiting,omitempty"`
+	Version     string             `json:"version"`
+	Started     moment             `json:"started"`
+	Commit      string             `json:"commit"` // the one served; empty: none yet
+	CommitTime  moment             `json:"commit_time"`
+	Source      sourceState        `json:"source"`
+	Stages      []stageState       `json:"stages"`
+	Warnings    []problemState     `json:"warnings"`
+	Pools       []poolState        `json:"pools"`
+	Redirects   []redirectState    `json:"redirects"`
+	Zones       []zoneState        `json:"zones"`
+	Secondaries []secondaryState   `json:"secondaries"`
+	Geo         []databaseState    `json:"geo"`
+	Publish     []publicationState `json:"publish"`
+	// Administrative is all that was said of members on this node, also of those that
+	// the repository does not have any more.
+	Administrative     []wordState `json:"administrative"`
+	LogClientAddresses bool        `json:"log_client_addresses"`
 }
 
 type sourceState struct {
@@ -113,6 +116,7 @@ func (h *handler) serveState(w http.ResponseWriter, _ *http.Request) {
 		Secondaries:        describeSecondaries(status.Secondaries),
 		Geo:                describeDatabases(status.Geo),
 		Publish:            describePublications(status.Publications),
+		Administrative:     h.said().all(),
 		LogClientAddresses: status.LogClientAddresses,
 	}
 	for i, stage := range status.Stages {
@@ -121,7 +125,7 @@ func (h *handler) serveState(w http.ResponseWriter, _ *http.Request) {
 	if table == nil {
 		s.Awaiting = status.Awaiting
 	} else {
-		s.describeTable(table, h.live())
+		s.describeTable(table, h.live(), h.said())
 		for i := range s.Zones {
 			s.Zones[i].DNSSEC = status.Signing[s.Zones[i].Apex]
 		}

@@ -13,6 +13,7 @@ import (
 
 	"mirrorpool/admin"
 	"mirrorpool/dnsserver/notify"
+	"mirrorpool/pool/administrative"
 )
 
 func statusCommand() *cobra.Command {
@@ -23,7 +24,8 @@ func statusCommand() *cobra.Command {
 served and how following the repository goes, the stages that fail, each zone with its
 serial, its keys, the end of its signatures, whether the parent's DS is in sync and
 where a rollover stands, the secondaries, what is published at other primaries, and
-the members of pools with their health.
+the members of pools with their health, and what was said of them on this node by
+mirrorpool disable and force-up.
 
 Exit code 0: the server has answered, whatever it has said. 2: the command line or the
 configuration. 3: the server cannot be reached.
@@ -101,6 +103,15 @@ type statusPage struct {
 	Warnings []struct {
 		Text string `json:"text"`
 	} `json:"warnings"`
+	Administrative []struct {
+		Pool   string     `json:"pool"`
+		Member string     `json:"member"`
+		Action string     `json:"action"`
+		Reason string     `json:"reason"`
+		By     string     `json:"by"`
+		Since  *time.Time `json:"since"`
+		Until  *time.Time `json:"until"`
+	} `json:"administrative"`
 	Zones []struct {
 		Apex   string         `json:"apex"`
 		Serial uint32         `json:"serial"`
@@ -176,7 +187,42 @@ func (p *statusPage) print(out io.Writer, now time.Time) {
 	p.printZones(out, now)
 	p.printSecondaries(out, now)
 	p.printPublications(out, now)
+	p.printAdministrative(out, now)
 	p.printPools(out, now)
+}
+
+// printAdministrative lists what was said on this node. The same stands where each
+// member does, but these may have left the repository.
+func (p *statusPage) printAdministrative(out io.Writer, now time.Time) {
+	if len(p.Administrative) > 0 {
+		fmt.Fprintln(out, "\nsaid on this node")
+	}
+	for i := range p.Administrative {
+		fmt.Fprintf(out, "  %s of %s: %s\n", p.Administrative[i].Member, p.Administrative[i].Pool, p.word(i, now))
+	}
+}
+
+// word tells people of what was said.
+func (p *statusPage) word(i int, now time.Time) string {
+	one := p.Administrative[i]
+	word := administrative.Word{Action: administrative.Action(one.Action), Reason: one.Reason, By: one.By}
+	if one.Since != nil {
+		word.Since = *one.Since
+	}
+	if one.Until != nil {
+		word.Until = *one.Until
+	}
+	return wordWords(word, now)
+}
+
+// said is what was said of a member; empty: nothing.
+func (p *statusPage) said(pool, member string, now time.Time) string {
+	for i, one := range p.Administrative {
+		if one.Pool == pool && one.Member == member {
+			return p.word(i, now)
+		}
+	}
+	return ""
 }
 
 func (p *statusPage) printPublications(out io.Writer, now time.Time) {
@@ -250,25 +296,29 @@ func (p *statusPage) printPools(out io.Writer, now time.Time) {
 		fmt.Fprintf(out, "\npool %s\n", pool.Name)
 		for _, member := range pool.Members {
 			for _, address := range member.Addresses {
-				printSeen(out, member.ID+" "+address.Address, member.Weight, address.Health, now)
+				printSeen(out, member.ID+" "+address.Address, member.Weight, address.Health, p.said(pool.Name, member.ID, now), now)
 			}
 		}
 	}
 	for _, redirect := range p.Redirects {
 		fmt.Fprintf(out, "\nredirects of %s\n", redirect.Host)
 		for _, mirror := range redirect.Mirrors {
-			printSeen(out, mirror.URLPrefix, mirror.Weight, mirror.Health, now)
+			printSeen(out, mirror.URLPrefix, mirror.Weight, mirror.Health, p.said(redirect.Host, mirror.URLPrefix, now), now)
 		}
 	}
 }
 
-func printSeen(out io.Writer, what string, weight uint32, seen statusSeen, now time.Time) {
+// printSeen tells of one address or mirror. Said is what was said of it on this node.
+func printSeen(out io.Writer, what string, weight uint32, seen statusSeen, said string, now time.Time) {
+	state, words := seen.State, ""
+	if seen.State != "up" {
+		words = fmt.Sprintf(" since %s: %s", when(seen.Since, now), seen.Reason)
+	}
 	switch {
 	case weight == 0:
-		fmt.Fprintf(out, "  %-8s %s\n", "disabled", what)
-	case seen.State == "up":
-		fmt.Fprintf(out, "  %-8s %s\n", seen.State, what)
-	default:
-		fmt.Fprintf(out, "  %-8s %s since %s: %s\n", seen.State, what, when(seen.Since, now), seen.Reason)
+		state, words = "disabled", ": weight 0 in the repository"
+	case said != "":
+		state, words = "said", ": "+said+"; the checks say "+seen.State+words
 	}
+	fmt.Fprintf(out, "  %-8s %s%s\n", state, what, words)
 }
