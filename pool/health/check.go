@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"mirrorpool/pool"
@@ -39,6 +40,17 @@ type checker struct {
 	roots     *x509.CertPool // nil: the system's
 	userAgent string
 	now       func() time.Time
+	installed *atomic.Pointer[Programs] // nil: none
+}
+
+// programs are those that may be started now.
+func (c *checker) programs() Programs {
+	if c.installed != nil {
+		if p := c.installed.Load(); p != nil {
+			return *p
+		}
+	}
+	return Programs{}
 }
 
 // probe asks a target once. It returns soon after its context has ended, and
@@ -66,6 +78,10 @@ type attempt struct {
 func (a *attempt) run(ctx context.Context) (string, error) {
 	t := a.target
 	switch {
+	case t.Probe.Kind == pool.CheckExec:
+		return a.exec(ctx)
+	case t.Probe.Kind == pool.CheckRsync:
+		return a.rsync(ctx)
 	case t.URL != "":
 		u, err := url.Parse(t.URL)
 		if err != nil || u.Host == "" {

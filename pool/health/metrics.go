@@ -61,7 +61,7 @@ func (m *metrics) observe(kind string, outcome Outcome, took time.Duration) {
 // kindOf is the kind by which a probe of a target is counted.
 func kindOf(t Target) string {
 	switch t.Probe.Kind {
-	case pool.CheckTCP, pool.CheckHTTP, pool.CheckHTTPS:
+	case pool.CheckTCP, pool.CheckHTTP, pool.CheckHTTPS, pool.CheckRsync, pool.CheckExec:
 		return string(t.Probe.Kind)
 	}
 	return "other"

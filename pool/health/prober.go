@@ -82,6 +82,8 @@ type Prober struct {
 	changed     chan struct{}
 	metrics     *metrics
 	observe     func(Observation)
+	programs    atomic.Pointer[Programs]
+	processes   chan struct{} // has a place for every process that may run
 
 	report atomic.Pointer[Report]
 	stale  atomic.Bool // report is older than the entries; written under mu
@@ -110,6 +112,7 @@ func NewProber(config Config) *Prober {
 		changed:     make(chan struct{}, 1),
 		metrics:     newMetrics(),
 		observe:     config.Observe,
+		processes:   make(chan struct{}, maxProcesses),
 		index:       map[Target]int{},
 	}
 	if p.now == nil {
@@ -129,7 +132,9 @@ func NewProber(config Config) *Prober {
 	}
 	p.random = rand.New(source)
 	if p.check == nil {
-		p.check = newChecker(config, p.now).probe
+		c := newChecker(config, p.now)
+		c.installed = &p.programs
+		p.check = c.probe
 	}
 	p.report.Store(&Report{})
 	return p
@@ -157,8 +162,17 @@ func newChecker(config Config, now func() time.Time) *checker {
 }
 
 // Probe asks a target once, outside of the schedule, and keeps nothing of what
-// it finds. It returns soon after ctx ends or the probe's timeout is over.
+// it finds. It returns soon after ctx ends or the probe's timeout is over, which
+// begins when there is a place for the processes that the probe starts.
 func (p *Prober) Probe(ctx context.Context, t Target) Result {
+	if startsProcess(t.Probe) {
+		select {
+		case p.processes <- struct{}{}:
+			defer func() { <-p.processes }()
+		case <-ctx.Done():
+			return Result{Outcome: Failed, Reason: "cancelled (waiting for other processes)"}
+		}
+	}
 	ctx, cancel := context.WithTimeout(ctx, timeoutOf(t))
 	defer cancel()
 	result := guarded(ctx, p.check, t)
@@ -189,6 +203,10 @@ func guarded(ctx context.Context, check func(context.Context, Target) Result, t 
 	}()
 	return check(ctx, t)
 }
+
+// SetPrograms tells what probes of rsync and exec start from now on. Until it is called
+// there is nothing that they could.
+func (p *Prober) SetPrograms(programs Programs) { p.programs.Store(&programs) }
 
 // SetTargets tells what is to be probed from now on, before Run or while it
 // runs. Targets that stay keep their state and their place in the schedule;

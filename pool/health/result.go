@@ -37,7 +37,10 @@ type Result struct {
 	// CertificateExpiry is the end of the server certificate's validity; zero
 	// if none was seen.
 	CertificateExpiry time.Time
-	Evidence          Evidence
+	// NotMade tells that this machine could not look, wholly or in part: rsync or a command
+	// is not installed here. That is no fault of the target, and a success in itself.
+	NotMade  bool
+	Evidence Evidence
 }
 
 // Evidence is what a probe saw, for those who have to believe it.

@@ -31,6 +31,12 @@ func MirrorTarget(r *pool.Redirect, m *pool.Mirror) Target {
 }
 
 func mirrorTarget(probe pool.Probe, m *pool.Mirror) Target {
+	switch probe.Kind {
+	case pool.CheckRsync:
+		return mirrorRsync(probe, m)
+	case pool.CheckExec:
+		return Target{Probe: probe, URL: m.URLPrefix}
+	}
 	url := m.URLPrefix + strings.TrimPrefix(probe.Path, "/")
 	probe.Host, probe.Port, probe.Path = "", 0, ""
 	if !unchecked(probe) {
@@ -39,6 +45,20 @@ func mirrorTarget(probe pool.Probe, m *pool.Mirror) Target {
 			probe.Kind = pool.CheckHTTPS
 		}
 	}
+	return Target{Probe: probe, URL: url}
+}
+
+// mirrorRsync is the target of a mirror's rsync_url; one without a check for a mirror
+// that has none.
+func mirrorRsync(probe pool.Probe, m *pool.Mirror) Target {
+	if m.RsyncURL == "" {
+		return Target{Probe: pool.Probe{Kind: pool.CheckNone}, URL: m.URLPrefix}
+	}
+	url := m.RsyncURL
+	if path := strings.TrimLeft(probe.Path, "/"); path != "" {
+		url = strings.TrimRight(url, "/") + "/" + path
+	}
+	probe.Host, probe.Port, probe.Path, probe.Module = "", 0, "", ""
 	return Target{Probe: probe, URL: url}
 }
 
@@ -59,6 +79,12 @@ func (t Target) String() string {
 	host := t.Address.String()
 	if t.Address.Is6() {
 		host = "[" + host + "]"
+	}
+	switch t.Probe.Kind {
+	case pool.CheckRsync:
+		return "rsync://" + host + ":" + port + "/" + t.Probe.Module + "/" + strings.TrimLeft(t.Probe.Path, "/")
+	case pool.CheckExec:
+		return "exec:" + t.Probe.Command + " " + t.Address.String()
 	}
 	return string(t.Probe.Kind) + "://" + host + ":" + port + t.Probe.Path
 }
@@ -103,6 +129,9 @@ func Targets(def *pool.Definition) []Assignment {
 				continue
 			}
 			for i, t := range MirrorTargets(r, m) {
+				if unchecked(t.Probe) {
+					continue // no rsync_url
+				}
 				all = append(all, Assignment{t, scheduleOf(r.Health, i)})
 			}
 		}

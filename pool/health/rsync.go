@@ -1,0 +1,289 @@
+package health
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The phases of an rsync probe.
+const (
+	greeting phase = "waiting for the rsync greeting"
+	modules  phase = "reading the list of modules"
+	files    phase = "listing by rsync"
+)
+
+const (
+	rsyncPort = 873
+	// maxDialogue is how many bytes of a daemon's greeting and list of modules are read.
+	maxDialogue = 64 << 10
+	// maxRsyncMemory bounds what a daemon can make the program keep of its files.
+	maxRsyncMemory = 512 << 20
+)
+
+// rsyncPlace is what is asked of which daemon.
+type rsyncPlace struct {
+	host         string // of a mirror's URL, with its port; empty for members
+	address      netip.Addr
+	port         uint16
+	module, path string // path without a "/" at its beginning; empty: the module itself
+}
+
+// rsyncPlace finds the daemon and what of it is asked. A daemon knows no virtual hosts:
+// the address says all.
+func (a *attempt) rsyncPlace() (rsyncPlace, error) {
+	t := a.target
+	at := rsyncPlace{
+		address: t.Address, port: cmp.Or(t.Probe.Port, rsyncPort),
+		module: t.Probe.Module, path: strings.TrimLeft(t.Probe.Path, "/"),
+	}
+	if t.URL != "" {
+		// Programs take what follows the host as it is, without percent-decoding.
+		u, err := url.Parse(t.URL)
+		if err != nil || u.Scheme != "rsync" || u.Hostname() == "" {
+			return at, fail(Failed, "%s is not an rsync:// URL", quote([]byte(t.URL)))
+		}
+		_, rest, _ := strings.Cut(t.URL, "://")
+		_, rest, _ = strings.Cut(rest, "/")
+		at.host = u.Host
+		at.module, at.path, _ = strings.Cut(strings.TrimLeft(rest, "/"), "/")
+		at.path = strings.TrimLeft(at.path, "/")
+		if text := u.Port(); text != "" {
+			port, err := strconv.ParseUint(text, 10, 16)
+			if err != nil || port == 0 {
+				return at, fail(Failed, "%s is not a port", quote([]byte(text)))
+			}
+			at.port = uint16(port)
+		}
+	}
+	switch {
+	case at.module == "":
+		return at, fail(Failed, "no rsync module is named")
+	case strings.ContainsFunc(at.module+at.path, func(r rune) bool { return r < ' ' || r == 0x7f }):
+		return at, fail(Failed, "module and path have control characters: %s", quote([]byte(at.module+"/"+at.path)))
+	case strings.ContainsAny(at.module+at.path, "*?[]\\"):
+		// Daemons would take them for patterns, and any match for the file.
+		return at, fail(Failed, `module and path have wildcards: %s`, quote([]byte(at.module+"/"+at.path)))
+	case strings.HasPrefix(at.module, "#"):
+		return at, fail(Failed, "%s is not the name of a module", quote([]byte(at.module)))
+	}
+	return at, nil
+}
+
+// rsync asks a daemon: it has to greet, and to list the file or module. What it says of
+// its modules is asked without a program; the list of files needs one.
+func (a *attempt) rsync(ctx context.Context) (string, error) {
+	at, err := a.rsyncPlace()
+	if err != nil {
+		return "", err
+	}
+	addresses := []netip.Addr{at.address}
+	if at.host != "" {
+		start := time.Now()
+		if addresses, err = a.addresses(ctx, &url.URL{Host: at.host}); err != nil {
+			return "", err
+		}
+		a.ended("resolve", start, listed(addresses))
+	}
+	connection, err := a.greeted(ctx, addresses, at.port)
+	if err != nil {
+		return "", err
+	}
+	at.address = a.result.Address
+	there, list, err := a.modules(ctx, connection, at.module)
+	if err != nil {
+		return "", err
+	}
+	program := a.programs().Rsync
+	if program == "" {
+		return a.withoutProgram(ctx, at, there, errors.New("no program is configured"))
+	}
+	words, err := a.list(ctx, program, at)
+	if missing, ok := errors.AsType[notStarted](err); ok {
+		return a.withoutProgram(ctx, at, there, missing)
+	}
+	if f, ok := errors.AsType[*failure](err); ok && f.outcome == Missing && !there && len(list) > 0 {
+		return "", fail(Missing, "%s; the daemon lists %s", f.reason, shortList(list))
+	}
+	return words, err
+}
+
+// greeted connects to an rsync daemon and exchanges greetings. What else answers there is
+// told by what it says to ours.
+func (a *attempt) greeted(ctx context.Context, addresses []netip.Addr, port uint16) (*rsyncDialogue, error) {
+	start := time.Now()
+	connection, err := a.connect(ctx, addresses, port)
+	if err != nil {
+		return nil, err
+	}
+	a.ended("connect", start, netip.AddrPortFrom(a.result.Address, port).String())
+	d := &rsyncDialogue{connection: connection, release: endWith(ctx, connection)}
+	d.lines = bufio.NewReader(io.LimitReader(connection, maxDialogue))
+	start, a.doing = time.Now(), greeting
+	if _, err = io.WriteString(connection, "@RSYNCD: 31.0\n"); err == nil {
+		var line string
+		if line, err = d.line(); err == nil || line != "" {
+			err = greets(line)
+		}
+		a.ended("greeting", start, clip(line))
+	}
+	if err != nil {
+		d.close()
+		return nil, err
+	}
+	return d, nil
+}
+
+// greets sees whether a line is the greeting of an rsync daemon, "@RSYNCD: 31.0 md5 md4".
+func greets(line string) error {
+	version, ok := strings.CutPrefix(line, "@RSYNCD: ")
+	if !ok {
+		if said, refused := strings.CutPrefix(line, "@ERROR"); refused {
+			return daemonSays(said)
+		}
+		return fail(Protocol, "not an rsync daemon: it says %s", quote([]byte(line)))
+	}
+	version, _, _ = strings.Cut(version, " ")
+	major, _, _ := strings.Cut(version, ".")
+	if n, err := strconv.Atoi(major); err != nil || n < 20 || n > 1000 {
+		return fail(Protocol, "not an rsync daemon: it says %s", quote([]byte(line)))
+	}
+	return nil
+}
+
+// modules asks for the list of modules and tells whether the one that is wanted stands
+// there. One that does not may be there all the same: daemons may hide them.
+func (a *attempt) modules(ctx context.Context, d *rsyncDialogue, wanted string) (there bool, list []string, err error) {
+	defer d.close()
+	start := time.Now()
+	a.doing = modules
+	if _, err := io.WriteString(d.connection, "#list\n"); err != nil {
+		return false, nil, err
+	}
+	for {
+		line, err := d.line()
+		if err == nil && strings.HasPrefix(line, "@ERROR") {
+			return false, nil, daemonSays(strings.TrimPrefix(line, "@ERROR"))
+		}
+		if err != nil && ctx.Err() != nil {
+			return false, nil, err
+		}
+		if err != nil || strings.HasPrefix(line, "@RSYNCD: EXIT") {
+			break // old daemons end the list by closing; and a long one is not read to its end
+		}
+		// A line of the list has a tab; those of the daemon's message before it seldom do.
+		if name, _, ok := strings.Cut(line, "\t"); ok {
+			list = append(list, strings.TrimRight(name, " "))
+		}
+	}
+	there = slices.Contains(list, wanted)
+	a.ended("modules", start, fmt.Sprintf("%d listed", len(list)))
+	return there, list, nil
+}
+
+// withoutProgram finds what can be found where this machine cannot start rsync: whether
+// the module is there. That a file cannot be looked for is no fault of the mirror.
+func (a *attempt) withoutProgram(ctx context.Context, at rsyncPlace, there bool, why error) (string, error) {
+	a.result.NotMade = true
+	if !there {
+		if err := a.takesModule(ctx, at); err != nil {
+			return "", err
+		}
+	}
+	return fmt.Sprintf("module %s is there; its files are not looked at: %s", quote([]byte(at.module)), clip(why.Error())), nil
+}
+
+// takesModule asks a daemon for a module, and for nothing of it.
+func (a *attempt) takesModule(ctx context.Context, at rsyncPlace) error {
+	d, err := a.greeted(ctx, []netip.Addr{at.address}, at.port)
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	a.doing = modules
+	if _, err := io.WriteString(d.connection, at.module+"\n"); err != nil {
+		return err
+	}
+	for {
+		line, err := d.line()
+		if said, refused := strings.CutPrefix(line, "@ERROR"); refused {
+			return daemonSays(said)
+		}
+		if strings.HasPrefix(line, "@RSYNCD: ") {
+			return nil // OK, or AUTHREQD
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// rsyncDialogue is a connection to a daemon before the transfer begins, of which at most
+// maxDialogue bytes are read.
+type rsyncDialogue struct {
+	connection net.Conn
+	lines      *bufio.Reader
+	release    func()
+}
+
+// line reads one line without its end. What comes before an error is given with it.
+func (d *rsyncDialogue) line() (string, error) {
+	line, err := d.lines.ReadBytes('\n')
+	return string(bytes.TrimRight(line, "\r\n")), err
+}
+
+func (d *rsyncDialogue) close() {
+	d.release()
+	d.connection.Close()
+}
+
+// daemonSays words a refusal, which is what follows "@ERROR".
+func daemonSays(said string) error {
+	said = strings.TrimSpace(strings.TrimPrefix(said, ":"))
+	outcome := Connection
+	switch {
+	case strings.HasPrefix(strings.ToLower(said), "unknown module"), strings.HasPrefix(said, "chdir failed"), strings.HasPrefix(said, "chroot failed"):
+		outcome = Missing
+	case strings.Contains(said, "protocol"):
+		outcome = Protocol
+	}
+	return fail(outcome, "the rsync daemon refuses: %s", clip(said))
+}
+
+// ended notes a step that took from start until now.
+func (a *attempt) ended(name string, start time.Time, words string) {
+	a.result.Evidence.Steps = append(a.result.Evidence.Steps, Step{Name: name, Took: time.Since(start), Words: words})
+}
+
+// listed names addresses, the first few.
+func listed(addresses []netip.Addr) string {
+	var names []string
+	for _, address := range addresses {
+		names = append(names, address.String())
+	}
+	return shortList(names)
+}
+
+// shortList writes names with commas, the first few.
+func shortList(names []string) string {
+	const most = 8
+	var all []string
+	for _, name := range names[:min(len(names), most)] {
+		all = append(all, clip(name))
+	}
+	if more := len(names) - most; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(all, ", "), more)
+	}
+	return strings.Join(all, ", ")
+}
