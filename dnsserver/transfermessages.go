@@ -69,7 +69,6 @@ func (t *zoneTransfer) start(buffer []byte, first bool) []byte {
 		message[5] = 1
 		message = append(message, t.question...)
 	}
-	t.writer.begin(message)
 	return message
 }
 

@@ -38,7 +38,7 @@ func fileName(apex string) string {
 
 // open makes the directory, removes what writing has left, and gives the names of
 // the zones' files.
-func (d directory) open(limits Limits) (names []string, err error) {
+func (d directory) open() (names []string, err error) {
 	if err := os.MkdirAll(string(d), 0o750); err != nil {
 		return nil, fmt.Errorf("making the journal's directory: %w; it has to belong to the user that runs mirrorpool", err)
 	}

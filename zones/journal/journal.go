@@ -61,7 +61,7 @@ type Journal struct {
 // be used. Nobody else may write there meanwhile.
 func Open(path string, limits Limits) (*Journal, error) {
 	j := &Journal{directory: directory(path), limits: limits.withDefaults(), zones: map[string]*zone{}}
-	files, err := j.directory.open(j.limits)
+	files, err := j.directory.open()
 	problems := []error{err}
 	for _, name := range files {
 		z, highest, err := j.directory.read(name, j.limits)

@@ -135,7 +135,7 @@ func (s State) advance(rules []rule, now time.Time, facts Facts) (State, []Event
 		if facts.Parent != ParentChanged {
 			return s.serve(now, facts), nil
 		}
-		s, events, _ := s.parentSeen(now, "every server of the parent has the DS of the new key")
+		s, events := s.parentSeen(now, "every server of the parent has the DS of the new key")
 		return s, events
 	}
 	if s = s.serve(now, facts); s.Spread.IsZero() {

@@ -223,7 +223,8 @@ func (s State) SayParent(now time.Time, ttl time.Duration) (State, []Event, erro
 		return s, nil, ErrNotWaiting
 	}
 	s.ParentSaid, s.ParentTTLSaid = true, max(ttl, 0)
-	return s.parentSeen(now, "the parent's DS is said to name the new key")
+	s, events := s.parentSeen(now, "the parent's DS is said to name the new key")
+	return s, events, nil
 }
 
 // forgetParent forgets what is known of the parent for one rollover.
@@ -233,11 +234,11 @@ func (s State) forgetParent() State {
 	return s
 }
 
-func (s State) parentSeen(now time.Time, text string) (State, []Event, error) {
+func (s State) parentSeen(now time.Time, text string) (State, []Event) {
 	s = s.enter(StepParentCaches, now)
 	// The zone stays as it is: there is nothing to be served and spread first.
 	s.ParentSeen, s.Served, s.Spread = now, now, now
-	return s, []Event{s.event(now, text)}, nil
+	return s, []Event{s.event(now, text)}
 }
 
 // Cancel ends a rollover before the parent or caches depend on the new key.
