@@ -15,7 +15,7 @@ func FuzzParse(f *testing.F) {
 	sample, _, _ := readArchive(f, "testdata/sample.txtar", "")
 	f.Add(sample[MirrorsPath].Data, sample[PoolsPath].Data)
 	f.Add([]byte(goodMirrors), []byte(redirectFile(`, "geo": {"policy": "near", "max_share": 0.1}`)))
-	for _, cases := range [][]schemaCase{memberCases(), placeCases(), healthCases(), redirectCases()} {
+	for _, cases := range [][]schemaCase{memberCases(), placeCases(), healthCases(), inspectionCases(), redirectCases()} {
 		for _, test := range cases {
 			f.Add([]byte(goodMirrors), []byte(test.data))
 		}
@@ -66,18 +66,23 @@ func checkProblems(t *testing.T, problems []Problem) {
 // checkDefinition sees to what the rest of the program builds on.
 func checkDefinition(t *testing.T, definition *Definition) {
 	for _, pool := range definition.Pools {
+		checkHealth(t, pool.Health)
+		if _, v4, v6 := counted(pool); pool.MinMembers > max(v4, v6) {
+			t.Fatalf("pool %+v", pool)
+		}
 		if pool.Name == "" || pool.TTL == 0 || pool.Answers == 0 || pool.Health.Kind == "" || len(pool.Members) == 0 ||
 			pool.Policy.MaxShare <= 0 || pool.Policy.MaxShare > 1 || pool.Policy.MinCandidates < 1 ||
 			pool.Health.Interval < minInterval || pool.Health.Timeout > pool.Health.Interval || pool.NamePosition.Line == 0 {
 			t.Fatalf("pool %+v", pool)
 		}
 		for _, member := range pool.Members {
-			if member.ID == "" || len(member.Addresses) == 0 || member.Weight > MaxWeight || member.Position.Line == 0 {
+			if member.ID == "" || (len(member.Addresses) == 0) == (member.HostName == "") || member.Weight > MaxWeight || member.Position.Line == 0 {
 				t.Fatalf("member %+v", member)
 			}
 		}
 	}
 	for _, redirect := range definition.Redirects {
+		checkHealth(t, redirect.Health)
 		if redirect.Host == "" || redirect.List == nil || redirect.Health.Kind == "" ||
 			!strings.HasPrefix(redirect.StripPrefix, "/") || !strings.HasSuffix(redirect.StripPrefix, "/") {
 			t.Fatalf("redirect host %+v", redirect)
@@ -88,6 +93,39 @@ func checkDefinition(t *testing.T, definition *Definition) {
 			if !strings.HasPrefix(mirror.URLPrefix, "http") || !strings.HasSuffix(mirror.URLPrefix, "/") || mirror.Weight > MaxWeight {
 				t.Fatalf("mirror %+v", mirror)
 			}
+		}
+	}
+}
+
+// checkHealth sees to what the checks build on.
+func checkHealth(t *testing.T, check Check) {
+	if _, err := ParseStatuses(string(check.Statuses)); err != nil && check.Statuses != "" {
+		t.Fatalf("statuses %q: %v", check.Statuses, err)
+	}
+	if check.Ramp < 0 || check.Ramp > maxRamp || check.CertificateWarning < 0 {
+		t.Fatalf("check %+v", check)
+	}
+	for _, i := range check.Inspections {
+		if i.Interval < minInterval || i.Timeout <= 0 || i.Timeout > i.Interval || i.DownAfter < 1 || i.UpAfter < 1 {
+			t.Fatalf("inspection %+v", i)
+		}
+		named := false
+		switch {
+		case i.Kind == CheckRsync, i.Kind == CheckExec && i.Command != "":
+			named = i.Purpose == PurposeAnswer
+		case i.Kind != CheckHTTP && i.Kind != CheckHTTPS:
+		case i.Purpose == PurposeThroughput:
+			named = i.Path != "" && i.Bytes > 0 && i.MinRate > 0
+		case i.Purpose == PurposeIntegrity:
+			named = i.Path != "" && (i.SHA256 != "" && i.Origin == "" || i.SHA256 == "" && i.Origin != "" && i.Samples > 0 && i.Bytes > 0)
+		case i.Purpose == PurposeContents:
+			named = i.Required != "" || i.Index != ""
+			for file := range i.Required.All() {
+				named = named && file.Path != "" && !dotSegment.MatchString(file.Path)
+			}
+		}
+		if !named {
+			t.Fatalf("inspection %+v", i)
 		}
 	}
 }

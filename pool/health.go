@@ -2,13 +2,9 @@ package pool
 
 import (
 	"fmt"
-	"regexp"
-	"regexp/syntax"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 )
 
 // Defaults of a health check.
@@ -18,11 +14,22 @@ const (
 	DefaultDownAfter = 3
 	DefaultUpAfter   = 5
 	DefaultStatus    = 200
+	// DefaultCertificateWarning is for https.
+	DefaultCertificateWarning = 14 * 24 * time.Hour
+	// DefaultRsyncPort is that of rsync daemons.
+	DefaultRsyncPort = 873
 
-	minInterval  = time.Second
-	maxThreshold = 100
-	maxBody      = 1000 // characters of a body's pattern
+	minInterval           = time.Second
+	maxThreshold          = 100
+	maxBody               = 1000 // characters of a body's pattern
+	maxRamp               = 7 * 24 * time.Hour
+	maxCertificateWarning = 365 * 24 * time.Hour
+	// lateDetection is how long a mirror that has failed may go on being given before
+	// somebody is told that this is long.
+	lateDetection = 15 * time.Minute
 )
+
+var checkPace = pace{DefaultInterval, DefaultTimeout, DefaultDownAfter, DefaultUpAfter}
 
 // healthUse is what a health check is for, on which its keys depend.
 type healthUse int
@@ -32,10 +39,48 @@ const (
 	redirectHealth
 )
 
-var (
-	scheduleKeys = []string{"interval", "timeout", "down_after", "up_after"}
-	httpKeys     = []string{"host", "path", "status", "body", "follow_redirects", "max_age"}
-)
+// kinds are the checks there are, in the order in which people are told of them.
+func (u healthUse) kinds() []CheckKind {
+	if u == redirectHealth {
+		return []CheckKind{CheckNone, CheckHTTP, CheckHTTPS}
+	}
+	return []CheckKind{CheckNone, CheckTCP, CheckHTTP, CheckHTTPS, CheckRsync, CheckExec}
+}
+
+// keys are what a check of a kind has, beside "check" and the keys of its schedule.
+func (u healthUse) keys(kind CheckKind) []string {
+	var keys []string
+	switch kind {
+	case CheckTCP:
+		keys = []string{"port", "ramp", "rsync", "exec"}
+	case CheckHTTP, CheckHTTPS:
+		keys = []string{
+			"port", "host", "path", "status", "body", "follow_redirects", "max_age", "trace", "ramp",
+			"throughput", "integrity", "must_have", "rsync", "exec",
+		}
+		if kind == CheckHTTPS || u == redirectHealth {
+			keys = append(keys, "certificate_warning")
+		}
+	case CheckRsync:
+		keys = []string{"port", "module", "path", "ramp", "exec"}
+	case CheckExec:
+		keys = []string{"command", "ramp", "rsync"}
+	}
+	if u == redirectHealth {
+		keys = slices.DeleteFunc(keys, func(key string) bool { return key == "port" || key == "host" })
+	}
+	return keys
+}
+
+// known are the keys of all kinds.
+func (u healthUse) known() []string {
+	known := append([]string{"check"}, scheduleKeys...)
+	for _, kind := range u.kinds() {
+		known = append(known, u.keys(kind)...)
+	}
+	slices.Sort(known)
+	return slices.Compact(known)
+}
 
 // readHealth reads the "health" of a pool or redirect host. name is the Host
 // header where none is given.
@@ -49,32 +94,23 @@ func readHealth(owner object, name string, use healthUse) Check {
 		owner.missing(Warning, "health", fmt.Sprintf(`a health check, or { "check": "none" } to say that none is wanted: every %s counts as up`, each))
 		return noCheck()
 	}
-	known := append([]string{"check", "port"}, append(slices.Clone(scheduleKeys), httpKeys...)...)
-	if use == redirectHealth {
-		known = slices.DeleteFunc(known, func(key string) bool { return key == "port" || key == "host" })
-	}
-	o, ok := field.object("a health check, which is an object", known...)
+	o, ok := field.object("a health check, which is an object", use.known()...)
 	if !ok {
 		return noCheck()
 	}
-	kind := readCheckKind(o, use)
-	check := Check{
-		Probe: Probe{Kind: kind},
-		Schedule: Schedule{
-			DownAfter: int(o.optionalInteger("down_after", 1, maxThreshold, DefaultDownAfter, "")),
-			UpAfter:   int(o.optionalInteger("up_after", 1, maxThreshold, DefaultUpAfter, "")),
-		},
+	check := Check{Probe: Probe{Kind: readCheckKind(o, use)}}
+	check.Schedule, check.Timeout = readSchedule(o, checkPace)
+	if check.Kind != "" {
+		refuseKeys(o, check.Kind, use)
 	}
-	check.Interval, check.Timeout = readTimes(o)
-	if kind == CheckNone {
+	if unchecked := check.Kind == CheckNone || check.Kind == ""; unchecked {
 		check.Timeout = 0
+		return check
 	}
-	if kind == CheckHTTP || kind == CheckHTTPS {
-		readHTTP(o, &check.Probe, name, use)
-	} else if kind != "" {
-		refuseKeys(o, kind, httpKeys)
-	}
-	readPort(o, &check.Probe, use)
+	readProbe(o, &check, name, use)
+	check.Ramp = readDurationOrOff(o, "ramp", 0, maxRamp)
+	check.Inspections = readInspections(o, check.Probe, use)
+	warnLateDetection(o, check.Schedule)
 	return check
 }
 
@@ -88,155 +124,100 @@ func noCheck() Check {
 
 // readCheckKind gives the kind of a check, and nothing if it has none that is known.
 func readCheckKind(o object, use healthUse) CheckKind {
-	words := []string{"none", "tcp", "http", "https"}
-	if use == redirectHealth {
-		words = []string{"none", "http", "https"}
+	var names []string
+	for _, kind := range use.kinds() {
+		names = append(names, string(kind))
 	}
-	field, ok := o.required("check", "one of "+strings.Join(words, ", "))
+	field, ok := o.required("check", "one of "+strings.Join(names, ", "))
 	if !ok {
 		return ""
 	}
-	return CheckKind(readWord(field, "", words...))
+	return CheckKind(readWord(field, "", names...))
 }
 
 // refuseKeys reports the fields that a check of this kind makes nothing of.
-func refuseKeys(o object, kind CheckKind, keys []string) {
+func refuseKeys(o object, kind CheckKind, use healthUse) {
+	own, known := append(use.keys(kind), scheduleKeys...), use.known()
 	for _, f := range o.node.fields {
-		if slices.Contains(keys, f.key) {
+		if f.key != "check" && slices.Contains(known, f.key) && !slices.Contains(own, f.key) {
 			o.document.report(Error, f.offset, keyPath(o.path, f.key),
 				fmt.Sprintf("a setting that the check %q does not have", kind), "no such key here")
 		}
 	}
 }
 
-func readPort(o object, probe *Probe, use healthUse) {
-	if use == redirectHealth {
-		return // an unknown key, reported as such
-	}
-	const expected = "a port from 1 to 65535"
-	var without int64
-	switch probe.Kind {
-	case CheckNone:
-		refuseKeys(o, probe.Kind, []string{"port"})
-		return
+// readProbe reads what the check of a kind asks.
+func readProbe(o object, check *Check, name string, use healthUse) {
+	switch check.Kind {
 	case CheckTCP:
-		o.required("port", expected+`, which the check "tcp" needs`)
-	case CheckHTTP:
-		without = 80
-	case CheckHTTPS:
-		without = 443
+		o.required("port", expectedPort+`, which the check "tcp" needs`)
+		check.Port = readPort(o, 0)
+	case CheckHTTP, CheckHTTPS:
+		readHTTP(o, check, name, use)
+	case CheckRsync:
+		readRsync(o, &check.Probe, use)
+	case CheckExec:
+		check.Command = readCommand(o)
 	}
-	if field, ok := o.optional("port"); ok {
-		without, _ = field.integer(1, 65535, expected)
-	}
-	probe.Port = uint16(without)
 }
 
-func readHTTP(o object, probe *Probe, name string, use healthUse) {
-	probe.Statuses = StatusSet(strconv.Itoa(int(o.optionalInteger("status", 100, 599, DefaultStatus, ""))))
-	probe.FollowRedirects = o.optionalBool("follow_redirects")
-	probe.Path = readPath(o, use)
+const expectedPort = "a port from 1 to 65535"
+
+func readPort(o object, without int64) uint16 {
+	if field, ok := o.optional("port"); ok {
+		without, _ = field.integer(1, 65535, expectedPort)
+	}
+	return uint16(without)
+}
+
+// readRsync reads what is asked of an rsync daemon. Redirect hosts know from the mirrors
+// which, and which module.
+func readRsync(o object, probe *Probe, use healthUse) {
+	const expectedModule = "the name of an rsync module, " + expectedID
 	if use == poolHealth {
-		probe.Host = name
-		if field, ok := o.optional("host"); ok {
-			probe.Host = readName(field, "the Host header to send")
+		probe.Port = readPort(o, DefaultRsyncPort)
+		if field, ok := o.required("module", expectedModule); ok {
+			probe.Module = readShort(field, expectedModule)
 		}
 	}
-	if field, ok := o.optional("max_age"); ok {
-		probe.MaxAge, _ = readDuration(field)
-	}
-	if field, ok := o.optional("body"); ok {
-		probe.Body = readBody(field)
+	const expected = `a path below the module of letters, digits and -._~+@=,:%/, without "." and ".."`
+	if field, ok := o.optional("path"); ok {
+		if text, ok := field.string(expected); ok && !isPath(rsyncPath, text) {
+			field.refuse(expected)
+		} else if ok {
+			probe.Path = strings.TrimLeft(text, "/")
+		}
 	}
 }
 
-// readPath gives the path to fetch: absolute for pools; for redirect hosts
-// relative to a URL prefix that ends with "/", so a "/" before it is cut.
-func readPath(o object, use healthUse) string {
-	without, expected := "/", `a path that begins with "/", of letters, digits and -._~!$&'()*+,;=:@?/ (percent-encode others), without "." and ".."`
-	if use == redirectHealth {
-		without = ""
-		expected = strings.Replace(expected, `a path that begins with "/"`, "a path below each mirror's url_prefix", 1)
-	}
-	field, ok := o.optional("path")
-	if !ok {
-		return without
-	}
-	text, ok := field.string(expected)
-	if !ok {
-		return without
-	}
-	if !isPath(checkPath, text) || use == poolHealth && !strings.HasPrefix(text, "/") {
-		field.refuse(expected)
-		return without
-	}
-	if use == redirectHealth {
-		text = strings.TrimPrefix(text, "/")
-	}
-	return text
-}
-
-// readBody reads a pattern and sees that it compiles.
-func readBody(v value) string {
-	const expected = "a regular expression (RE2) of 1 to 1000 characters"
-	text, ok := v.string(expected)
+// readCommand reads which of the node's commands is run. The repository names it, and
+// never says what it is: who may push may not run programs on the nodes.
+func readCommand(o object) string {
+	const expected = "the name that the command has in the nodes' health.commands, " + expectedID
+	field, ok := o.required("command", expected)
 	if !ok {
 		return ""
 	}
-	if length := utf8.RuneCountInString(text); length < 1 || length > maxBody {
+	return readShort(field, expected)
+}
+
+// readShort reads a short name.
+func readShort(v value, expected string) string {
+	text, ok := v.string(expected)
+	if ok && !shortID.MatchString(text) {
 		v.refuse(expected)
 		return ""
 	}
-	if _, err := regexp.Compile(text); err != nil {
-		reason := expected
-		if syntaxError, ok := err.(*syntax.Error); ok {
-			reason = fmt.Sprintf("%s: %s in %s", expected, syntaxError.Code, quote(syntaxError.Expr))
-		}
-		v.refuse(reason)
-		return ""
-	}
 	return text
 }
 
-// readTimes reads how often and how long is asked.
-func readTimes(o object) (interval, timeout time.Duration) {
-	interval = DefaultInterval
-	if field, ok := o.optional("interval"); ok {
-		given, ok := readDuration(field)
-		switch {
-		case ok && given < minInterval:
-			field.refuse(fmt.Sprintf("a duration of at least %s", minInterval))
-		case ok:
-			interval = given
-		}
+// warnLateDetection tells of checks that leave a mirror that failed in the answers for long.
+func warnLateDetection(o object, s Schedule) {
+	late := s.Interval * time.Duration(s.DownAfter)
+	field, ok := o.optional("interval")
+	if !ok || late <= lateDetection {
+		return
 	}
-	timeout = min(DefaultTimeout, interval)
-	if field, ok := o.optional("timeout"); ok {
-		given, ok := readDuration(field)
-		switch {
-		case ok && given > interval:
-			field.refuse(fmt.Sprintf("a duration of at most the interval, which is %s", interval))
-		case ok:
-			timeout = given
-		}
-	}
-	return interval, timeout
-}
-
-const expectedDuration = `a duration over 0 such as "30s", "1m30s" or "26h" (units h, m, s, ms)`
-
-var durationForm = regexp.MustCompile(`^(?:[0-9]{1,6}(?:\.[0-9]{1,3})?(?:h|m|s|ms))+$`)
-
-// readDuration reads a duration over 0.
-func readDuration(v value) (time.Duration, bool) {
-	text, ok := v.string(expectedDuration)
-	if !ok {
-		return 0, false
-	}
-	duration, err := time.ParseDuration(text)
-	if err != nil || duration <= 0 || !durationForm.MatchString(text) {
-		v.refuse(expectedDuration)
-		return 0, false
-	}
-	return duration, true
+	field.report(Warning, field.describe(),
+		fmt.Sprintf("interval and down_after that find a failure within %s: with these what has failed is given for up to %s more", words(lateDetection), words(late)))
 }

@@ -91,7 +91,7 @@ func TestParseSample(t *testing.T) {
 						Kind: CheckHTTPS, Port: 8443, Host: "trace.example.org", Path: "/project/trace?x=%20", Statuses: "204",
 						Body: "^[0-9]+$", FollowRedirects: true, MaxAge: 26 * time.Hour, Timeout: 2500 * time.Millisecond,
 					},
-					Schedule: Schedule{Interval: 90 * time.Second, DownAfter: 2, UpAfter: 4},
+					Schedule: Schedule{Interval: 90 * time.Second, DownAfter: 2, UpAfter: 4}, CertificateWarning: DefaultCertificateWarning,
 				},
 				WhenAllDown: AnswerSelf,
 				Members: []*Member{
@@ -137,6 +137,7 @@ func TestParseSample(t *testing.T) {
 				Host: "dl.example.org", StripPrefix: "/dist/", List: onion, Policy: everybody,
 				Health: Check{
 					Probe: Probe{Kind: CheckHTTPS, Path: "project/trace", Statuses: "200", Timeout: 10 * time.Second}, Schedule: none,
+					CertificateWarning: DefaultCertificateWarning,
 				},
 				WhenAllDown: AnswerEmpty, Fallbacks: []string{"https://archive.example/a/", "http://archive.example/"},
 				Position: Position{"pools.json", 62, 5},

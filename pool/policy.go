@@ -3,7 +3,6 @@ package pool
 import (
 	"fmt"
 	"math"
-	"net/netip"
 )
 
 // clientSubnet is a key of "geo" that pools alone have: redirect hosts see their
@@ -91,30 +90,9 @@ func count(n int) string {
 
 // checkPoolPolicy looks at each address family by itself, as answers do.
 func checkPoolPolicy(pool *Pool, places policyPlaces) {
-	total, v4, v6 := 0, 0, 0
-	for _, member := range pool.Members {
-		if member.Weight == 0 || member.Reserve {
-			continue
-		}
-		total++
-		if hasAddress(member, netip.Addr.Is4) {
-			v4++
-		}
-		if hasAddress(member, netip.Addr.Is6) {
-			v6++
-		}
-	}
+	total, v4, v6 := counted(pool)
 	checkPolicy(pool.Policy, places, total, []group{
 		{"members with an IPv4 address", v4},
 		{"members with an IPv6 address", v6},
 	})
-}
-
-func hasAddress(member *Member, is func(netip.Addr) bool) bool {
-	for _, address := range member.Addresses {
-		if is(address) {
-			return true
-		}
-	}
-	return false
 }

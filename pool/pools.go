@@ -1,9 +1,6 @@
 package pool
 
-import (
-	"fmt"
-	"net/netip"
-)
+import "fmt"
 
 // Defaults of pools.json.
 const (
@@ -15,6 +12,7 @@ const (
 	maxTTL           = 86400
 	maxAnswers       = 32
 	maxMinCandidates = 1000
+	maxMinMembers    = 1000
 )
 
 // pools reads pools.json and tells whether it is there.
@@ -54,12 +52,23 @@ func (p *parser) readPools(v value) {
 			p.definition.Pools = append(p.definition.Pools, pool)
 		}
 	}
+	for i, pool := range p.definition.Pools {
+		for j, member := range pool.Members {
+			if other, ours := first[member.HostName]; ours {
+				p.problems.add(Problem{
+					Position: member.Position, Severity: Error, What: fmt.Sprintf("pools[%d].members[%d].host", i, j),
+					Found:    fmt.Sprintf("%q, the pool of line %d", member.HostName, other.Line),
+					Expected: "the host name of one machine: the addresses of a pool are those of its members",
+				})
+			}
+		}
+	}
 }
 
 // readPool reads one pool. first holds the places of the names read so far.
 func readPool(v value, first map[string]Position) *Pool {
 	o, ok := v.object("a pool, which is an object",
-		"name", "ttl", "answers", "geo", "health", "when_all_down", "members")
+		"name", "ttl", "answers", "geo", "health", "when_all_down", "min_members", "members")
 	if !ok {
 		return nil
 	}
@@ -80,6 +89,8 @@ func readPool(v value, first map[string]Position) *Pool {
 		pool.Members = readMembers(field)
 		checkWeights(field, pool)
 	}
+	readMinMembers(o, pool)
+	warnShortRamp(o, pool)
 	policy, places := readPolicy(o, clientSubnet)
 	pool.Policy = policy
 	checkPoolPolicy(pool, places)
@@ -130,98 +141,4 @@ func readWord(v value, without string, words ...string) string {
 	}
 	v.refuse(expected)
 	return without
-}
-
-// seenMembers are the ids and addresses of a pool's members read so far.
-type seenMembers struct {
-	ids       map[string]Position
-	addresses map[netip.Addr]Position
-}
-
-func readMembers(v value) []*Member {
-	elements, ok := v.elements("an array of members")
-	if !ok {
-		return nil
-	}
-	if len(elements) == 0 {
-		v.report(Error, "no member", "at least one")
-	}
-	seen := seenMembers{ids: map[string]Position{}, addresses: map[netip.Addr]Position{}}
-	members := make([]*Member, 0, len(elements))
-	for _, element := range elements {
-		if member := readMember(element, seen); member != nil {
-			members = append(members, member)
-		}
-	}
-	return members
-}
-
-func readMember(v value, seen seenMembers) *Member {
-	o, ok := v.object("a member, which is an object",
-		"id", "mirror", "addresses", "weight", "reserve", "location", "exclude", "only", "notes")
-	if !ok {
-		return nil
-	}
-	member := &Member{
-		Weight:   readWeight(o),
-		Reserve:  o.optionalBool("reserve"),
-		Notes:    o.optionalString("notes", "a string"),
-		Position: v.position(),
-	}
-	if field, ok := o.required("id", "the member's id, "+expectedID); ok {
-		member.ID = readID(field, seen.ids)
-	}
-	if field, ok := o.optional("mirror"); ok {
-		member.Mirror = readName(field, "the mirror's host name")
-	}
-	if field, ok := o.required("addresses", "an array of addresses"); ok {
-		member.Addresses = readAddresses(field, seen.addresses)
-	}
-	if field, ok := o.optional("location"); ok {
-		member.Location = readLocation(field)
-	}
-	if field, ok := o.optional("exclude"); ok {
-		member.Exclude = readRules(field)
-	}
-	if field, ok := o.optional("only"); ok {
-		member.Only = readRules(field)
-	}
-	return member
-}
-
-func readID(v value, first map[string]Position) string {
-	text, ok := v.string(expectedID)
-	if !ok {
-		return ""
-	}
-	if !shortID.MatchString(text) {
-		v.refuse(expectedID)
-		return ""
-	}
-	if other, twice := first[text]; twice {
-		v.refuse(fmt.Sprintf("an id that no other member of the pool has: line %d has it too", other.Line))
-		return ""
-	}
-	first[text] = v.position()
-	return text
-}
-
-// checkWeights warns of pools that cannot give what they seem to.
-func checkWeights(v value, pool *Pool) {
-	weighted, reserve := 0, 0
-	for _, member := range pool.Members {
-		if member.Weight > 0 {
-			weighted++
-			if member.Reserve {
-				reserve++
-			}
-		}
-	}
-	switch {
-	case len(pool.Members) == 0:
-	case weighted == 0:
-		v.report(Warning, "only members with weight 0", "one with a weight over 0: without any, the answers are empty")
-	case weighted == reserve:
-		v.report(Warning, "only reserve members", `one without "reserve": true that has a weight over 0`)
-	}
 }

@@ -2,6 +2,7 @@ package pool
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -137,6 +138,7 @@ func (p *parser) joinList(link redirectLink) {
 	link.redirect.List = list
 	p.checkLoops(link)
 	checkRedirectPolicy(link)
+	warnWithoutRsync(link)
 }
 
 // checkLoops warns of URL prefixes that lead back to the redirect host itself.
@@ -178,4 +180,25 @@ func checkRedirectPolicy(link redirectLink) {
 		groups = []group{{"mirrors with https", secure}}
 	}
 	checkPolicy(link.redirect.Policy, link.policy, total, groups)
+}
+
+// warnWithoutRsync tells of mirrors that an rsync inspection cannot look at.
+func warnWithoutRsync(link redirectLink) {
+	inspected := slices.ContainsFunc(link.redirect.Health.Inspections, func(i Inspection) bool { return i.Kind == CheckRsync })
+	if !inspected {
+		return
+	}
+	total, without := 0, 0
+	for _, mirror := range link.redirect.List.Mirrors {
+		if mirror.Weight > 0 {
+			total++
+			if mirror.RsyncURL == "" {
+				without++
+			}
+		}
+	}
+	if without > 0 {
+		link.place.report(Warning, fmt.Sprintf("%d of %d mirrors without rsync_url in %s", without, total, link.path),
+			"rsync_url for each that has a weight: the rsync inspection leaves out those without")
+	}
 }

@@ -17,7 +17,7 @@ type StatusSet string
 func ParseStatuses(text string) (StatusSet, error) {
 	var ranges [][2]int
 	for part := range strings.SplitSeq(text, ",") {
-		low, high, ranged := strings.Cut(strings.TrimSpace(part), "-")
+		low, high, ranged := strings.Cut(strings.Trim(part, " "), "-")
 		if !ranged {
 			high = low
 		}
@@ -56,7 +56,7 @@ func ParseStatuses(text string) (StatusSet, error) {
 
 func parseStatus(text string) (int, error) {
 	status, err := strconv.Atoi(text)
-	if err != nil || status < 100 || status > 599 {
+	if err != nil || len(text) != 3 || status < 100 || status > 599 {
 		return 0, fmt.Errorf("reading statuses: found %q, expected a status from 100 to 599", text)
 	}
 	return status, nil

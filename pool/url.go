@@ -27,6 +27,7 @@ var (
 	stripPrefix = regexp.MustCompile(`^/(?:` + pathCharacters + `+/)*$`)
 	checkPath   = regexp.MustCompile(`^(?:` + pathCharacters + `|[/?])*$`)
 	dotSegment  = regexp.MustCompile(`(?:^|/)(?:\.|%2[Ee]){1,2}(?:[/?]|$)`)
+	rsyncPath   = regexp.MustCompile(`^[A-Za-z0-9._~+@=,:%/-]*$`)
 	mirrorsFile = regexp.MustCompile(`^(?:[A-Za-z0-9_-][A-Za-z0-9._-]*/)*[A-Za-z0-9_-][A-Za-z0-9._-]*\.json$`)
 )
 
@@ -136,6 +137,35 @@ func readRsyncURL(v value) string {
 		return ""
 	}
 	return text
+}
+
+const expectedFileURL = "an http or https URL of a file"
+
+// readFileURL reads the URL of one file, which may have a query.
+func readFileURL(v value) string {
+	text, ok := v.string(expectedFileURL)
+	if !ok {
+		return ""
+	}
+	address, query, queried := strings.Cut(text, "?")
+	prefix, mistake := parseURLPrefix(address)
+	if mistake == "" && (strings.HasSuffix(prefix, "/") || strings.Count(prefix, "/") < 3) {
+		mistake = expectedURLPrefix + `, with a path that names a file`
+	}
+	if mistake == "" && (len(text) > maxURL || !isPath(checkPath, query)) {
+		mistake = fmt.Sprintf("%s, of at most %d characters, with a query of letters, digits and -._~!$&'()*+,;=:@?/ alone (percent-encode others)", expectedURLPrefix, maxURL)
+	}
+	if mistake != "" {
+		v.refuse(strings.Replace(mistake, expectedURLPrefix, expectedFileURL, 1))
+		return ""
+	}
+	if strings.HasPrefix(prefix, "http:") {
+		v.report(Warning, v.describe(), "an https URL: whoever is on the way to an http one decides what is found right")
+	}
+	if queried {
+		prefix += "?" + query
+	}
+	return prefix
 }
 
 // nameLabel is a label of a host name, or of a name such as _acme.
