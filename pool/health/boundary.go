@@ -47,8 +47,8 @@ func askable(address netip.Addr) bool {
 // bounded refuses to be led from a public server to addresses inside, at any
 // hop: where the first server is public, no other one chooses what this machine
 // asks of its neighbours. What begins inside may go on inside.
-func (a *attempt) bounded(addresses []netip.Addr) error {
-	if !a.result.Address.IsValid() || inside(a.result.Address) {
+func (p *party) bounded(addresses []netip.Addr) error {
+	if !p.first.IsValid() || inside(p.first) {
 		return nil
 	}
 	for _, address := range addresses {

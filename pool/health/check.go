@@ -5,13 +5,12 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"net/url"
 	"regexp"
-	"slices"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -32,8 +31,8 @@ const (
 	maxAddresses = 8 // of a mirror's name that are tried
 )
 
-// checker makes probes. It has no state and may be used at the same time by
-// any number of goroutines.
+// checker makes probes. It may be used at the same time by any number of
+// goroutines, and keeps nothing of what targets answer.
 type checker struct {
 	dial      func(ctx context.Context, network, address string) (net.Conn, error)
 	resolver  Resolver
@@ -56,63 +55,109 @@ func (c *checker) programs() Programs {
 // probe asks a target once. It returns soon after its context has ended, and
 // leaves nothing running.
 func (c *checker) probe(ctx context.Context, t Target) Result {
-	a := &attempt{checker: c, target: t, doing: connecting}
+	a := newAttempt(c, t)
+	defer a.close()
 	seen, err := a.run(ctx)
 	a.result.Outcome, a.result.Reason = Success, seen
 	if err != nil {
-		f := explain(ctx, err, a.doing, timeoutOf(t))
+		f := explain(ctx, err, a.doing, a.timeout)
 		a.result.Outcome, a.result.Reason = f.outcome, f.reason
+		a.failed(f)
 	}
+	a.result.Evidence = a.sealed()
 	return a.result
 }
 
 // attempt is one probe under way.
 type attempt struct {
-	*checker
+	party  // the side that is asked
 	target Target
-	doing  phase
 	result Result
+
+	mark    time.Time // when the last step ended
+	opener  *reply    // the first answer that had a body
+	opening []byte    // of that body
+	refused string    // the certificate that was not taken, in words
+}
+
+func newAttempt(c *checker, t Target) *attempt {
+	a := &attempt{target: t, mark: time.Now()}
+	a.party = party{
+		checker: c, follow: t.Probe.FollowRedirects, scribe: a, timeout: timeoutOf(t), doing: connecting,
+	}
+	if t.URL == "" {
+		a.name, a.address = t.Probe.Host, t.Address
+	}
+	return a
 }
 
 // run says in words what it saw, or what failed.
 func (a *attempt) run(ctx context.Context) (string, error) {
-	t := a.target
-	switch {
-	case t.Probe.Kind == pool.CheckExec:
-		return a.exec(ctx)
-	case t.Probe.Kind == pool.CheckRsync:
+	switch a.target.Probe.Kind {
+	case pool.CheckTCP:
+		return a.tcp(ctx)
+	case pool.CheckHTTP, pool.CheckHTTPS, "": // of a URL, its scheme tells the kind
+		return a.http(ctx)
+	case pool.CheckRsync:
 		return a.rsync(ctx)
-	case t.URL != "":
-		u, err := url.Parse(t.URL)
-		if err != nil || u.Host == "" {
-			return "", fail(Failed, "%s is not a URL that can be fetched", quote([]byte(t.URL)))
-		}
-		return a.fetch(ctx, u, u.Host)
-	case !t.Address.IsValid():
-		return "", fail(Failed, "target has neither address nor URL")
-	case t.Probe.Kind == pool.CheckTCP:
-		connection, err := a.connect(ctx, []netip.Addr{t.Address}, t.Probe.Port)
-		if err != nil {
-			return "", err
-		}
-		connection.Close()
-		return "connected", nil
-	case t.Probe.Kind == pool.CheckHTTP, t.Probe.Kind == pool.CheckHTTPS:
-		raw := string(t.Probe.Kind) + "://" + net.JoinHostPort(t.Probe.Host, strconv.Itoa(int(t.Probe.Port))) +
-			cmp.Or(t.Probe.Path, "/")
-		u, err := url.Parse(raw)
-		if err != nil || t.Probe.Host == "" {
-			return "", fail(Failed, "host and path do not make a URL: %s", quote([]byte(raw)))
-		}
-		// The Host header is the name alone, whatever the port: that is
-		// what the pool's clients send.
-		return a.fetch(ctx, u, t.Probe.Host)
+	case pool.CheckExec:
+		return a.exec(ctx)
 	}
-	return "", fail(Failed, "no way to check %s", quote([]byte(t.Probe.Kind)))
+	return "", fail(Failed, "no way to check %s", quote([]byte(a.target.Probe.Kind)))
 }
 
-// fetch gets a URL, follows redirects if it is asked to, and judges the answer.
-func (a *attempt) fetch(ctx context.Context, u *url.URL, host string) (string, error) {
+// tcp connects, and says nothing.
+func (a *attempt) tcp(ctx context.Context) (string, error) {
+	if !a.target.Address.IsValid() {
+		return "", fail(Failed, "target has no address")
+	}
+	connection, err := a.connect(ctx, []netip.Addr{a.target.Address}, a.target.Probe.Port)
+	if err != nil {
+		return "", err
+	}
+	connection.Close()
+	return "connected", nil
+}
+
+// http asks what the probe is for.
+func (a *attempt) http(ctx context.Context) (string, error) {
+	q, err := a.question()
+	if err != nil {
+		return "", err
+	}
+	switch a.target.Probe.Purpose {
+	case pool.PurposeAnswer:
+		return a.fetch(ctx, q)
+	}
+	return "", fail(Failed, "no way to find out %s", quote([]byte(a.target.Probe.Purpose)))
+}
+
+// question is what the target is asked for: its URL, or the path at a member.
+func (a *attempt) question() (question, error) {
+	t := a.target
+	if t.URL != "" {
+		u, err := url.Parse(t.URL)
+		if err != nil || u.Host == "" {
+			return question{}, fail(Failed, "%s is not a URL that can be fetched", quote([]byte(t.URL)))
+		}
+		return question{url: u, host: u.Host}, nil
+	}
+	if !t.Address.IsValid() {
+		return question{}, fail(Failed, "target has neither address nor URL")
+	}
+	raw := string(t.Probe.Kind) + "://" + net.JoinHostPort(t.Probe.Host, strconv.Itoa(int(t.Probe.Port))) +
+		cmp.Or(t.Probe.Path, "/")
+	u, err := url.Parse(raw)
+	if err != nil || t.Probe.Host == "" {
+		return question{}, fail(Failed, "host and path do not make a URL: %s", quote([]byte(raw)))
+	}
+	// The Host header is the name alone, whatever the port: that is
+	// what the pool's clients send.
+	return question{url: u, host: t.Probe.Host}, nil
+}
+
+// fetch gets a URL, and judges the answer.
+func (a *attempt) fetch(ctx context.Context, q question) (string, error) {
 	probe := a.target.Probe
 	var pattern *regexp.Regexp
 	if probe.Body != "" {
@@ -121,41 +166,29 @@ func (a *attempt) fetch(ctx context.Context, u *url.URL, host string) (string, e
 			return "", fail(Failed, "body pattern: %s", clip(err.Error()))
 		}
 	}
-	for hops := 0; ; hops++ {
-		got, err := a.exchange(ctx, u, host, func(status int) bool {
-			return probe.Statuses.Has(status) && (pattern != nil || probe.MaxAge > 0)
-		})
-		if err != nil {
-			return "", err
-		}
-		if probe.Statuses.Has(got.status) {
-			return a.judge(got, pattern)
-		}
-		if !got.redirects() || !probe.FollowRedirects {
-			return "", got.unexpected(probe.Statuses)
-		}
-		if hops == maxRedirects {
-			return "", fail(Status, "more than %d redirects", maxRedirects)
-		}
-		if u, err = redirected(u, got.location); err != nil {
-			return "", err
-		}
-		host = u.Host
+	q.alone = true
+	r, err := a.expect(ctx, q, probe.Statuses)
+	if err != nil {
+		return "", err
 	}
-}
-
-// judge looks at the body of an answer with the expected status.
-func (a *attempt) judge(got *answer, pattern *regexp.Regexp) (string, error) {
-	seen := fmt.Sprintf("status %d", got.status)
-	if pattern != nil && !pattern.Match(got.body) {
+	defer r.done()
+	seen := "status " + strconv.Itoa(r.StatusCode)
+	if pattern == nil && probe.MaxAge <= 0 {
+		return seen, nil
+	}
+	body, cut, err := a.body(r)
+	if err != nil {
+		return "", err
+	}
+	if pattern != nil && !pattern.Match(body) {
 		what := "body"
-		if got.cut {
+		if cut {
 			what = fmt.Sprintf("body's first %d KiB", maxBody>>10)
 		}
 		return "", fail(Content, "%s does not match %s", what, quote([]byte(pattern.String())))
 	}
-	if maxAge := a.target.Probe.MaxAge; maxAge > 0 {
-		age, fresh := freshness(got.body, maxAge, a.now())
+	if probe.MaxAge > 0 {
+		age, fresh := freshness(body, probe.TraceFormat, probe.MaxAge, a.now())
 		if !fresh {
 			return "", &failure{Content, age}
 		}
@@ -164,86 +197,20 @@ func (a *attempt) judge(got *answer, pattern *regexp.Regexp) (string, error) {
 	return seen, nil
 }
 
-// redirected is where a redirect from u leads, if it may be followed.
-func redirected(u *url.URL, location string) (*url.URL, error) {
-	next, err := u.Parse(location)
-	switch {
-	case err != nil:
-		return nil, fail(Status, "redirect to %s, which is not a URL", quote([]byte(location)))
-	case next.Scheme != "http" && next.Scheme != "https", next.Hostname() == "":
-		return nil, fail(Status, "redirect to %s, which is neither http nor https", quote([]byte(location)))
-	case u.Scheme == "https" && next.Scheme == "http":
-		return nil, fail(Status, "redirect from https down to %s", quote([]byte(location)))
-	}
-	return next, nil
-}
-
-// addresses are those that a URL's host is to be asked at. A member's own name
-// stands for its address; other names are resolved, and what a name cannot mean
-// is left out. An address in a URL of the configuration is the administrators'
-// own word, and asked whatever it is.
-func (a *attempt) addresses(ctx context.Context, u *url.URL) ([]netip.Addr, error) {
-	name := u.Hostname()
-	if a.target.URL == "" && strings.EqualFold(name, a.target.Probe.Host) {
-		return []netip.Addr{a.target.Address}, nil
-	}
-	if literal, err := netip.ParseAddr(name); err == nil {
-		return []netip.Addr{literal.Unmap()}, nil
-	}
-	a.doing = resolving
-	found, err := a.resolver.LookupNetIP(ctx, "ip", name)
+// body reads as much of a body as is looked at, and tells whether there is more.
+func (a *attempt) body(r *reply) (body []byte, cut bool, err error) {
+	// Chunks may be as small as a byte, with five bytes around each.
+	r.limit(maxChunked)
+	body, err = io.ReadAll(io.LimitReader(r, maxBody+1))
 	if err != nil {
-		return nil, err
-	}
-	found = slices.Clone(found)
-	for i := range found {
-		found[i] = found[i].Unmap()
-	}
-	// Resolvers rotate their answers. In a fixed order the same address is
-	// asked every time, and the mirror's place stays. IPv4 goes first, as not
-	// every node has IPv6.
-	slices.SortFunc(found, netip.Addr.Compare)
-	found = slices.Compact(found)
-	if len(found) == 0 {
-		return nil, fail(Resolution, "resolving %s: no address", quote([]byte(name)))
-	}
-	first := found[0]
-	found = slices.DeleteFunc(found, func(address netip.Addr) bool { return !askable(address) })
-	if len(found) == 0 {
-		return nil, fail(Resolution, "resolving %s: %s is no address of a server; write it in the URL if it is", quote([]byte(name)), first)
-	}
-	return found[:min(len(found), maxAddresses)], nil
-}
-
-// connect connects to the first of the addresses that lets it, as a client
-// does. Each gets an equal part of the time that is left. If none does, the
-// failure is that of the first.
-func (a *attempt) connect(ctx context.Context, addresses []netip.Addr, port uint16) (net.Conn, error) {
-	a.doing = connecting
-	var first error
-	for i, address := range addresses {
-		part, cancel := ctx, context.CancelFunc(func() {})
-		if deadline, ok := ctx.Deadline(); ok && i < len(addresses)-1 {
-			part, cancel = context.WithTimeout(ctx, time.Until(deadline)/time.Duration(len(addresses)-i))
+		if r.exhausted() {
+			return nil, false, fail(Protocol, "body's chunks take more than %d KiB", maxChunked>>10)
 		}
-		connection, err := a.dial(part, "tcp", netip.AddrPortFrom(address, port).String())
-		cancel()
-		if err == nil {
-			if !a.result.Address.IsValid() { // the first of all, not where redirects led
-				a.result.Address = address
-			}
-			return connection, nil
-		}
-		if first == nil {
-			first = err
-		}
-		if ctx.Err() != nil {
-			break
-		}
+		return nil, false, err
 	}
-	if len(addresses) > 1 && ctx.Err() == nil {
-		f := explain(ctx, first, connecting, timeoutOf(a.target))
-		return nil, fail(f.outcome, "%s (%s; none of %d addresses connects)", f.reason, addresses[0], len(addresses))
+	a.step(stepBody, bytesInWords(int64(len(body))))
+	if len(body) > maxBody {
+		return body[:maxBody], true, nil
 	}
-	return nil, first
+	return body, false, nil
 }

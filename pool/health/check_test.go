@@ -100,7 +100,7 @@ func TestStatusAndBody(t *testing.T) {
 		{"body", func(p *pool.Probe) { p.Path, p.Body = "/200", `(?m)^the b.dy$` }, Success, "status 200"},
 		{"other body", func(p *pool.Probe) { p.Path, p.Body = "/200", `^body` }, Content, `body does not match "^body"`},
 		{"no pattern", func(p *pool.Probe) { p.Path, p.Body = "/200", `(` }, Failed, "body pattern: *"},
-		{"no trace", func(p *pool.Probe) { p.Path, p.MaxAge = "/200", time.Hour }, Content, `trace is "the body", expected a Unix time`},
+		{"no trace", func(p *pool.Probe) { p.Path, p.MaxAge = "/200", time.Hour }, Content, `trace is "the body", expected a Unix time, or one as RFC 3339 has it or date prints it`},
 		{"no host", func(p *pool.Probe) { p.Host = "" }, Failed, "host and path do not make a URL: *"},
 		{"strange kind", func(p *pool.Probe) { p.Kind = "smtp" }, Failed, `no way to check "smtp"`},
 		{"no port", func(p *pool.Probe) { p.Port = 0 }, Failed, `"0" is not a port`},
@@ -128,11 +128,11 @@ func TestFreshness(t *testing.T) {
 		{"1700007200", Content, "trace is 2h0m in the future, at most 5m0s is taken for a difference of clocks"},
 		{"999999999999", Content, "trace is * in the future, at most 5m0s is taken for a difference of clocks"},
 		{"0", Content, "trace is 472222h13m old, max_age is 26h0m0s"},
-		{"9999999999999", Content, `trace is "9999999999999", expected a Unix time`},
-		{"-5", Content, `trace is "-5", expected a Unix time`},
-		{"", Content, "trace is empty, expected a Unix time"},
-		{" \n\n", Content, "trace is empty, expected a Unix time"},
-		{"<html>\x00", Content, `trace is "<html>\x00", expected a Unix time`},
+		{"9999999999999", Content, `trace is "9999999999999", expected a Unix time, or one as RFC 3339 has it or date prints it`},
+		{"-5", Content, `trace is "-5", expected a Unix time, or one as RFC 3339 has it or date prints it`},
+		{"", Content, "trace is empty, expected a Unix time, or one as RFC 3339 has it or date prints it"},
+		{" \n\n", Content, "trace is empty, expected a Unix time, or one as RFC 3339 has it or date prints it"},
+		{"<html>\x00", Content, `trace is "<html>\x00", expected a Unix time, or one as RFC 3339 has it or date prints it`},
 	} {
 		at := serve(t, "127.0.0.1", ok(test.body))
 		p := NewProber(Config{Now: func() time.Time { return now }})

@@ -185,9 +185,12 @@ func quote(text []byte) string {
 }
 
 // clip makes text from elsewhere short and printable.
-func clip(text string) string {
-	if len(text) > 2*maxQuoted {
-		text = text[:2*maxQuoted] + "…"
+func clip(text string) string { return clipTo(text, 2*maxQuoted) }
+
+// clipTo is clip with a bound of its own, in bytes.
+func clipTo(text string, most int) string {
+	if len(text) > most {
+		text = text[:most] + "…"
 	}
 	return strings.Map(func(r rune) rune {
 		if r == utf8.RuneError || !strconv.IsPrint(r) {

@@ -90,11 +90,9 @@ func (a *attempt) rsync(ctx context.Context) (string, error) {
 	}
 	addresses := []netip.Addr{at.address}
 	if at.host != "" {
-		start := time.Now()
 		if addresses, err = a.addresses(ctx, &url.URL{Host: at.host}); err != nil {
 			return "", err
 		}
-		a.ended("resolve", start, listed(addresses))
 	}
 	connection, err := a.greeted(ctx, addresses, at.port)
 	if err != nil {
@@ -122,15 +120,14 @@ func (a *attempt) rsync(ctx context.Context) (string, error) {
 // greeted connects to an rsync daemon and exchanges greetings. What else answers there is
 // told by what it says to ours.
 func (a *attempt) greeted(ctx context.Context, addresses []netip.Addr, port uint16) (*rsyncDialogue, error) {
-	start := time.Now()
 	connection, err := a.connect(ctx, addresses, port)
 	if err != nil {
 		return nil, err
 	}
-	a.ended("connect", start, netip.AddrPortFrom(a.result.Address, port).String())
 	d := &rsyncDialogue{connection: connection, release: endWith(ctx, connection)}
 	d.lines = bufio.NewReader(io.LimitReader(connection, maxDialogue))
-	start, a.doing = time.Now(), greeting
+	start := time.Now()
+	a.doing = greeting
 	if _, err = io.WriteString(connection, "@RSYNCD: 31.0\n"); err == nil {
 		var line string
 		if line, err = d.line(); err == nil || line != "" {
@@ -259,20 +256,6 @@ func daemonSays(said string) error {
 		outcome = Protocol
 	}
 	return fail(outcome, "the rsync daemon refuses: %s", clip(said))
-}
-
-// ended notes a step that took from start until now.
-func (a *attempt) ended(name string, start time.Time, words string) {
-	a.result.Evidence.Steps = append(a.result.Evidence.Steps, Step{Name: name, Took: time.Since(start), Words: words})
-}
-
-// listed names addresses, the first few.
-func listed(addresses []netip.Addr) string {
-	var names []string
-	for _, address := range addresses {
-		names = append(names, address.String())
-	}
-	return shortList(names)
 }
 
 // shortList writes names with commas, the first few.

@@ -238,20 +238,3 @@ func FuzzRestore(f *testing.F) {
 		}
 	})
 }
-
-func FuzzTrace(f *testing.F) {
-	for _, seed := range []string{"1700000000\n", " 0\r\nx", "-1", "999999999999", "18446744073709551616", "", "\x00"} {
-		f.Add([]byte(seed))
-	}
-	now := time.Unix(1_700_000_000, 0)
-	f.Fuzz(func(t *testing.T, body []byte) {
-		reason, fresh := freshness(body, time.Hour, now)
-		if reason == "" || len(reason) > 600 || strings.ContainsAny(reason, "\r\n\x00") {
-			t.Errorf("reason %q", reason)
-		}
-		seconds, err := parseTrace(body)
-		if want := err == nil && seconds >= now.Unix()-3600 && seconds <= now.Unix()+300; fresh != want {
-			t.Errorf("%q (%d, %v): fresh is %v: %s", body, seconds, err, fresh, reason)
-		}
-	})
-}
