@@ -25,6 +25,14 @@ const (
 	stepBody      = "body"
 )
 
+// The names of steps of rsync and exec probes.
+const (
+	stepGreeting = "greeting"
+	stepModules  = "modules"
+	stepListing  = "listing"
+	stepCommand  = "command"
+)
+
 // step is the name of the step that a phase is, for those that end in it.
 func (p phase) step() string {
 	switch p {
@@ -40,6 +48,14 @@ func (p phase) step() string {
 		return stepFirstByte
 	case reading:
 		return stepBody
+	case greeting:
+		return stepGreeting
+	case modules:
+		return stepModules
+	case files:
+		return stepListing
+	case executing:
+		return stepCommand
 	}
 	return string(p)
 }

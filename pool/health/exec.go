@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"time"
 
 	"mirrorpool/pool"
 )
@@ -36,18 +35,17 @@ func (a *attempt) exec(ctx context.Context) (string, error) {
 	if len(command) == 0 {
 		return a.notRun(fmt.Errorf("this node has no command %s in health.commands", quote([]byte(name))))
 	}
-	start := time.Now()
 	a.doing = executing
 	one := process{path: command[0], arguments: command[1:], environment: execEnvironment(a.target), together: true}
 	got, err := one.run(ctx)
 	if _, ours := err.(notStarted); ours {
 		return a.notRun(err)
 	}
-	words := fmt.Sprintf("exit status %d", got.status)
-	a.ended("command", start, words)
 	if err != nil {
 		return "", err
 	}
+	words := fmt.Sprintf("exit status %d", got.status)
+	a.step(stepCommand, words)
 	said := lastOf(got.output)
 	switch {
 	case got.over:

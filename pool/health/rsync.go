@@ -14,7 +14,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // The phases of an rsync probe.
@@ -126,20 +125,29 @@ func (a *attempt) greeted(ctx context.Context, addresses []netip.Addr, port uint
 	}
 	d := &rsyncDialogue{connection: connection, release: endWith(ctx, connection)}
 	d.lines = bufio.NewReader(io.LimitReader(connection, maxDialogue))
-	start := time.Now()
 	a.doing = greeting
-	if _, err = io.WriteString(connection, "@RSYNCD: 31.0\n"); err == nil {
-		var line string
-		if line, err = d.line(); err == nil || line != "" {
-			err = greets(line)
-		}
-		a.ended("greeting", start, clip(line))
-	}
-	if err != nil {
+	if err := a.greet(d); err != nil {
 		d.close()
 		return nil, err
 	}
 	return d, nil
+}
+
+// greet exchanges greetings. Ours goes first, so that a server which waits for a request
+// says what it makes of one.
+func (a *attempt) greet(d *rsyncDialogue) error {
+	if _, err := io.WriteString(d.connection, "@RSYNCD: 31.0\n"); err != nil {
+		return err
+	}
+	line, err := d.line()
+	if err != nil && line == "" {
+		return err
+	}
+	if err := greets(line); err != nil {
+		return err
+	}
+	a.step(stepGreeting, line)
+	return nil
 }
 
 // greets sees whether a line is the greeting of an rsync daemon, "@RSYNCD: 31.0 md5 md4".
@@ -163,7 +171,6 @@ func greets(line string) error {
 // there. One that does not may be there all the same: daemons may hide them.
 func (a *attempt) modules(ctx context.Context, d *rsyncDialogue, wanted string) (there bool, list []string, err error) {
 	defer d.close()
-	start := time.Now()
 	a.doing = modules
 	if _, err := io.WriteString(d.connection, "#list\n"); err != nil {
 		return false, nil, err
@@ -179,13 +186,14 @@ func (a *attempt) modules(ctx context.Context, d *rsyncDialogue, wanted string) 
 		if err != nil || strings.HasPrefix(line, "@RSYNCD: EXIT") {
 			break // old daemons end the list by closing; and a long one is not read to its end
 		}
-		// A line of the list has a tab; those of the daemon's message before it seldom do.
-		if name, _, ok := strings.Cut(line, "\t"); ok {
+		// Names are filled up to 15 characters and end with a tab. What comes before is
+		// the daemon's message of the day.
+		if name, _, ok := strings.Cut(line, "\t"); ok && len(name) >= 15 {
 			list = append(list, strings.TrimRight(name, " "))
 		}
 	}
 	there = slices.Contains(list, wanted)
-	a.ended("modules", start, fmt.Sprintf("%d listed", len(list)))
+	a.step(stepModules, fmt.Sprintf("%d listed", len(list)))
 	return there, list, nil
 }
 

@@ -2,6 +2,7 @@ package health
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"path"
@@ -12,7 +13,6 @@ import (
 
 // list has the program list the file or module, and judges what it prints.
 func (a *attempt) list(ctx context.Context, program string, at rsyncPlace) (string, error) {
-	start := time.Now()
 	a.doing = files
 	// Whole seconds, and never less than what is left: the probe's own end comes first.
 	left := time.Minute
@@ -31,11 +31,16 @@ func (a *attempt) list(ctx context.Context, program string, at rsyncPlace) (stri
 		memory:      maxRsyncMemory,
 	}
 	got, err := one.run(ctx)
-	a.ended("listing", start, firstOf(got.output))
 	if err != nil {
 		return "", err
 	}
-	return a.judgeListing(at, got)
+	words, err := a.judgeListing(at, got)
+	if f, missing := errors.AsType[*failure](err); missing && f.outcome == Missing {
+		a.step(stepListing, f.reason)
+	} else if got.status == 0 || got.over {
+		a.step(stepListing, firstOf(got.output))
+	}
+	return words, err
 }
 
 // url is the daemon's address with what is asked of it, as the program takes it.

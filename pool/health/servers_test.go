@@ -113,7 +113,12 @@ func serveTLS(t testing.TB, address string, certificate *tls.Certificate, handle
 // raw hands every connection to a function of the test, and closes it after.
 func raw(t testing.TB, talk func(net.Conn)) netip.AddrPort {
 	t.Helper()
-	l := listen(t, "127.0.0.1")
+	return rawOn(t, "127.0.0.1", talk)
+}
+
+func rawOn(t testing.TB, address string, talk func(net.Conn)) netip.AddrPort {
+	t.Helper()
+	l := listen(t, address)
 	ctx, cancel := context.WithCancel(context.Background())
 	var all sync.WaitGroup
 	all.Go(func() {
