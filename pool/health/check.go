@@ -128,6 +128,8 @@ func (a *attempt) http(ctx context.Context) (string, error) {
 	switch a.target.Probe.Purpose {
 	case pool.PurposeAnswer:
 		return a.fetch(ctx, q)
+	case pool.PurposeThroughput:
+		return a.throughput(ctx, q)
 	}
 	return "", fail(Failed, "no way to find out %s", quote([]byte(a.target.Probe.Purpose)))
 }
