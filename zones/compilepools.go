@@ -5,12 +5,11 @@ import (
 	"slices"
 
 	"mirrorpool/pool"
-	"mirrorpool/pool/health"
 )
 
 // compilePools compiles the pools, or takes over from the table before what
 // nothing has changed about: the pool's content, where its members and the
-// clients are, who is up, and the node's own addresses.
+// clients are, what the members count as, and the node's own addresses.
 func (t *Table) compilePools(in *Input, bounds tableBounds) {
 	tables := newSharedTables(in, bounds)
 	last := map[string]*servedPool{}
@@ -22,8 +21,9 @@ func (t *Table) compilePools(in *Input, bounds tableBounds) {
 	for i, definition := range in.Definition.Pools {
 		served := &servedPool{definition: definition, zone: in.Static.pools[i], tally: t.tallies}
 		t.tallies += 1 + 2*len(definition.Members)
+		served.standing = standingOf(in, definition)
 		before := last[definition.Name]
-		if before != nil && samePool(before.source, definition) && sameVerdicts(definition, in.Previous.health, in.Health) {
+		if before != nil && samePool(before.source, definition) && before.standing.same(served.standing) {
 			served.compiledPool = before.compiledPool
 			tables.keep(before.compiledPool)
 		}
@@ -32,7 +32,7 @@ func (t *Table) compilePools(in *Input, bounds tableBounds) {
 	// What is new gets the room that those which stay leave.
 	for _, served := range t.pools {
 		if served.compiledPool == nil {
-			served.compiledPool = compilePool(in, served.definition, tables)
+			served.compiledPool = compilePool(in, served.definition, served.standing, tables)
 		}
 	}
 	tables.finish()
@@ -66,42 +66,14 @@ func samePool(a, b *pool.Pool) bool {
 	return true
 }
 
-// sameVerdicts reports whether two reports say the same of who is up.
-func sameVerdicts(p *pool.Pool, a, b *health.Report) bool {
-	if a == b {
-		return true
-	}
-	for _, member := range p.Members {
-		for _, address := range member.Addresses {
-			if a.Member(p, address).Verdict != b.Member(p, address).Verdict {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-// sameMirrors reports whether two reports say the same of a host's mirrors.
-func sameMirrors(r *pool.Redirect, a, b *health.Report) bool {
-	if a == b || r.List == nil {
-		return true
-	}
-	for _, mirror := range r.List.Mirrors {
-		x, y := a.Mirror(r, mirror), b.Mirror(r, mirror)
-		if x.Verdict != y.Verdict || x.Address != y.Address {
-			return false
-		}
-	}
-	return true
-}
-
 // compileHost compiles a redirect host, or takes it over from the table before.
 func (t *Table) compileHost(in *Input, redirect *pool.Redirect) *Host {
+	standing := standingOfMirrors(in, redirect)
 	if p := in.Previous; p != nil && p.geo == in.Geo {
 		if before := p.hosts[hostKey(redirect.Host)]; before != nil && before.Redirect == redirect &&
-			sameMirrors(redirect, before.health, in.Health) {
+			before.standing.same(standing) {
 			return before
 		}
 	}
-	return compileHost(in, redirect)
+	return compileHost(in, redirect, standing)
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/miekg/dns"
 
 	"mirrorpool/pool"
+	"mirrorpool/pool/administrative"
 	"mirrorpool/pool/geo"
 	"mirrorpool/pool/health"
 	"mirrorpool/pool/selection"
@@ -54,6 +55,9 @@ type MemberDescription struct {
 	Place     geo.Place            `json:"place"`
 	Notes     string               `json:"notes,omitempty"`
 	Addresses []AddressDescription `json:"addresses"`
+	// Word is what was said of the member on this node when the table was made; nil:
+	// nothing.
+	Word *administrative.Word `json:"word,omitempty"`
 }
 
 // AddressDescription says what is known of a member's address.
@@ -61,8 +65,8 @@ type AddressDescription struct {
 	Address netip.Addr    `json:"address"`
 	Target  health.Target `json:"target"`
 	State   health.State  `json:"state"`
-	// Up tells that it counts as up in the rule of choice; of an address that
-	// was not probed yet the state alone does not tell.
+	// Up tells that it counts as up in the rule of choice, and is not disabled here;
+	// of an address that was not probed yet the state alone does not tell.
 	Up bool `json:"up"`
 }
 
@@ -93,6 +97,9 @@ type MirrorDescription struct {
 	State     health.State  `json:"state"`
 	// Up tells that it counts as up in the rule of choice for http clients.
 	Up bool `json:"up"`
+	// Word is what was said of the mirror on this node when the table was made; nil:
+	// nothing.
+	Word *administrative.Word `json:"word,omitempty"`
 }
 
 // Zones describes the zones, sorted by apex.
@@ -127,7 +134,7 @@ func (t *Table) Zones() []ZoneDescription {
 func (t *Table) Pools(live *health.Report) []PoolDescription {
 	out := make([]PoolDescription, 0, len(t.pools))
 	for _, served := range t.pools {
-		out = append(out, served.describe(t.health, newer(live, t.health)))
+		out = append(out, served.describe(newer(live, t.health)))
 	}
 	slices.SortFunc(out, func(a, b PoolDescription) int { return strings.Compare(a.Name, b.Name) })
 	return out
@@ -148,7 +155,7 @@ func (s *servedPool) apex() string {
 	return s.zone.Apex
 }
 
-func (s *servedPool) describe(compiled, live *health.Report) PoolDescription {
+func (s *servedPool) describe(live *health.Report) PoolDescription {
 	d := PoolDescription{
 		Name: s.definition.Name, Zone: s.apex(), TTL: s.definition.TTL, Answers: s.definition.Answers,
 		Policy: s.definition.Policy, WhenAllDown: s.definition.WhenAllDown,
@@ -156,18 +163,17 @@ func (s *servedPool) describe(compiled, live *health.Report) PoolDescription {
 		IPv6:    FamilyDescription{Served: s.ipv6.served, Mode: s.ipv6.mode},
 		Members: make([]MemberDescription, 0, len(s.definition.Members)),
 	}
-	trust := map[bool]bool{true: !s.anyKnownUp(compiled, dns.TypeA), false: !s.anyKnownUp(compiled, dns.TypeAAAA)}
 	for i, member := range s.definition.Members {
 		m := MemberDescription{
 			ID: member.ID, Mirror: member.Mirror, Weight: member.Weight, Reserve: member.Reserve,
-			Place: s.places[i], Notes: member.Notes,
+			Place: s.places[i], Notes: member.Notes, Word: s.standing.word(i),
 			Addresses: make([]AddressDescription, 0, len(member.Addresses)),
 		}
-		for _, address := range member.Addresses {
+		for k, address := range member.Addresses {
 			target := health.MemberTarget(s.definition, address)
 			m.Addresses = append(m.Addresses, AddressDescription{
 				Address: address, Target: target, State: live.Member(s.definition, address),
-				Up: counts(compiled.Member(s.definition, address), member.Weight > 0 && trust[isOf(address, dns.TypeA)]),
+				Up: s.standing.shown(i, k, familyOf(address), member.Weight),
 			})
 		}
 		d.Members = append(d.Members, m)
@@ -196,12 +202,12 @@ func (h *Host) describe(live *health.Report) HostDescription {
 	if h.List != nil {
 		d.MirrorsFile = h.List.Path
 	}
-	trust := h.trustUnknown(false)
-	for _, m := range h.Mirrors {
+	for i, m := range h.Mirrors {
 		target := health.MirrorTarget(h.Redirect, m.Mirror)
 		d.Mirrors = append(d.Mirrors, MirrorDescription{
 			URLPrefix: m.Mirror.URLPrefix, Weight: m.Mirror.Weight, Place: m.Place,
-			Target: target, State: live.Mirror(h.Redirect, m.Mirror), Up: counts(h.health.Mirror(h.Redirect, m.Mirror), m.Mirror.Weight > 0 && trust),
+			Target: target, State: live.Mirror(h.Redirect, m.Mirror), Up: h.standing.shown(i, 0, 0, m.Mirror.Weight),
+			Word: h.standing.word(i),
 		})
 	}
 	return d
@@ -226,11 +232,10 @@ func (t *Table) ExplainPool(name string, client netip.Addr, family int, live *he
 		if served.owner != key || served.of(kind) == nil {
 			continue
 		}
-		trustUnknown := !served.anyKnownUp(t.health, kind)
 		report := newer(live, t.health)
 		f := served.of(kind)
 		explanation := f.chooser.ExplainNow(clientAt(t.geo, client), func(i int) string {
-			return served.healthWords(report, kind, i, trustUnknown)
+			return served.standing.healthWords(served.definition, report, kind, i)
 		})
 		explanation.SubnetIgnored = f.byResolver
 		if within, _ := f.unlocatedIn.find(client.Unmap()); within > 0 && client.IsValid() && !f.byResolver {
@@ -256,10 +261,9 @@ func (t *Table) ExplainHost(name string, client netip.Addr, secure bool, live *h
 	if host == nil {
 		return nil
 	}
-	trustUnknown := host.trustUnknown(secure)
 	report := newer(live, t.health)
 	explanation := host.of(secure).chooser.ExplainNow(clientAt(t.geo, client), func(i int) string {
-		return healthWords(report.Mirror(host.Redirect, host.Mirrors[i].Mirror), trustUnknown)
+		return host.standing.mirrorWords(report.Mirror(host.Redirect, host.Mirrors[i].Mirror), i, schemeIndex(secure))
 	})
 	// Fallbacks go before what the repository says of when all are down.
 	explanation.Policy.WhenAllDown = host.Redirect.WhenAllDown

@@ -2,17 +2,14 @@ package zones
 
 import (
 	"encoding/binary"
-	"fmt"
 	"net"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/miekg/dns"
 
 	"mirrorpool/pool"
 	"mirrorpool/pool/geo"
-	"mirrorpool/pool/health"
 	"mirrorpool/pool/selection"
 )
 
@@ -21,6 +18,7 @@ type servedPool struct {
 	definition *pool.Pool
 	zone       *Zone // nil: it lies in none, and is published elsewhere
 	tally      int   // where a Tally counts it
+	standing   *standing
 	*compiledPool
 }
 
@@ -28,7 +26,8 @@ type servedPool struct {
 // belong to many tables.
 type compiledPool struct {
 	source     *pool.Pool // that it was compiled from
-	owner      string     // canonical
+	standing   *standing
+	owner      string // canonical
 	places     []geo.Place
 	ipv4, ipv6 *family
 	content    [32]byte // digest of what may be drawn
@@ -69,7 +68,7 @@ type family struct {
 
 // memberRecords are a member's records of one family.
 type memberRecords struct {
-	disabled bool
+	disabled bool // by the repository, or for now
 	reserve  bool
 	up       []dns.RR // those that are given while the member counts as up
 	all      []dns.RR // in the mode selection.All
@@ -87,8 +86,8 @@ func (s *servedPool) of(kind uint16) *family {
 }
 
 // compilePool prepares everything about a pool that does not depend on who asks.
-func compilePool(in *Input, definition *pool.Pool, tables *sharedTables) *compiledPool {
-	c := &compiledPool{source: definition, owner: canonical(dns.Fqdn(definition.Name))}
+func compilePool(in *Input, definition *pool.Pool, standing *standing, tables *sharedTables) *compiledPool {
+	c := &compiledPool{source: definition, standing: standing, owner: canonical(dns.Fqdn(definition.Name))}
 	for _, member := range definition.Members {
 		c.places = append(c.places, memberPlace(in.Geo, member))
 	}
@@ -127,33 +126,8 @@ func lookUp(m *geo.Map, address netip.Addr) (geo.Place, int) {
 func (s *compiledPool) compileFamily(in *Input, kind uint16, tables *sharedTables) *family {
 	f := &family{members: make([]memberRecords, len(s.source.Members))}
 	candidates := make([]selection.Candidate, len(s.source.Members))
-	trustUnknown := !s.anyKnownUp(in.Health, kind)
-	for i, member := range s.source.Members {
-		c := &candidates[i]
-		*c = selection.Candidate{
-			ID: member.ID, Weight: member.Weight, Reserve: member.Reserve,
-			Place: s.places[i], Exclude: member.Exclude, Only: member.Only,
-		}
-		records := &f.members[i]
-		records.disabled, records.reserve = member.Weight == 0, member.Reserve
-		for _, address := range member.Addresses {
-			if !isOf(address, kind) {
-				continue
-			}
-			rr := addressRecord(s.owner, s.source.TTL, address)
-			records.all = append(records.all, rr)
-			state := in.Health.Member(s.source, address)
-			if counts(state, trustUnknown) {
-				records.up = append(records.up, rr)
-			}
-		}
-		if len(records.all) == 0 {
-			c.Unusable = "no " + dns.Type(kind).String() + " address"
-			continue
-		}
-		f.served = f.served || !records.disabled
-		c.Up = len(records.up) > 0
-		c.Health = s.healthWords(in.Health, kind, i, trustUnknown)
+	for i := range candidates {
+		candidates[i] = s.compileMember(in, f, kind, i)
 	}
 	whenAllDown := s.source.WhenAllDown
 	if whenAllDown == pool.AnswerSelf {
@@ -177,6 +151,36 @@ func (s *compiledPool) compileFamily(in *Input, kind uint16, tables *sharedTable
 	return f
 }
 
+// compileMember makes a member's records of a family, and the candidate that it is.
+func (s *compiledPool) compileMember(in *Input, f *family, kind uint16, i int) selection.Candidate {
+	member, records := s.source.Members[i], &f.members[i]
+	c := selection.Candidate{
+		ID: member.ID, Weight: member.Weight, Reserve: member.Reserve,
+		Place: s.places[i], Exclude: member.Exclude, Only: member.Only,
+	}
+	records.disabled, records.reserve = member.Weight == 0 || s.standing.disables(i), member.Reserve
+	for k, address := range member.Addresses {
+		if !isOf(address, kind) {
+			continue
+		}
+		rr := addressRecord(s.owner, s.source.TTL, address)
+		records.all = append(records.all, rr)
+		if s.standing.counts(i, k, kindIndex(kind)) {
+			records.up = append(records.up, rr)
+		}
+	}
+	if len(records.all) == 0 {
+		c.Unusable = "no " + dns.Type(kind).String() + " address"
+		return c
+	}
+	// What is said for now does not make the family one that is never given.
+	f.served = f.served || member.Weight > 0
+	c.Unusable, c.Disabled = s.standing.disabled(i, member.Weight)
+	c.Up = len(records.up) > 0
+	c.Health = s.standing.healthWords(s.source, in.Health, kind, i)
+	return c
+}
+
 // selfRecords makes the records of the node's own addresses of one family, each
 // once: an RRset has no record twice (RFC 2181, section 5).
 func (s *compiledPool) selfRecords(addresses []netip.Addr, kind uint16) []dns.RR {
@@ -193,64 +197,17 @@ func (s *compiledPool) selfRecords(addresses []netip.Addr, kind uint16) []dns.RR
 	return records
 }
 
-// anyKnownUp reports whether any member is known to be up in a family.
-func (s *compiledPool) anyKnownUp(report *health.Report, kind uint16) bool {
-	for _, member := range s.source.Members {
-		if member.Weight == 0 {
-			continue
-		}
-		for _, address := range member.Addresses {
-			if isOf(address, kind) && report.Member(s.source, address).Verdict == health.Up {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// counts reports whether a target counts as up. One that was not probed yet
-// does so only while nothing is known to be up: a new member has to show that
-// it works before clients get it, but a table made before the first probes
-// ended gives what there is.
-func counts(state health.State, trustUnknown bool) bool {
-	return state.Verdict == health.Up || state.Verdict == health.Unknown && trustUnknown
-}
-
-// healthWords says in words why a target counts as up or not.
-func healthWords(state health.State, trustUnknown bool) string {
-	switch {
-	case state.Verdict == health.Unknown && trustUnknown:
-		return "not probed yet, and nothing is known to be up: taken for up"
-	case state.Verdict == health.Unknown:
-		return "not probed yet: not given before it is known to be up"
-	case state.Reason == "":
-		return state.Verdict.String()
-	}
-	return fmt.Sprintf("%s: %s", state.Verdict, state.Reason)
-}
-
-// healthWords says in words why a member counts as up or not in a family, address
-// by address where it has more than one.
-func (s *compiledPool) healthWords(report *health.Report, kind uint16, member int, trustUnknown bool) string {
-	var addresses, words []string
-	for _, address := range s.source.Members[member].Addresses {
-		if isOf(address, kind) {
-			addresses = append(addresses, address.String())
-			words = append(words, healthWords(report.Member(s.source, address), trustUnknown))
-		}
-	}
-	if len(words) == 1 {
-		return words[0]
-	}
-	for i := range words {
-		words[i] = addresses[i] + " " + words[i]
-	}
-	return strings.Join(words, "; ")
-}
-
 // isOf reports whether an address is given to a type of question.
 func isOf(address netip.Addr, kind uint16) bool {
 	return address.IsValid() && address.Unmap().Is4() == (kind == dns.TypeA)
+}
+
+// familyOf is where an address's type stands in addressKinds.
+func familyOf(address netip.Addr) int {
+	if isOf(address, dns.TypeA) {
+		return 0
+	}
+	return 1
 }
 
 // addressRecord makes the A or AAAA record of an address.

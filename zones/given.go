@@ -76,7 +76,10 @@ func (f *family) weighted(weights map[netip.Addr]float64) GivenFamily {
 // addressWeights shares each member's weight out among its addresses of a family.
 func (s *servedPool) addressWeights() map[netip.Addr]float64 {
 	weights := map[netip.Addr]float64{}
-	for _, member := range s.definition.Members {
+	for i, member := range s.definition.Members {
+		if s.standing.disables(i) {
+			continue
+		}
 		for _, kind := range []uint16{dns.TypeA, dns.TypeAAAA} {
 			count := 0
 			for _, address := range member.Addresses {

@@ -65,9 +65,9 @@ func (t *Table) zone(apex string) *servedZone {
 }
 
 // Due is when the table is to be compiled again though nothing happens: what a zone
-// keeps back is to be given then. Zero: never.
+// keeps back is to be given then, or what was said of a member ends. Zero: never.
 func (t *Table) Due() time.Time {
-	var due time.Time
+	due := t.wordEnds
 	for _, zone := range t.served {
 		if zone.held {
 			due = earliest(due, latest(zone.raised.Add(serialHold), t.holdUntil))

@@ -3,7 +3,6 @@ package zones
 import (
 	"net/netip"
 	"net/url"
-	"slices"
 	"strings"
 
 	"mirrorpool/pool"
@@ -21,6 +20,7 @@ type Host struct {
 	Mirrors []HostMirror
 
 	health        *health.Report
+	standing      *standing
 	geo           *geo.Map
 	plain, secure hostFamily
 }
@@ -62,8 +62,8 @@ func (h *Host) of(secure bool) *hostFamily {
 
 // compileHost prepares everything about a redirect host that does not depend
 // on who asks.
-func compileHost(in *Input, redirect *pool.Redirect) *Host {
-	h := &Host{Redirect: redirect, List: redirect.List, health: in.Health, geo: in.Geo}
+func compileHost(in *Input, redirect *pool.Redirect, standing *standing) *Host {
+	h := &Host{Redirect: redirect, List: redirect.List, health: in.Health, standing: standing, geo: in.Geo}
 	if redirect.List != nil {
 		for _, mirror := range redirect.List.Mirrors {
 			place := h.mirrorPlace(mirror)
@@ -101,17 +101,18 @@ func urlAddress(prefix string) netip.Addr {
 
 // compileFamily makes the candidates for clients of one scheme.
 func (h *Host) compileFamily(secure bool) hostFamily {
-	trustUnknown := h.trustUnknown(secure)
+	family := schemeIndex(secure)
 	candidates := make([]selection.Candidate, len(h.Mirrors))
 	for i, m := range h.Mirrors {
 		state := h.health.Mirror(h.Redirect, m.Mirror)
 		candidates[i] = selection.Candidate{
 			ID:     m.Mirror.URLPrefix,
 			Weight: m.Mirror.Weight,
-			Up:     counts(state, trustUnknown),
-			Health: healthWords(state, trustUnknown),
+			Up:     h.standing.counts(i, 0, family),
+			Health: h.standing.mirrorWords(state, i, family),
 			Place:  m.Place,
 		}
+		candidates[i].Unusable, candidates[i].Disabled = h.standing.disabled(i, m.Mirror.Weight)
 		if !usableFor(m.Mirror.URLPrefix, secure) {
 			candidates[i].Unusable = "http, the client came by https"
 		}
@@ -128,14 +129,6 @@ func (h *Host) compileFamily(secure bool) hostFamily {
 	}
 	f.chooser = selection.New(h.Redirect.Policy, whenAllDown, candidates)
 	return f
-}
-
-// trustUnknown reports whether no mirror is known to be up: see counts.
-func (h *Host) trustUnknown(secure bool) bool {
-	return !slices.ContainsFunc(h.Mirrors, func(m HostMirror) bool {
-		return m.Mirror.Weight > 0 && usableFor(m.Mirror.URLPrefix, secure) &&
-			h.health.Mirror(h.Redirect, m.Mirror).Verdict == health.Up
-	})
 }
 
 // usableFor reports whether a client may be sent to a URL.

@@ -5,11 +5,13 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/miekg/dns"
 
 	"mirrorpool/pool"
+	"mirrorpool/pool/administrative"
 	"mirrorpool/pool/geo"
 	"mirrorpool/pool/health"
 )
@@ -22,6 +24,7 @@ type changing struct {
 	home   string
 	map1   *geo.Map
 	self   []netip.Addr
+	words  *administrative.State
 }
 
 func (c *changing) definition() *pool.Definition {
@@ -64,6 +67,16 @@ func (c *changing) input(t *testing.T) (in Input, what string) {
 			})
 		}},
 		{"own address", func() { c.self = []netip.Addr{netip.AddrFrom4([4]byte{127, 9, 9, byte(c.random.IntN(256))})} }},
+		{"words", func() {
+			c.words = c.words.With(testNow, administrative.Word{
+				Action: []administrative.Action{administrative.Disable, administrative.ForceUp}[c.random.IntN(2)],
+				Pool:   fmt.Sprintf("dl%d.example.org", c.random.IntN(6)), Member: fmt.Sprint("m", c.random.IntN(4)),
+				Since: testNow, Until: testNow.Add(time.Duration(1+c.random.IntN(9)) * time.Minute),
+			})
+			if c.random.IntN(3) == 0 {
+				c.words, _ = c.words.Without(testNow, func(string, string) bool { return c.random.IntN(2) == 0 })
+			}
+		}},
 		{"location", func() { c.home = []string{"FR", "BR"}[c.random.IntN(2)] }},
 	}
 	change := changes[c.random.IntN(len(changes))]
@@ -85,7 +98,7 @@ func (c *changing) input(t *testing.T) (in Input, what string) {
 	}
 	return Input{
 		Definition: definition, Static: static, Health: health.NewReport(c.states), Geo: c.map1,
-		SelfAddresses: c.self, Now: testNow,
+		SelfAddresses: c.self, Administrative: c.words, Now: testNow,
 	}, change.what
 }
 

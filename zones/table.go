@@ -15,8 +15,8 @@
 // Packer and Table.Append write answers in wire format; header, OPT and sockets
 // are for others.
 //
-// It imports pool, pool/geo, pool/health, pool/selection and zones/signing, and the DNS
-// library for records and their text.
+// It imports pool, pool/administrative, pool/geo, pool/health, pool/selection and
+// zones/signing, and the DNS library for records and their text.
 package zones
 
 import (
@@ -57,7 +57,8 @@ type Input struct {
 	// Signer signs what is not signed ahead; nil: other sets are given in its place.
 	Signer      *Signer
 	SerialShare SerialShare
-	// Administrative is what administrators have said of members on this node.
+	// Administrative is what administrators have said of members on this node; nil:
+	// nothing.
 	Administrative *administrative.State
 	// HoldUntil is until when a change of health raises no serial, because serials
 	// cannot be kept; zero: it is as ever.
@@ -135,6 +136,7 @@ type Table struct {
 	// selfAddresses are the node's own that the pools were compiled with.
 	selfAddresses []netip.Addr
 	holdUntil     time.Time // Input.HoldUntil
+	wordEnds      time.Time // the first of what was said of members; zero: none does
 	tallies       int       // numbers that a Tally counts
 	signing       bool      // of any zone
 	ahead         int       // sets of each family of a pool that are signed ahead
@@ -192,6 +194,7 @@ func compile(in Input, bounds tableBounds) (*Table, error) {
 		hosts:      make(map[string]*Host, len(in.Definition.Redirects)),
 	}
 	t.selfAddresses, t.holdUntil = slices.Clone(in.SelfAddresses), in.HoldUntil
+	t.wordEnds = in.Administrative.Next(in.Now)
 	t.compilePools(&in, bounds)
 	for _, redirect := range in.Definition.Redirects {
 		t.hosts[hostKey(redirect.Host)] = t.compileHost(&in, redirect)

@@ -28,6 +28,7 @@ func isDown(c *Candidate)    { c.Up = false }
 func isReserve(c *Candidate) { c.Reserve = true }
 
 func unusableFor(reason string) trait { return func(c *Candidate) { c.Unusable = reason } }
+func disabledFor(reason string) trait { return func(c *Candidate) { c.Disabled = reason } }
 func within(place geo.Place) trait    { return func(c *Candidate) { c.Place = place } }
 func exclude(r pool.Rules) trait      { return func(c *Candidate) { c.Exclude = &r } }
 func only(r pool.Rules) trait         { return func(c *Candidate) { c.Only = &r } }
@@ -140,6 +141,9 @@ func (r random) candidates() []Candidate {
 		}
 		if r.IntN(10) == 0 {
 			list[i].Unusable = "no AAAA address"
+		}
+		if r.IntN(10) == 0 {
+			list[i].Disabled = "disabled on this node"
 		}
 	}
 	return list

@@ -2,8 +2,8 @@
 // given, and with what probability each. It is the one implementation for DNS
 // pools and redirect hosts, so that both give every mirror the same share.
 //
-// The rule has five steps. Leave out what is unusable, disabled (weight 0) or
-// kept from this client by a rule of its own. Take those that are up; if none
+// The rule has five steps. Leave out what is unusable, disabled (by weight 0, or for
+// now) or kept from this client by a rule of its own. Take those that are up; if none
 // is, the reserve that is up; if none is either, what when_all_down says. Take
 // the near ones: whole tiers around the client, or the nearest by great-circle
 // distance. Share in proportion to the weights, no share above max_share. Draw
@@ -37,6 +37,10 @@ type Candidate struct {
 	// looked at, such as "no AAAA address"; empty: it is not. Weight 0 needs
 	// no saying.
 	Unusable string
+	// Disabled says why the candidate is given to nobody for now, though it could
+	// be, such as "disabled on this node: maintenance"; empty: it is not. Classes
+	// do not look at it, so that it is as quick as a change of health.
+	Disabled string
 	Reserve  bool
 	Up       bool
 	// Health says in words why the candidate is up or down, for Explain.
@@ -191,7 +195,7 @@ func (c *rule) hasPlace(i int) bool {
 }
 
 // usable reports whether any client at all may be given the candidate.
-func (c *Candidate) usable() bool { return c.Unusable == "" && c.Weight > 0 }
+func (c *Candidate) usable() bool { return c.Unusable == "" && c.Weight > 0 && c.Disabled == "" }
 
 // PlaceDependent reports whether what a client gets may depend on who it is:
 // on its place, or on the networks that the candidates' rules name. False

@@ -14,7 +14,8 @@ import (
 
 // Classes sorts clients, by their addresses, into classes: clients of one class
 // get the same from every Chooser of the same candidates under the same policy,
-// whoever of them is up and whatever is done when none is. It is immutable.
+// whoever of them is up or disabled for now, and whatever is done when none is. It is
+// immutable.
 type Classes struct {
 	groups  *geo.Groups
 	clients []Client
@@ -58,7 +59,8 @@ func NewClasses(policy pool.Policy, candidates []Candidate, m *geo.Map) (classes
 // ClassesKey names the classes that NewClasses would make: where two lists of
 // candidates have equal keys, their classes at the places of one map are the
 // same, so that one Classes serves both. It takes no map to know, and does not
-// change with the candidates' health, order and weights over 0.
+// change with the candidates' health, order and weights over 0, nor with who is
+// disabled for now.
 func ClassesKey(policy pool.Policy, candidates []Candidate) string {
 	return newClassSorter(policy, candidates).key()
 }
@@ -105,16 +107,28 @@ type classSorter struct {
 }
 
 func newClassSorter(policy pool.Policy, candidates []Candidate) *classSorter {
-	s := &classSorter{rule: newRule(policy, candidates), told: map[class]uint16{}, signed: map[string]uint16{}}
+	s := &classSorter{rule: newRule(policy, enabled(candidates)), told: map[class]uint16{}, signed: map[string]uint16{}}
 	s.field = s.usable()
 	s.geography = s.tellsApart(s.field)
 	s.mention = s.mentioned(s.field, s.geography)
-	for rules := range usedRules(candidates) {
+	for rules := range usedRules(s.candidates) {
 		for _, network := range rules.Networks {
 			s.networks = append(s.networks, normalisedNetwork(network))
 		}
 	}
 	return s
+}
+
+// enabled gives candidates of which none is disabled for now.
+func enabled(candidates []Candidate) []Candidate {
+	if !slices.ContainsFunc(candidates, func(c Candidate) bool { return c.Disabled != "" }) {
+		return candidates
+	}
+	candidates = slices.Clone(candidates)
+	for i := range candidates {
+		candidates[i].Disabled = ""
+	}
+	return candidates
 }
 
 // class gives the class of a client at a place; it is a geo.Grouping's Group.

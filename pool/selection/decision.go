@@ -20,7 +20,8 @@ type cause uint8
 const (
 	notLeftOut cause = iota
 	unusable
-	disabled
+	disabled    // by weight 0
+	disabledNow // by Candidate.Disabled
 	excluded    // its rule exclude names the client
 	notIncluded // its rule only does not name the client
 	down
@@ -72,6 +73,8 @@ func (c *rule) admit(d *decision) []int {
 			why = unusable
 		case candidate.Weight == 0:
 			why = disabled
+		case candidate.Disabled != "":
+			why = disabledNow
 		case candidate.Exclude != nil && named(candidate.Exclude):
 			why = excluded
 		case candidate.Only != nil && !named(candidate.Only):

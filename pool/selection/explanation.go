@@ -213,7 +213,9 @@ func (c *Chooser) reason(d *decision, i int) string {
 	case unusable:
 		return candidate.Unusable
 	case disabled:
-		return "weight 0: disabled"
+		return "disabled by the repository (weight 0)"
+	case disabledNow:
+		return candidate.Disabled
 	case excluded:
 		return "excluded by rule: exclude names " + whatNames(candidate.Exclude, d.client)
 	case notIncluded:

@@ -104,6 +104,7 @@ func TestReasons(t *testing.T) {
 	c := New(near1, pool.AnswerAll, []Candidate{
 		candidate("given", 1, within(german)),
 		candidate("disabled", 0),
+		candidate("disabled now", 1, isDown, disabledFor("disabled on this node: maintenance")),
 		candidate("unusable", 1, unusableFor("no AAAA address")),
 		candidate("network", 1, exclude(pool.Rules{Countries: []string{"DE"}, Networks: networks("127.0.0.0/9").Networks})),
 		candidate("as", 1, exclude(pool.Rules{ASNs: []uint32{7}})),
@@ -117,7 +118,8 @@ func TestReasons(t *testing.T) {
 		candidate("far", 1, within(country("FR", "EU"))),
 	})
 	want := map[string]string{
-		"disabled":     "weight 0: disabled",
+		"disabled":     "disabled by the repository (weight 0)",
+		"disabled now": "disabled on this node: maintenance",
 		"unusable":     "no AAAA address",
 		"network":      "excluded by rule: exclude names network 127.0.0.0/9",
 		"as":           "excluded by rule: exclude names AS 7",
