@@ -1,0 +1,514 @@
+package alert
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// receiver is a sender that keeps what it is sent, and fails when it is told to.
+type receiver struct {
+	mutex sync.Mutex
+	got   []*message
+	at    []time.Time
+	err   error
+	tries int
+	hang  bool
+}
+
+func (r *receiver) send(ctx context.Context, m *message) error {
+	r.mutex.Lock()
+	r.tries++
+	err, hang := r.err, r.hang
+	r.mutex.Unlock()
+	if hang {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	if err == nil || errors.As(err, &partly{}) {
+		r.got = append(r.got, m)
+		r.at = append(r.at, time.Now())
+	}
+	return err
+}
+
+func (r *receiver) fail(err error) {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	r.err = err
+}
+
+// take gives what has come since the last take, one line for each notice.
+func (r *receiver) take() []string {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	var lines []string
+	for i, m := range r.got {
+		for j := range m.notices {
+			to := ""
+			if m.operator != "" {
+				to = "to " + m.operator + " "
+			}
+			lines = append(lines, fmt.Sprintf("%s%d %s %s", to, i, m.notices[j].status, m.notices[j].event.Key))
+		}
+		if m.omitted > 0 {
+			lines = append(lines, fmt.Sprintf("%d omitted %d", i, m.omitted))
+		}
+	}
+	r.got, r.at = nil, nil
+	return lines
+}
+
+// room is a Center in a bubble of its own time, with receivers in place of its ways.
+type room struct {
+	t      *testing.T
+	center *Center
+	disk   *[]byte
+	told   *[]Told
+	mutex  *sync.Mutex
+	stop   func()
+}
+
+func enter(t *testing.T, disk *[]byte, ways ...Way) *room {
+	t.Helper()
+	r := &room{t: t, disk: disk, told: &[]Told{}, mutex: &sync.Mutex{}}
+	var err error
+	r.center, err = New(Config{
+		Node: "node", Kept: *disk,
+		Keep: func(data []byte) error { *disk = data; return nil },
+		Tell: func(told Told) {
+			r.mutex.Lock()
+			defer r.mutex.Unlock()
+			*r.told = append(*r.told, told)
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.center.Set(ways); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		r.center.Run(ctx)
+	}()
+	r.stop = func() {
+		cancel()
+		<-ended
+	}
+	return r
+}
+
+// way is one to a receiver.
+func way(name string, to sender) Way {
+	return Way{Name: name, Wait: time.Minute, AtMost: Limit{10, time.Hour}, Repeat: 24 * time.Hour, Timeout: time.Second, test: to}
+}
+
+func down(key string) Event {
+	return Event{Key: key, Kind: State, Severity: Warning, Subject: key, Words: "is down: refused"}
+}
+
+func expect(t *testing.T, what string, got []string, want ...string) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Errorf("%s: got %q, want %q", what, got, want)
+	}
+}
+
+func TestTroubleAndItsEndAreTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		to, disk := &receiver{}, []byte(nil)
+		r := enter(t, &disk, way("a", to))
+		defer r.stop()
+		r.center.Report(down("a"))
+		time.Sleep(30 * time.Second)
+		r.center.Report(down("b"))
+		r.center.Report(down("a")) // is known
+		expect(t, "before the wait is over", to.take())
+		time.Sleep(31 * time.Second)
+		expect(t, "together", to.take(), "0 trouble a", "0 trouble b")
+		r.center.Resolve("a", "is up again")
+		r.center.Resolve("unknown", "")
+		r.center.Report(down("c"))
+		r.center.Resolve("c", "is up again") // within the wait
+		time.Sleep(2 * time.Minute)
+		expect(t, "the end goes to who was told, and of nothing else", to.take(), "0 over a")
+		time.Sleep(24 * time.Hour)
+		expect(t, "what lasts is told of again", to.take(), "0 reminder b")
+		time.Sleep(24*time.Hour + time.Minute)
+		expect(t, "and again", to.take(), "0 reminder b")
+	})
+}
+
+func TestEndNamesTheMessageOfTheBeginning(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		to, disk := &receiver{}, []byte(nil)
+		r := enter(t, &disk, way("a", to))
+		defer r.stop()
+		r.center.Report(down("a"))
+		time.Sleep(25 * time.Hour)
+		r.center.Resolve("a", "is up")
+		time.Sleep(2 * time.Minute)
+		if len(to.got) != 3 {
+			t.Fatalf("%d messages", len(to.got))
+		}
+		for _, later := range to.got[1:] {
+			if got := later.threads(); !slices.Equal(got, []string{to.got[0].id}) {
+				t.Errorf("%s: threads %q, the first is %s", later.notices[0].status, got, to.got[0].id)
+			}
+		}
+		if got := to.got[2].text(); !strings.Contains(got, "a is up\n  from 2000-01-01 00:00:00 UTC to 2000-01-02 01:00:00 UTC (1d1h)") {
+			t.Errorf("the end: %s", got)
+		}
+	})
+}
+
+func TestStormIsAHandfulOfMessages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		to, disk := &receiver{}, []byte(nil)
+		w := way("a", to)
+		w.AtMost = Limit{3, time.Hour}
+		r := enter(t, &disk, w)
+		defer r.stop()
+		for i := range 10_000 {
+			r.center.Report(down(fmt.Sprintf("m%05d", i)))
+			if i%100 == 0 {
+				time.Sleep(time.Second)
+			}
+		}
+		time.Sleep(2 * time.Minute)
+		if len(to.got) != 2 {
+			t.Errorf("%d messages for 10,000 troubles within 100 s, want 2", len(to.got))
+		}
+		told := 0
+		for _, m := range to.got {
+			told += len(m.notices) + m.omitted
+			if len(m.notices) > maxNotices || len(m.text()) > 64<<10 {
+				t.Errorf("a message of %d notices, %d bytes", len(m.notices), len(m.text()))
+			}
+		}
+		if told != 10_000 {
+			t.Errorf("%d of 10,000 told", told)
+		}
+		to.take()
+		for i := range 10_000 {
+			r.center.Resolve(fmt.Sprintf("m%05d", i), "is up")
+			if i%50 == 0 {
+				time.Sleep(time.Second)
+			}
+		}
+		time.Sleep(50 * time.Minute)
+		if n := len(to.got); n != 1 {
+			t.Errorf("%d messages for the end, where the limit leaves 1", n)
+		}
+		time.Sleep(30 * time.Minute)
+		last := to.got[len(to.got)-1]
+		if len(to.got) != 2 || last.heldBack < 1000 || !strings.Contains(last.text(), "Held back since") {
+			t.Errorf("%d messages, the last with %d held back", len(to.got), last.heldBack)
+		}
+		time.Sleep(2 * time.Hour)
+		if len(r.center.troubles) != 0 {
+			t.Errorf("%d troubles are remembered", len(r.center.troubles))
+		}
+	})
+}
+
+func TestRoomIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		to, disk := &receiver{hang: true}, []byte(nil)
+		r := enter(t, &disk, way("a", to))
+		defer r.stop()
+		for i := range maxTroubles + 100 {
+			r.center.Report(down(fmt.Sprint(i)))
+		}
+		if n := len(r.center.troubles); n != maxTroubles {
+			t.Errorf("%d troubles", n)
+		}
+		if n := counted(t, r.center, "mirrorpool_alerts_dropped_total"); n != 100 {
+			t.Errorf("%g dropped, want 100", n)
+		}
+		for i := range 200 {
+			r.center.Resolve(fmt.Sprint(i), "")
+		}
+		time.Sleep(time.Second)
+		r.center.Report(down("new"))
+		if r.center.troubles["new"] == nil {
+			t.Error("what nobody was told of and is over has not made room")
+		}
+	})
+}
+
+func TestFlappingIsToldOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		to, disk := &receiver{}, []byte(nil)
+		r := enter(t, &disk, way("a", to))
+		defer r.stop()
+		for range 40 {
+			r.center.Report(down("a"))
+			time.Sleep(40 * time.Second)
+			r.center.Resolve("a", "is up")
+			time.Sleep(40 * time.Second)
+		}
+		expect(t, "while it comes and goes", to.take(), "0 flapping a")
+		time.Sleep(28 * time.Minute)
+		expect(t, "not yet quiet", to.take())
+		time.Sleep(4 * time.Minute)
+		expect(t, "quiet", to.take(), "0 over a")
+
+		for range 4 {
+			r.center.Report(down("b"))
+			time.Sleep(2 * time.Minute)
+			r.center.Resolve("b", "is up")
+			time.Sleep(2 * time.Minute)
+		}
+		expect(t, "slower", to.take(), "0 trouble b", "1 over b", "2 trouble b", "3 over b", "4 flapping b")
+		r.center.Report(down("b"))
+		time.Sleep(29 * time.Minute)
+		expect(t, "down for good, not yet certain", to.take())
+		time.Sleep(3 * time.Minute)
+		expect(t, "down for good", to.take(), "0 trouble b")
+	})
+}
+
+func TestRestartRepeatsNothingAndForgetsNoEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		to, disk := &receiver{}, []byte(nil)
+		r := enter(t, &disk, way("a", to))
+		r.center.Report(down("a"))
+		r.center.Report(down("b"))
+		time.Sleep(2 * time.Minute)
+		expect(t, "before", to.take(), "0 trouble a", "0 trouble b")
+		r.center.Report(down("c"))
+		time.Sleep(time.Second)
+		r.stop()
+
+		r = enter(t, &disk, way("a", to))
+		time.Sleep(10 * time.Second)
+		r.center.Settle(State, []Event{down("a"), down("c")}, nil)
+		time.Sleep(2 * time.Minute)
+		expect(t, "after", to.take(), "0 trouble c", "0 over b")
+		r.stop()
+
+		// One without the way keeps what the way was told.
+		other := &receiver{}
+		r = enter(t, &disk, way("other", other))
+		time.Sleep(2 * time.Minute)
+		expect(t, "a new way hears of all", other.take(), "0 trouble a", "0 trouble c")
+		r.stop()
+		r = enter(t, &disk, way("a", to))
+		r.center.Settle(State, nil, func(key string) (string, bool) { return "is up", key == "a" })
+		time.Sleep(2 * time.Minute)
+		expect(t, "the way is back", to.take(), "0 over a")
+		r.stop()
+		expect(t, "who is not there is not told", other.take())
+	})
+}
+
+func TestDamagedStateBeginsAnew(t *testing.T) {
+	for _, data := range []string{"", "{", `{"version":2}`, `{"version":1,"troubles":[null,{}],"ways":{"a":null}}`} {
+		c, err := New(Config{Kept: []byte(data)})
+		if want := data != `{"version":1,"troubles":[null,{}],"ways":{"a":null}}`; (err != nil) != want {
+			t.Errorf("%q: %v", data, err)
+		}
+		c.Report(down("a"))
+		if len(c.troubles) != 1 {
+			t.Errorf("%q: %d troubles", data, len(c.troubles))
+		}
+	}
+}
+
+func TestDeadReceiverHoldsUpNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dead, well, disk := &receiver{err: errors.New("refused")}, &receiver{}, []byte(nil)
+		r := enter(t, &disk, way("dead", dead), way("well", well))
+		defer r.stop()
+		r.center.Report(down("a"))
+		time.Sleep(62 * time.Second)
+		expect(t, "the other way", well.take(), "0 trouble a")
+		time.Sleep(5 * time.Minute)
+		if dead.tries != attempts {
+			t.Errorf("%d attempts, want %d", dead.tries, attempts)
+		}
+		states := r.center.States()
+		if states[0].Err == nil || states[0].Pending != 1 || states[1].Err != nil {
+			t.Errorf("states %+v", states)
+		}
+		r.mutex.Lock()
+		if told := *r.told; len(told) != 2 || told[1].Way != "dead" || told[1].Err == nil || told[1].Delivered {
+			t.Errorf("told %+v", told)
+		}
+		r.mutex.Unlock()
+		r.center.Report(down("b"))
+		time.Sleep(24 * time.Hour)
+		if dead.tries > 40*attempts {
+			t.Errorf("%d attempts in a day", dead.tries)
+		}
+		r.center.Resolve("a", "is up")
+		dead.fail(nil)
+		time.Sleep(longestRest + time.Minute)
+		expect(t, "back again, it hears of what is so", dead.take(), "0 trouble b")
+	})
+}
+
+func TestRefusedForGoodIsNotTriedAgainAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		to, disk := &receiver{err: hopeless{errors.New("no such room")}}, []byte(nil)
+		r := enter(t, &disk, way("a", to))
+		defer r.stop()
+		r.center.Report(down("a"))
+		time.Sleep(3 * time.Minute)
+		if to.tries != 1 {
+			t.Errorf("%d attempts, want 1", to.tries)
+		}
+		time.Sleep(4 * time.Minute)
+		if to.tries != 2 {
+			t.Errorf("%d attempts after the rest, want 2", to.tries)
+		}
+	})
+}
+
+func TestHangingReceiverEndsWithItsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		to, disk := &receiver{hang: true}, []byte(nil)
+		r := enter(t, &disk, way("a", to))
+		r.center.Report(down("a"))
+		time.Sleep(2 * time.Minute)
+		if to.tries < 3 {
+			t.Errorf("%d attempts", to.tries)
+		}
+		began := time.Now()
+		r.stop()
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("stopping took %s", took)
+		}
+	})
+}
+
+func TestPartOfTheRecipientsIsDeliveredAndSaid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		to, disk := &receiver{err: partly{errors.New("one is unknown")}}, []byte(nil)
+		r := enter(t, &disk, way("a", to))
+		defer r.stop()
+		r.center.Report(down("a"))
+		time.Sleep(10 * time.Minute)
+		if told := *r.told; to.tries != 1 || len(told) != 1 || !told[0].Delivered || told[0].Err == nil {
+			t.Errorf("%d attempts, told %+v", to.tries, told)
+		}
+	})
+}
+
+func TestFilters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b, disk := &receiver{}, &receiver{}, []byte(nil)
+		first, second := way("a", a), way("b", b)
+		first.Events = []Kind{Commit, State}
+		first.Pools = []string{"one.example"}
+		second.Events = []Kind{Stage}
+		r := enter(t, &disk, first, second)
+		defer r.stop()
+		in, out := down("in"), down("out")
+		in.Pools, out.Pools = []string{"one.example", "two.example"}, []string{"two.example"}
+		r.center.Report(in)
+		r.center.Report(out)
+		r.center.Report(Event{Key: "commit", Kind: Commit, Severity: Error})
+		r.center.Report(Event{Key: "stage", Kind: Stage})
+		time.Sleep(2 * time.Minute)
+		expect(t, "by kind and pool", a.take(), "0 trouble commit", "0 trouble in")
+		expect(t, "by kind", b.take(), "0 trouble stage")
+		// Another configuration does not want it any more: its end is told all the same.
+		first.Events = []Kind{Flag}
+		if err := r.center.Set([]Way{first, second}); err != nil {
+			t.Fatal(err)
+		}
+		r.center.Resolve("in", "")
+		time.Sleep(2 * time.Minute)
+		expect(t, "the end", a.take(), "0 over in")
+	})
+}
+
+func TestStaleIsToldAfterItsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		to, disk := &receiver{}, []byte(nil)
+		w := way("a", to)
+		w.StaleAfter = time.Hour
+		r := enter(t, &disk, w)
+		defer r.stop()
+		r.center.Report(Event{Key: "source", Kind: Stale, Begin: time.Now().Add(-10 * time.Minute)})
+		time.Sleep(49 * time.Minute)
+		expect(t, "too soon", to.take())
+		time.Sleep(3 * time.Minute)
+		expect(t, "an hour after it began", to.take(), "0 trouble source")
+	})
+}
+
+func TestOnceIsToldOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		to, disk := &receiver{}, []byte(nil)
+		r := enter(t, &disk, way("a", to))
+		defer r.stop()
+		flag := Event{Key: "flag", Kind: Flag, Once: true}
+		for range 30 {
+			r.center.Report(flag)
+			time.Sleep(24 * time.Hour)
+		}
+		r.center.Settle(Flag, nil, nil)
+		expect(t, "while it is reported", to.take(), "0 notice flag")
+		time.Sleep(72 * time.Hour)
+		r.center.Report(flag)
+		time.Sleep(2 * time.Minute)
+		expect(t, "later", to.take(), "0 notice flag")
+	})
+}
+
+func TestDryRunPrints(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		to, disk := &receiver{}, []byte(nil)
+		w := way("a", to)
+		w.DryRun = true
+		r := enter(t, &disk, w)
+		defer r.stop()
+		r.center.Report(down("a"))
+		time.Sleep(3 * time.Minute)
+		told := *r.told
+		if to.tries != 0 || len(told) != 1 || !strings.Contains(told[0].Text, "- a is down: refused\n") {
+			t.Errorf("%d sent, told %+v", to.tries, told)
+		}
+	})
+}
+
+func TestClockThatIsSetBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		to, disk := &receiver{}, []byte(nil)
+		c, err := New(Config{Now: func() time.Time { return time.Now().Add(1000 * time.Hour) }, Keep: func(data []byte) error { disk = data; return nil }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := way("a", to)
+		w.AtMost.Count = 1
+		if err := c.Set([]Way{w}); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+		defer cancel()
+		c.Report(down("told"))
+		time.AfterFunc(4*time.Minute, func() { c.Report(down("pending")) })
+		c.Run(ctx)
+		expect(t, "in the future", to.take(), "0 trouble told")
+		r := enter(t, &disk, w)
+		defer r.stop()
+		time.Sleep(2 * time.Minute)
+		expect(t, "by the right clock", to.take(), "0 trouble pending")
+		time.Sleep(25 * time.Hour)
+		expect(t, "the reminders, together", to.take(), "0 reminder pending", "0 reminder told")
+	})
+}
