@@ -1,7 +1,7 @@
 VERSION := $(shell git describe --always --dirty --tags 2>/dev/null)
 LDFLAGS := -X main.version=$(VERSION)
 
-.PHONY: help build demo test unit lint e2e geodata bench-build bench bench-growth bench-reload bench-connections bench-flood fuzz robustness clean
+.PHONY: help build demo test unit lint e2e health geodata bench-build bench bench-growth bench-reload bench-connections bench-flood fuzz robustness clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -19,6 +19,12 @@ unit: ## unit tests and command-line scripts, with the race detector, in random 
 
 e2e: build ## the built program between real mirrors, sshd, resolvers, dnsperf and curl
 	go test -tags e2e -count=1 -timeout 10m -run TestEndToEnd -v ./cmd/mirrorpool
+
+# How often each fault is put in.
+ROUNDS ?= 5
+
+health: build ## how soon failing mirrors are out of the answers, here and in gdnsd; writes docs/health.md
+	HEALTH_ROUNDS='$(ROUNDS)' go test -tags e2e -count=1 -timeout 30m -run 'TestEndToEndHealth$$' -v ./cmd/mirrorpool
 
 # How long each target is fuzzed, and which: make fuzz FUZZTIME=10m FUZZ=FuzzBothPaths
 FUZZTIME ?= 60s

@@ -54,7 +54,11 @@ func runApart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	command := exec.CommandContext(t.Context(), "unshare", append(arguments, self, "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=5m")...)
+	remaining := 5 * time.Minute
+	if deadline, ok := t.Deadline(); ok {
+		remaining = time.Until(deadline) - 5*time.Second // so that it tells itself what it was waiting for
+	}
+	command := exec.CommandContext(t.Context(), "unshare", append(arguments, self, "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout="+remaining.String())...)
 	command.Env = append(os.Environ(), insideVariable+"="+program)
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	output, err := command.CombinedOutput()

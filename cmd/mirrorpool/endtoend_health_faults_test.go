@@ -1,0 +1,196 @@
+//go:build e2e
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// healthFault is one thing that goes wrong with a mirror.
+type healthFault struct {
+	name  string // in docs/health.md
+	label string // of its pools: LABEL.health.test with us, LABEL.gdnsd.test with gdnsd
+	seen  string // which check is to see it, for the page
+	// checks are what the pool's "health" says beside what all pools say; empty: the trace
+	// file over HTTP.
+	checks string
+	gdnsd  gdnsdCheck
+	secure bool // over HTTPS
+	six    bool // members have IPv6 addresses as well, and those are what fails
+	// harmless: downloads of the file work all the while.
+	harmless bool
+	// steady: the mirror is to stay in all answers.
+	steady bool
+	// put puts it in, and gives what takes it out again.
+	put func(*healthMirror) func()
+}
+
+// gdnsdCheck is how gdnsd checks the same mirrors.
+type gdnsdCheck string
+
+const (
+	gdnsdTrace gdnsdCheck = "http_status of the trace file"
+	gdnsdFiles gdnsdCheck = "http_status of the trace file and of the file"
+	gdnsdBlind gdnsdCheck = "" // it has no check that could see the fault
+)
+
+const (
+	// tracePath and imagePath are what mirrors have: when they last followed, and the file
+	// that clients want.
+	tracePath = "/project/trace"
+	imagePath = "/stable/image.img"
+	imageSize = 64 << 10 // bytes
+)
+
+// healthFaults are all of them, in the order of the page.
+func healthFaults() []healthFault {
+	return []healthFault{
+		{name: "connection refused", label: "refused", seen: "`http`", gdnsd: gdnsdTrace, put: stopped},
+		{name: "black hole: packets are dropped", label: "hole", seen: "`http`", gdnsd: gdnsdTrace, put: dropped(false)},
+		{name: "connects, and never answers", label: "silent", seen: "`http`", gdnsd: gdnsdTrace, put: suspended},
+		{name: "status 503", label: "status", seen: "`http`", gdnsd: gdnsdTrace, put: says("return 503;")},
+		{name: "redirect to somewhere else", label: "redirect", seen: "`http`", gdnsd: gdnsdTrace, put: says("return 302 http://elsewhere.test$request_uri;")},
+		{name: "follows no more: trace and files of two hours ago", label: "old", seen: "`http` with `max_age`", put: outdated},
+		{
+			name: "certificate expired", label: "expired", seen: "`https`", secure: true,
+			put: presents(func(m *healthMirror) []string { return []string{m.label} }, -time.Hour),
+		},
+		{
+			name: "certificate for another name", label: "name", seen: "`https`", secure: true,
+			put: presents(func(*healthMirror) []string { return []string{"other"} }, time.Hour),
+		},
+		{name: "IPv6 is dropped, IPv4 works", label: "six", seen: "`http`", gdnsd: gdnsdTrace, six: true, put: dropped(true)},
+		{name: "flapping: 503 for 4.5 s of every 7 s", label: "flapping", seen: "`http`", gdnsd: gdnsdTrace, put: flapping},
+		{name: "one request in five fails", label: "single", seen: "nothing moves", gdnsd: gdnsdTrace, steady: true, put: everyFifth},
+	}
+}
+
+// poolsFile is the repository's pools.json.
+func (lab *healthLab) poolsFile() string {
+	var pools []string
+	for _, fault := range lab.faults {
+		check := "http"
+		if fault.secure {
+			check = "https"
+		}
+		var members []string
+		for i := range healthMembers {
+			list := fmt.Sprintf("%q", fault.memberAddress(i))
+			if fault.six {
+				list += fmt.Sprintf(", %q", fault.memberAddress6(i))
+			}
+			members = append(members, fmt.Sprintf(`{ "id": "m%d", "addresses": [%s], "weight": 10 }`, i+1, list))
+		}
+		schedule := fmt.Sprintf(`"interval": "%s", "timeout": "%s", "down_after": %[3]d, "up_after": %[3]d`, healthInterval, healthTimeout, healthThreshold)
+		extra := ""
+		if fault.checks != "" {
+			extra = ", " + strings.NewReplacer("SCHEDULE", schedule, "SHA256", lab.content.sum, "WELL", fault.memberAddress(1)).Replace(fault.checks)
+		}
+		pools = append(pools, fmt.Sprintf(`{ "name": "%s.health.test", "ttl": %d, "answers": %d,
+    "health": { "check": %q, "path": %q, "max_age": "1h", %s%s },
+    "members": [
+      %s ] }`, fault.label, healthTTL/time.Second, healthMembers, check, tracePath, schedule, extra, strings.Join(members, ",\n      ")))
+	}
+	return "{ \"version\": 1, \"pools\": [\n  " + strings.Join(pools, ",\n  ") + "\n] }\n"
+}
+
+func stopped(m *healthMirror) func() {
+	m.lab.end(m.process(), syscall.SIGTERM)
+	return m.start
+}
+
+func suspended(m *healthMirror) func() {
+	m.signalWorkers(syscall.SIGSTOP)
+	return func() { m.signalWorkers(syscall.SIGCONT) }
+}
+
+func dropped(six bool) func(*healthMirror) func() {
+	return func(m *healthMirror) func() {
+		element := "gone4 { " + m.address + " }"
+		if six {
+			element = "gone6 { " + m.address6 + " }"
+		}
+		m.lab.command("nft", "add element inet faults "+element)
+		return func() { m.lab.command("nft", "delete element inet faults "+element) }
+	}
+}
+
+// says has nginx follow these directives for whatever is asked for.
+func says(directives string) func(*healthMirror) func() {
+	return func(m *healthMirror) func() {
+		m.reconfigure(directives)
+		return func() { m.reconfigure("") }
+	}
+}
+
+// outdated leaves the mirror with what it had two hours ago.
+func outdated(m *healthMirror) func() {
+	m.put(tracePath, []byte(fmt.Sprintln(time.Now().Add(-2*time.Hour).Unix())))
+	m.put(imagePath, m.lab.content.before)
+	return m.fill
+}
+
+// presents has the mirror show a certificate for other names, or one that is valid no more.
+func presents(labels func(*healthMirror) []string, until time.Duration) func(*healthMirror) func() {
+	return func(m *healthMirror) func() {
+		m.certify(until, labels(m)...)
+		m.reconfigure("")
+		return func() {
+			m.certify(time.Hour, m.label)
+			m.reconfigure("")
+		}
+	}
+}
+
+// flapping has the mirror fail for long enough that two checks meet it, and work for too
+// short a time for three.
+func flapping(m *healthMirror) func() {
+	const fails, works = 4500 * time.Millisecond, 2500 * time.Millisecond
+	end, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			for _, phase := range []struct {
+				directives string
+				lasts      time.Duration
+			}{{"return 503;", fails}, {"", works}} {
+				m.reconfigure(phase.directives)
+				select {
+				case <-time.After(phase.lasts):
+				case <-end:
+					return
+				}
+			}
+		}
+	}()
+	return func() {
+		close(end)
+		<-ended
+		m.reconfigure("")
+	}
+}
+
+// everyFifth has the mirror fail every fifth request for each file of each host.
+func everyFifth(m *healthMirror) func() {
+	m.reconfigure(fmt.Sprintf("location / { proxy_set_header Host $host; proxy_pass http://%s; }", m.lab.startFailing(m)))
+	return func() { m.reconfigure("") }
+}
+
+// put replaces one of the mirror's files.
+func (m *healthMirror) put(path string, data []byte) {
+	name := filepath.Join(m.root, path)
+	for _, err := range []error{
+		os.MkdirAll(filepath.Dir(name), 0o755),
+		os.WriteFile(name+".new", data, 0o644),
+		os.Rename(name+".new", name),
+	} {
+		if err != nil {
+			m.lab.Errorf("putting %s on the mirror of %s: %v", path, m.label, err)
+		}
+	}
+}
