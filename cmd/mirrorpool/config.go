@@ -134,9 +134,10 @@ func defaultConfig() *config {
 			TCPIdle:        duration(dnsserver.DefaultTCPIdle.String()),
 			DNSSECLifetime: defaultSignatureLifetime,
 		},
-		HTTP:  httpConfig{Listen: []string{"0.0.0.0:80", "[::]:80"}},
-		Admin: adminConfig{Listen: "127.0.0.1:8053"},
-		Log:   logConfig{Level: "info", Format: "json"},
+		HTTP:   httpConfig{Listen: []string{"0.0.0.0:80", "[::]:80"}},
+		Admin:  adminConfig{Listen: "127.0.0.1:8053"},
+		Log:    logConfig{Level: "info", Format: "json"},
+		Health: healthConfig{Rsync: defaultRsync},
 	}
 }
 
@@ -298,6 +299,7 @@ func (c *config) validate(v *validation) {
 	}
 	c.validateSource(v)
 	c.DNS.validate(v)
+	c.Health.validate(v)
 	v.listen("http.listen", c.HTTP.Listen)
 	v.prefixes("http.trusted_proxies", c.HTTP.TrustedProxies)
 	v.addressPort("admin.listen", c.Admin.Listen)

@@ -141,6 +141,7 @@ func (n *node) takeOver(ctx context.Context, revision *gitsource.Revision, maxCa
 	n.prober.SetTargets(wanted)
 	n.warnings.Store(&content.warnings)
 	n.warnUnpublished()
+	n.lookAtPrograms()
 	n.logAdopted(revision, content)
 	if served == nil {
 		n.whenReady()

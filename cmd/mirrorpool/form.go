@@ -132,6 +132,10 @@ func (f form) checkPair(section string, kind reflect.Type, pair *ast.MappingValu
 		at := pair.Key.GetToken().Position
 		f.mistakes = append(f.mistakes, fmt.Sprintf("%s:%d:%d: unknown key %q: see the configuration's manual for the keys there are", f.path, at.Line, at.Column, name))
 	}
+	if kind.Kind() == reflect.Map { // its keys are the operator's own
+		f.check(section+"."+name, kind.Elem(), pair.Value, depth+1)
+		return
+	}
 	for i := range kind.NumField() {
 		field := kind.Field(i)
 		if tag, _, _ := strings.Cut(field.Tag.Get("yaml"), ","); tag != "" && tag == name {
@@ -150,7 +154,7 @@ func keyName(key ast.MapKeyNode) string {
 // fits tells whether a value is of the kind that its key takes.
 func fits(kind reflect.Type, node ast.Node) bool {
 	switch kind.Kind() {
-	case reflect.Struct:
+	case reflect.Struct, reflect.Map:
 		return isSection(node)
 	case reflect.Slice:
 		return isList(node)

@@ -16,3 +16,7 @@ type healthConfig struct {
 	// program and its arguments.
 	Commands map[string][]string `yaml:"commands"`
 }
+
+func (h *healthConfig) validate(v *validation) {
+	h.validatePrograms(v)
+}

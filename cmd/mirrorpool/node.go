@@ -120,6 +120,7 @@ func (n *node) open(config *config) error {
 	}
 	n.source.Store(source)
 	n.prober = health.NewProber(health.Config{UserAgent: "mirrorpool/" + programVersion()})
+	n.prober.SetPrograms(config.Health.programs())
 	n.restoreHealth()
 	n.words = openWords(n.logger, n.stages, n.state)
 	n.openJournal()
@@ -244,6 +245,7 @@ func (n *node) run(ctx context.Context, hangups <-chan os.Signal) error {
 	workers.Go(func() { n.publishing.Run(work) })
 	workers.Go(func() { n.publishing.followKeys(work) })
 	workers.Go(func() { n.keepHealth(work) })
+	workers.Go(func() { n.programsFollow(work) })
 	workers.Go(func() { n.words.follow(work) })
 	workers.Go(func() { n.sweeper.run(work) })
 	n.sweeper.soon() // newNode has read the databases

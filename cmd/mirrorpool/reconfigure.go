@@ -109,6 +109,7 @@ func (n *node) reconfigure(work context.Context) error {
 	n.publishing.useCurrent()
 	n.publishing.warnExposed(next)
 	n.warnUnpublished()
+	n.usePrograms(next)
 	n.warnUnused(next)
 	n.warnFiles(next)
 	if next.cookies != old.cookies {

@@ -31,7 +31,9 @@ const (
 	// stageRollovers is keeping how far rollovers of keys have come.
 	stageRollovers stage = "rollovers"
 	stagePublish   stage = "publish" // keeping pools published at other primaries
-	stageConfig    stage = "config"  // reading the configuration again
+	// stagePrograms is finding what checks of rsync and exec are made with.
+	stagePrograms stage = "programs"
+	stageConfig   stage = "config" // reading the configuration again
 	// stagePublishKeys is reading the TSIG keys of what is published.
 	stagePublishKeys stage = "publish_keys"
 	// stageAdministrative is keeping what administrators have said of members.
@@ -42,7 +44,7 @@ const (
 )
 
 // staleStages are those that can be stale, in their order.
-var staleStages = []stage{stageSource, stageCommit, stageCompile, stageGeo, stageKept, stageSerials, stageJournal, stageCatalog, stageHealth, stageCookies, stageTLS, stageTSIG, stageKeys, stageSigning, stageClock, stageRollovers, stagePublish, stagePublishKeys, stageAdministrative, stageConfig}
+var staleStages = []stage{stageSource, stageCommit, stageCompile, stageGeo, stageKept, stageSerials, stageJournal, stageCatalog, stageHealth, stageCookies, stageTLS, stageTSIG, stageKeys, stageSigning, stageClock, stageRollovers, stagePublish, stagePublishKeys, stageAdministrative, stagePrograms, stageConfig}
 
 // stageFailure tells since when a stage has given nothing new, and why.
 type stageFailure struct {

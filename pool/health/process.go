@@ -66,7 +66,7 @@ func (p *process) run(ctx context.Context) (printed, error) {
 	if p.memory > 0 {
 		limitMemory(command.Process.Pid, p.memory)
 	}
-	ended, wait := watch(command)
+	ended, wait := watchProcess(command)
 	var err error
 	select {
 	case <-ended:

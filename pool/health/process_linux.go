@@ -7,9 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// watch tells of the end of a process before it is waited for: until then its id, which
+// watchProcess tells of the end of a process before it is waited for: until then its id, which
 // is its group's, is not given to another one.
-func watch(command *exec.Cmd) (ended <-chan struct{}, wait func() error) {
+func watchProcess(command *exec.Cmd) (ended <-chan struct{}, wait func() error) {
 	end := make(chan struct{})
 	go func() {
 		defer close(end)

@@ -4,8 +4,8 @@ package health
 
 import "os/exec"
 
-// watch tells of the end of a process. It has been waited for by then.
-func watch(command *exec.Cmd) (ended <-chan struct{}, wait func() error) {
+// watchProcess tells of the end of a process. It has been waited for by then.
+func watchProcess(command *exec.Cmd) (ended <-chan struct{}, wait func() error) {
 	end := make(chan struct{})
 	var err error
 	go func() {
