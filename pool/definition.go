@@ -208,7 +208,7 @@ type Probe struct {
 	Kind            CheckKind
 	Purpose         Purpose // http and https alone
 	Port            uint16  // DNS pools only
-	Host            string  // Host header and SNI; DNS pools only
+	Host            string  // Host header and SNI, and what commands are told; DNS pools only
 	Path            string  // absolute for DNS pools, relative to the URL prefix for redirect hosts
 	Statuses        StatusSet
 	Body            string // regular expression (RE2) that the body has to match; empty: any body

@@ -109,7 +109,7 @@ func readHealth(owner object, name string, use healthUse) Check {
 	}
 	readProbe(o, &check, name, use)
 	check.Ramp = readDurationOrOff(o, "ramp", 0, maxRamp)
-	check.Inspections = readInspections(o, check.Probe, use)
+	check.Inspections = readInspections(o, check.Probe, name, use)
 	warnLateDetection(o, check.Schedule)
 	return check
 }
@@ -157,7 +157,7 @@ func readProbe(o object, check *Check, name string, use healthUse) {
 	case CheckRsync:
 		readRsync(o, &check.Probe, use)
 	case CheckExec:
-		check.Command = readCommand(o)
+		check.Command, check.Host = readCommand(o), name
 	}
 }
 

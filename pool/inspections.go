@@ -66,8 +66,8 @@ func inspectionReaders() []inspectionReader {
 	}
 }
 
-// readInspections reads what else has to be right, beside the check.
-func readInspections(o object, check Probe, use healthUse) []Inspection {
+// readInspections reads what else has to be right, beside the check. name is the pool's.
+func readInspections(o object, check Probe, name string, use healthUse) []Inspection {
 	var all []Inspection
 	own := use.keys(check.Kind)
 	for _, reader := range inspectionReaders() {
@@ -84,6 +84,9 @@ func readInspections(o object, check Probe, use healthUse) []Inspection {
 		}}
 		i.Schedule, i.Timeout = readSchedule(part, inspectionPace)
 		reader.read(part, &i, use)
+		if i.Kind == CheckExec {
+			i.Host = name
+		}
 		all = append(all, i)
 	}
 	return all

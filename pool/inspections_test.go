@@ -42,11 +42,11 @@ func TestParseInspections(t *testing.T) {
 					Probe{Kind: CheckRsync, Port: 873, Module: "tails", Path: "project/trace", Timeout: 7 * time.Second},
 					Schedule{Interval: 5 * time.Minute, DownAfter: 4, UpAfter: 3},
 				},
-				{Probe{Kind: CheckExec, Command: "smoke", Timeout: 30 * time.Second}, hourly},
+				{Probe{Kind: CheckExec, Host: "dl.example.org", Command: "smoke", Timeout: 30 * time.Second}, hourly},
 			},
 		},
 		{Probe: Probe{Kind: CheckRsync, Port: 873, Module: "tails", Path: "a", Timeout: 5 * time.Second}, Schedule: checked},
-		{Probe: Probe{Kind: CheckExec, Command: "smoke", Timeout: 5 * time.Second}, Schedule: checked},
+		{Probe: Probe{Kind: CheckExec, Host: "exec.example.org", Command: "smoke", Timeout: 5 * time.Second}, Schedule: checked},
 		{
 			Probe:    with(http, func(p *Probe) { p.Statuses, p.Timeout = "200,204", 5*time.Second }),
 			Schedule: checked,
