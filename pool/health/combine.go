@@ -2,6 +2,7 @@ package health
 
 import (
 	"net/netip"
+	"time"
 
 	"mirrorpool/pool"
 )
@@ -46,18 +47,18 @@ func (r *Report) Mirror(host *pool.Redirect, m *pool.Mirror) State {
 // together is the state of the check, with the verdict of the worst: one that is down
 // takes all down, and one that is unknown leaves all unknown.
 func (r *Report) together(targets []Target) State {
-	all := r.State(targets[0])
-	for _, t := range targets[1:] {
-		s := r.State(t)
+	states := make([]State, len(targets))
+	for i, t := range targets {
+		states[i] = r.State(t)
+	}
+	all := states[0]
+	for _, s := range states[1:] {
 		if worse(s.Verdict, all.Verdict) {
 			all.Verdict, all.Reason, all.Since = s.Verdict, s.Reason, s.Since
 			all.Checked, all.Failures, all.Successes, all.Duration = s.Checked, s.Failures, s.Successes, s.Duration
 		}
 		if s.Returned.After(all.Returned) {
 			all.Returned = s.Returned
-		}
-		if !s.Change.IsZero() && (all.Change.IsZero() || s.Change.Before(all.Change)) {
-			all.Change = s.Change
 		}
 		if e := s.CertificateExpiry; !e.IsZero() && (all.CertificateExpiry.IsZero() || e.Before(all.CertificateExpiry)) {
 			all.CertificateExpiry = e
@@ -67,11 +68,28 @@ func (r *Report) together(targets []Target) State {
 		}
 		all.Frozen = all.Frozen || s.Frozen
 	}
+	all.Change = changeOf(states, all.Verdict)
 	return all
+}
+
+// changeOf is the soonest change of all: the first of any to go down, but the last to
+// come up of those that are down, if all of them are near it.
+func changeOf(states []State, verdict Verdict) time.Time {
+	change := time.Time{}
+	for _, s := range states {
+		switch {
+		case verdict == Up && !s.Change.IsZero() && (change.IsZero() || s.Change.Before(change)):
+			change = s.Change
+		case verdict == Down && s.Verdict == Down && s.Change.IsZero(), verdict == Down && s.Verdict == Unknown:
+			return time.Time{}
+		case verdict == Down && s.Verdict == Down && s.Change.After(change):
+			change = s.Change
+		}
+	}
+	return change
 }
 
 // worse reports whether a verdict is worse than another: down, unknown, up.
 func worse(a, b Verdict) bool {
-	rank := map[Verdict]int{Up: 0, Unknown: 1, Down: 2}
-	return rank[a] > rank[b]
+	return a == Down && b != Down || a == Unknown && b == Up
 }

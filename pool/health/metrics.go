@@ -14,10 +14,11 @@ type metrics struct {
 	total    *prometheus.CounterVec
 	delay    prometheus.Histogram
 	running  prometheus.Gauge
+	frozen   *prometheus.GaugeVec
 }
 
 func newMetrics() *metrics {
-	return &metrics{
+	m := &metrics{
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "mirrorpool_probe_duration_seconds",
 			Help:    "Time that health probes took, by kind of check and result.",
@@ -36,11 +37,28 @@ func newMetrics() *metrics {
 			Name: "mirrorpool_probes_running",
 			Help: "Health probes under way.",
 		}),
+		frozen: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "mirrorpool_health_frozen",
+			Help: "1 while failures of health probes over an address family do not count, since so many came at once.",
+		}, []string{"family"}),
 	}
+	for _, family := range families {
+		m.setFrozen(family, false)
+	}
+	return m
+}
+
+// setFrozen notes whether failures of a family do not count.
+func (m *metrics) setFrozen(family Family, frozen bool) {
+	value := 0.0
+	if frozen {
+		value = 1
+	}
+	m.frozen.WithLabelValues(string(family)).Set(value)
 }
 
 func (m *metrics) collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.duration, m.total, m.delay, m.running}
+	return []prometheus.Collector{m.duration, m.total, m.delay, m.running, m.frozen}
 }
 
 // started notes a probe that begins so late.

@@ -29,11 +29,12 @@ type Config struct {
 	// Rate is how many probes are started in a second at most; 0 or less:
 	// DefaultRate.
 	Rate float64
-	// Concurrency is how many probes are under way at most; 0 or less: 256.
+	// Concurrency is how many probes are under way at most; 0 or less: as many
+	// as Rate permits to start within two seconds, and 256 at the least.
 	Concurrency int
 
-	// Dial makes connections to an address and port ("127.0.0.1:80"); nil:
-	// directly, as net.Dialer does. It has to return when its context ends.
+	// Dial makes connections to an address and port ("127.0.0.1:80"), to
+	// those of SetControl as well; nil: directly, as net.Dialer does. It has to return when its context ends.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Resolver finds the addresses of mirrors' names; nil: the machine's.
 	Resolver Resolver
@@ -51,39 +52,45 @@ type Config struct {
 	Observe func(Observation)
 }
 
-// Observation is a probe that has ended, and what it has made of its target.
+// Observation is a probe that has ended, and what it has made of its target. Of
+// failures that do not count, since states are frozen, there is none.
 type Observation struct {
 	Target        Target
 	Result        Result
 	Before, After State // at After.Checked
+	// TakenBack tells that there was no probe, and Result is empty: what took the
+	// target down was this machine's own fault, and it is again what it was.
+	TakenBack bool
 }
 
-// DefaultRate is the cap on probes started in a second where Config has none.
-const DefaultRate = 100
+// DefaultRate is the cap on probes started in a second where none is set: 10,000
+// targets every 30 s need two thirds of it.
+const DefaultRate = 500
 
 // Defaults of Config, and of schedules that are out of range.
 const (
-	defaultConcurrency = 256
-	defaultUserAgent   = "mirrorpool/1"
-	defaultInterval    = 30 * time.Second
-	defaultTimeout     = 5 * time.Second
+	leastConcurrency = 256
+	mostConcurrency  = 16_384
+	defaultUserAgent = "mirrorpool/1"
+	defaultInterval  = 30 * time.Second
+	defaultTimeout   = 5 * time.Second
 )
 
 // Prober asks targets again and again and knows which are up. Its methods may
 // be called from any goroutine.
 type Prober struct {
 	// Set by NewProber.
-	now         func() time.Time
-	check       func(ctx context.Context, t Target) Result
-	concurrency int
-	gap         time.Duration // between two starts, by the rate
-	base        time.Time     // the schedule's zero, on the monotonic clock
-	wake        chan struct{} // the schedule has changed
-	changed     chan struct{}
-	metrics     *metrics
-	observe     func(Observation)
-	programs    atomic.Pointer[Programs]
-	processes   chan struct{} // has a place for every process that may run
+	now       func() time.Time
+	check     func(ctx context.Context, t Target) Result
+	dial      func(ctx context.Context, network, address string) (net.Conn, error)
+	wished    int           // Config.Concurrency
+	base      time.Time     // the schedule's zero, on the monotonic clock
+	wake      chan struct{} // the schedule has changed
+	changed   chan struct{}
+	metrics   *metrics
+	observe   func(Observation)
+	programs  atomic.Pointer[Programs]
+	processes chan struct{} // has a place for every process that may run
 
 	report atomic.Pointer[Report]
 	stale  atomic.Bool // report is older than the entries; written under mu
@@ -97,43 +104,59 @@ type Prober struct {
 	queue    queue // entries that are not being probed
 	running  int   // probes under way
 	earliest time.Duration
-	restored map[Target]State // until the first SetTargets; then nil
-	assigned bool             // SetTargets has been called
+	restored carried // until the first SetTargets; then empty
+	assigned bool    // SetTargets has been called
+
+	rate        float64
+	concurrency int
+	gap         time.Duration // between two starts, by the rate
+
+	watches   []*watch // of every family
+	sites     sites    // that were counted last
+	allFrozen bool     // every family that has targets
+
+	beat   time.Duration // when tend was called last; negative: not yet
+	stood  time.Duration // when the machine was last found to have stood still; negative: never
+	wall   time.Time     // the wall clock at wallAt
+	wallAt time.Duration
+	turned time.Duration // when the wall clock was last found to have been set; negative: never
+
+	told   time.Duration // when Changed fired last
+	toTell bool          // it is to fire again, at tell
+	tell   time.Duration
 }
 
 // NewProber makes a Prober without targets. It touches no network before Run.
 func NewProber(config Config) *Prober {
 	p := &Prober{
-		now:         config.Now,
-		check:       config.Probe,
-		concurrency: config.Concurrency,
-		base:        time.Now(),
-		wake:        make(chan struct{}, 1),
-		changed:     make(chan struct{}, 1),
-		metrics:     newMetrics(),
-		observe:     config.Observe,
-		processes:   make(chan struct{}, maxProcesses),
-		index:       map[Target]int{},
+		now:       config.Now,
+		check:     config.Probe,
+		wished:    config.Concurrency,
+		base:      time.Now(),
+		wake:      make(chan struct{}, 1),
+		changed:   make(chan struct{}, 1),
+		metrics:   newMetrics(),
+		observe:   config.Observe,
+		processes: make(chan struct{}, maxProcesses),
+		index:     map[Target]int{},
+		watches:   newWatches(),
+		beat:      -1,
+		stood:     -1,
+		turned:    -1,
+		told:      -nearerEvery,
 	}
 	if p.now == nil {
 		p.now = time.Now
 	}
-	if p.concurrency <= 0 {
-		p.concurrency = defaultConcurrency
-	}
-	rate := config.Rate
-	if !(rate > 0) {
-		rate = DefaultRate
-	}
-	p.gap = time.Duration(min(float64(time.Second)/rate, float64(time.Hour)))
+	p.SetRate(config.Rate)
 	source := config.Random
 	if source == nil {
 		source = rand.NewPCG(rand.Uint64(), rand.Uint64())
 	}
 	p.random = rand.New(source)
-	if p.check == nil {
-		c := newChecker(config, p.now)
-		c.installed = &p.programs
+	c := newChecker(config, p.now)
+	c.installed = &p.programs
+	if p.dial = c.dial; p.check == nil {
 		p.check = c.probe
 	}
 	p.report.Store(&Report{})
@@ -208,6 +231,30 @@ func guarded(ctx context.Context, check func(context.Context, Target) Result, t 
 // there is nothing that they could.
 func (p *Prober) SetPrograms(programs Programs) { p.programs.Store(&programs) }
 
+// SetRate tells how many probes are started in a second at most from now on; 0 or less:
+// DefaultRate. How many may be under way follows, where Config does not say it.
+func (p *Prober) SetRate(rate float64) {
+	if !(rate > 0) {
+		rate = DefaultRate
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.rate = rate
+	p.gap = time.Duration(min(float64(time.Second)/rate, float64(time.Hour)))
+	p.concurrency = p.wished
+	if p.concurrency <= 0 {
+		p.concurrency = max(leastConcurrency, int(min(2*rate, mostConcurrency)))
+	}
+	signal(p.wake)
+}
+
+// Rate is how many probes are started in a second at most.
+func (p *Prober) Rate() float64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.rate
+}
+
 // SetTargets tells what is to be probed from now on, before Run or while it
 // runs. Targets that stay keep their state and their place in the schedule;
 // new ones are probed at once, within the rate; those that are missing are
@@ -247,7 +294,8 @@ func (p *Prober) SetTargets(assignments []Assignment) {
 		p.index[e.target] = i
 	}
 	p.queue = newQueue(entries)
-	p.restored, p.assigned = nil, true
+	p.refreeze(now)
+	p.restored, p.assigned = carried{}, true
 	p.stale.Store(true)
 	signal(p.wake)
 }
@@ -289,23 +337,26 @@ func (p *Prober) publish() {
 	for i, e := range p.entries {
 		states[i] = e.state
 	}
-	p.report.Store(&Report{targets: p.targets, index: p.index, states: states})
+	p.report.Store(&Report{targets: p.targets, index: p.index, states: states, freezes: p.freezes()})
 	p.stale.Store(false)
 }
 
-// Changed receives a value after a verdict has changed or become known, or a
-// mirror's address has changed. Changes that nobody has received yet are one
-// value; there may be one receiver. A Report taken afterwards shows the change.
+// Changed receives a value after a verdict has changed or become known, a
+// mirror's address has changed, a freeze has begun or ended, or State.Change has
+// moved by a second or more; for that last alone no more than once a second.
+// Changes that nobody has received yet are one value; there may be one receiver. A
+// Report taken afterwards shows the change.
 func (p *Prober) Changed() <-chan struct{} { return p.changed }
 
-// WaitKnown returns when the verdict of every target that was set at the moment
-// of the call is known, or the target has left. It returns the context's error
+// WaitKnown returns when every target that was set at the moment of the call has
+// been probed once, or has left. Its verdict is known then, unless the probe
+// failed while states are frozen. It returns the context's error
 // when that ends first. Something has to Run meanwhile.
 func (p *Prober) WaitKnown(ctx context.Context) error {
 	p.mu.Lock()
 	var unknown []*entry
 	for _, e := range p.entries {
-		if e.state.Verdict == Unknown {
+		if !e.asked {
 			unknown = append(unknown, e)
 		}
 	}

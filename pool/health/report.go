@@ -48,8 +48,9 @@ type State struct {
 	// Returned is when the target last came back from being down; zero: it has not, as
 	// far as is known. While it ramps up it counts from here.
 	Returned time.Time
-	// Change is the soonest moment at which the verdict may turn if probes go on as the
-	// last one went; zero: no change is near.
+	// Change is the soonest moment at which the verdict may turn: that of the probe which
+	// would make enough of the failures, or successes, that are counted so far; zero: none
+	// are, so that no change is near. It may have passed where probes are late.
 	Change time.Time
 	// Frozen tells that failures are not counted now, since they are taken for this
 	// machine's own.
@@ -64,6 +65,16 @@ type Report struct {
 	targets []Target       // in the order in which they were set; shared between reports
 	index   map[Target]int // place in targets; shared between reports
 	states  []State        // of targets, in their order
+	freezes []Freeze
+}
+
+// Freezes are the families whose failures do not count now; usually none. Nobody must
+// write to it.
+func (r *Report) Freezes() []Freeze {
+	if r == nil {
+		return nil
+	}
+	return r.freezes
 }
 
 // NewReport makes a report of the given states. It keeps nothing of the map.

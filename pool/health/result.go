@@ -3,8 +3,6 @@ package health
 import (
 	"net/netip"
 	"time"
-
-	"mirrorpool/pool"
 )
 
 // Outcome is what a probe came to, in one word of a short list, for counting.
@@ -60,36 +58,4 @@ type Step struct {
 	Name  string        // "resolve", "connect", "tls", "request", "first byte", "body", ...
 	Took  time.Duration // that it took by itself
 	Words string        // what was seen, such as the certificate's names; may be empty
-}
-
-// after is the state that follows s when a probe that took the given time and
-// ended at now came to the given result. It is a pure function; the rules are
-// in the package comment. The schedule's thresholds are at least 1.
-func (s State) after(r Result, schedule pool.Schedule, now time.Time, took time.Duration) State {
-	next := s
-	next.Checked, next.Duration, next.Reason = now, took, r.Reason
-	if r.Address.IsValid() {
-		next.Address = r.Address
-	}
-	if !r.CertificateExpiry.IsZero() {
-		next.CertificateExpiry = r.CertificateExpiry
-	}
-	if r.Outcome == Success {
-		next.Successes = min(s.Successes+1, schedule.UpAfter)
-		enough := next.Successes >= schedule.UpAfter
-		if s.Verdict == Unknown || enough {
-			next.Verdict = Up
-			next.Failures = 0
-		}
-	} else {
-		next.Failures = min(s.Failures+1, schedule.DownAfter)
-		next.Successes = 0
-		if s.Verdict == Unknown || next.Failures >= schedule.DownAfter {
-			next.Verdict = Down
-		}
-	}
-	if next.Verdict != s.Verdict {
-		next.Since = now
-	}
-	return next
 }

@@ -63,7 +63,7 @@ func TestThresholds(t *testing.T) {
 }
 
 func TestStateAfter(t *testing.T) {
-	schedule := pool.Schedule{DownAfter: 2, UpAfter: 2}
+	schedule := pool.Schedule{Interval: 10 * time.Second, DownAfter: 2, UpAfter: 2}
 	at := func(n int64) time.Time { return time.Unix(n, 0).UTC() }
 	s := State{}.after(Result{Outcome: Success, Reason: "status 200", Address: addr("127.0.0.1"), CertificateExpiry: at(99)}, schedule, at(1), time.Second)
 	want := State{
@@ -76,11 +76,12 @@ func TestStateAfter(t *testing.T) {
 	// What a failed probe has not seen stays known.
 	s = s.after(Result{Outcome: Timeout, Reason: "late"}, schedule, at(2), 2*time.Second)
 	want.Checked, want.Reason, want.Duration, want.Failures, want.Successes = at(2), "late", 2*time.Second, 1, 0
+	want.Change = at(12)
 	if s != want {
 		t.Errorf("got  %+v\nwant %+v", s, want)
 	}
 	s = s.after(Result{Reason: "late"}, schedule, at(3), 2*time.Second)
-	want.Checked, want.Since, want.Verdict, want.Failures = at(3), at(3), Down, 2
+	want.Checked, want.Since, want.Verdict, want.Failures, want.Change = at(3), at(3), Down, 2, time.Time{}
 	if s != want {
 		t.Errorf("got  %+v\nwant %+v", s, want)
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/netip"
 	"time"
 
@@ -15,26 +14,28 @@ import (
 // savedVersion is the version of the form below.
 const savedVersion = 2
 
-// saved is the form in which states are kept on disk.
+// saved is the form in which states are kept on disk. Targets have their probes in
+// common, which may be long.
 type saved struct {
 	Version int           `json:"version"`
 	Saved   time.Time     `json:"saved"`
+	Freezes []savedFreeze `json:"freezes,omitempty"`
+	Probes  []pool.Probe  `json:"probes"`
 	Targets []savedTarget `json:"targets"`
 }
 
+type savedFreeze struct {
+	Family    Family    `json:"family"`
+	Since     time.Time `json:"since"`
+	ByControl bool      `json:"by_control,omitempty"`
+	ByClock   bool      `json:"by_clock,omitempty"`
+}
+
 type savedTarget struct {
-	Check           pool.CheckKind `json:"check"`
-	Port            uint16         `json:"port,omitempty"`
-	Host            string         `json:"host,omitempty"`
-	Path            string         `json:"path,omitempty"`
-	Statuses        pool.StatusSet `json:"statuses,omitempty"`
-	Body            string         `json:"body,omitempty"`
-	FollowRedirects bool           `json:"follow_redirects,omitempty"`
-	MaxAge          time.Duration  `json:"max_age_ns,omitempty"`
-	Timeout         time.Duration  `json:"timeout_ns,omitempty"`
-	Address         netip.Addr     `json:"address,omitzero"`
-	URL             string         `json:"url,omitempty"`
-	State           savedState     `json:"state"`
+	Probe   int        `json:"probe"` // place in Probes
+	Address netip.Addr `json:"address,omitzero"`
+	URL     string     `json:"url,omitempty"`
+	State   savedState `json:"state"`
 }
 
 type savedState struct {
@@ -47,27 +48,48 @@ type savedState struct {
 	Duration          time.Duration `json:"duration_ns"`
 	Address           netip.Addr    `json:"address,omitzero"`
 	CertificateExpiry time.Time     `json:"certificate_expiry,omitzero"`
+	Returned          time.Time     `json:"returned,omitzero"`
+	Frozen            bool          `json:"frozen,omitempty"`
+	Throughput        int64         `json:"throughput,omitempty"`
+}
+
+// carried is what was restored.
+type carried struct {
+	states  map[Target]State
+	freezes map[Family]freeze
 }
 
 // Save gives what is known of all targets as JSON, for Restore in a later run.
 func (p *Prober) Save() ([]byte, error) {
-	form := saved{Version: savedVersion, Saved: stamp(p.now()), Targets: []savedTarget{}}
+	form := saved{Version: savedVersion, Saved: stamp(p.now()), Probes: []pool.Probe{}, Targets: []savedTarget{}}
+	place := map[pool.Probe]int{}
 	for t, s := range p.Report().All() {
 		if s.Verdict == Unknown {
 			continue
 		}
+		at, there := place[t.Probe]
+		if !there {
+			at = len(form.Probes)
+			place[t.Probe] = at
+			form.Probes = append(form.Probes, t.Probe)
+		}
 		form.Targets = append(form.Targets, savedTarget{
-			Check: t.Probe.Kind, Port: t.Probe.Port, Host: t.Probe.Host, Path: t.Probe.Path,
-			Statuses: t.Probe.Statuses, Body: t.Probe.Body, FollowRedirects: t.Probe.FollowRedirects,
-			MaxAge: t.Probe.MaxAge, Timeout: t.Probe.Timeout,
-			Address: t.Address, URL: t.URL,
+			Probe: at, Address: t.Address, URL: t.URL,
 			State: savedState{
 				Verdict: s.Verdict.String(), Since: s.Since, Checked: s.Checked, Reason: s.Reason,
 				Failures: s.Failures, Successes: s.Successes, Duration: s.Duration,
 				Address: s.Address, CertificateExpiry: s.CertificateExpiry,
+				Returned: s.Returned, Frozen: s.Frozen, Throughput: s.Throughput,
 			},
 		})
 	}
+	p.mu.Lock()
+	for _, w := range p.watches {
+		if f := w.freeze; f != nil {
+			form.Freezes = append(form.Freezes, savedFreeze{Family: w.family, Since: f.since, ByControl: f.byControl, ByClock: f.byClock})
+		}
+	}
+	p.mu.Unlock()
 	data, err := json.MarshalIndent(form, "", "\t")
 	if err != nil {
 		return nil, fmt.Errorf("saving the health state: %w", err)
@@ -81,18 +103,18 @@ func (p *Prober) Save() ([]byte, error) {
 // called before the first SetTargets, for the targets of that call, or after
 // it. Data that is not whole is an error and changes nothing.
 func (p *Prober) Restore(data []byte) error {
-	states, err := parseSaved(data)
+	restored, err := parseSaved(data, stamp(p.now()))
 	if err != nil {
 		return fmt.Errorf("restoring the health state: %w", err)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.restored = restored
 	if !p.assigned {
-		p.restored = states
 		return nil
 	}
 	now := p.elapsed()
-	for t, s := range states {
+	for t, s := range restored.states {
 		if e := p.lookup(t); e != nil && e.state.Verdict == Unknown {
 			p.adopt(e, s, now)
 			if e.state.Verdict != Unknown {
@@ -100,6 +122,8 @@ func (p *Prober) Restore(data []byte) error {
 			}
 		}
 	}
+	p.refreeze(now)
+	p.restored = carried{}
 	p.queue = newQueue(p.entries)
 	p.stale.Store(true)
 	signal(p.wake)
@@ -107,50 +131,58 @@ func (p *Prober) Restore(data []byte) error {
 }
 
 // parseSaved reads the form that Save writes.
-func parseSaved(data []byte) (map[Target]State, error) {
+func parseSaved(data []byte, now time.Time) (carried, error) {
+	var any struct {
+		Version int `json:"version"`
+	}
+	if err := json.Unmarshal(data, &any); err != nil {
+		return carried{}, err
+	}
+	if any.Version != savedVersion {
+		return carried{}, fmt.Errorf("its form is version %d, of another mirrorpool, and this one reads version %d: its states are left out", any.Version, savedVersion)
+	}
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.DisallowUnknownFields()
 	var form saved
 	if err := decoder.Decode(&form); err != nil {
-		return nil, err
+		return carried{}, err
 	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("more data after the end")
+	restored := carried{states: make(map[Target]State, len(form.Targets)), freezes: map[Family]freeze{}}
+	for _, f := range form.Freezes {
+		restored.freezes[f.Family] = freeze{since: notAfter(stamp(f.Since), now), byControl: f.ByControl, byClock: f.ByClock}
 	}
-	if form.Version != savedVersion {
-		return nil, fmt.Errorf("version is %d, expected %d", form.Version, savedVersion)
-	}
-	states := make(map[Target]State, len(form.Targets))
 	for i, f := range form.Targets {
-		t := f.target()
-		if _, twice := states[t]; twice {
-			return nil, fmt.Errorf("targets[%d]: %s stands there twice", i, t)
+		if f.Probe < 0 || f.Probe >= len(form.Probes) {
+			return carried{}, fmt.Errorf("targets[%d]: there is no probe %d", i, f.Probe)
 		}
-		s, err := f.State.state()
+		t := Target{Probe: form.Probes[f.Probe], Address: f.Address, URL: f.URL}
+		if _, twice := restored.states[t]; twice {
+			return carried{}, fmt.Errorf("targets[%d]: %s stands there twice", i, t)
+		}
+		s, err := f.State.state(now)
 		if err != nil {
-			return nil, fmt.Errorf("targets[%d].state: %w", i, err)
+			return carried{}, fmt.Errorf("targets[%d].state: %w", i, err)
 		}
-		states[t] = s
+		restored.states[t] = s
 	}
-	return states, nil
+	return restored, nil
 }
 
-func (f savedTarget) target() Target {
-	return Target{
-		Probe: pool.Probe{
-			Kind: f.Check, Port: f.Port, Host: f.Host, Path: f.Path,
-			Statuses: f.Statuses, Body: f.Body, FollowRedirects: f.FollowRedirects,
-			MaxAge: f.MaxAge, Timeout: f.Timeout,
-		},
-		Address: f.Address, URL: f.URL,
+// notAfter is the earlier of two times: what has happened is past, though the clock was
+// set back since.
+func notAfter(t, now time.Time) time.Time {
+	if t.After(now) {
+		return now
 	}
+	return t
 }
 
-func (f savedState) state() (State, error) {
+func (f savedState) state(now time.Time) (State, error) {
 	s := State{
 		Since: stamp(f.Since), Checked: stamp(f.Checked), Reason: f.Reason,
 		Failures: f.Failures, Successes: f.Successes, Duration: f.Duration,
 		Address: f.Address, CertificateExpiry: stamp(f.CertificateExpiry),
+		Returned: notAfter(stamp(f.Returned), now), Frozen: f.Frozen, Throughput: f.Throughput,
 	}
 	switch f.Verdict {
 	case "up":
@@ -163,8 +195,8 @@ func (f savedState) state() (State, error) {
 	switch {
 	case f.Checked.IsZero() || f.Since.IsZero():
 		return State{}, errors.New("since or checked is missing")
-	case f.Failures < 0 || f.Successes < 0 || f.Duration < 0:
-		return State{}, errors.New("failures, successes and duration_ns must not be negative")
+	case f.Failures < 0 || f.Successes < 0 || f.Duration < 0 || f.Throughput < 0:
+		return State{}, errors.New("failures, successes, duration_ns and throughput must not be negative")
 	}
 	return s, nil
 }

@@ -18,7 +18,9 @@ func variety() []Assignment {
 		{nth(1), everyHalfMinute},
 		{Target{Probe: pool.Probe{
 			Kind: pool.CheckHTTPS, Port: 443, Host: "dl.test", Path: "/trace", Statuses: "200", Body: `^"\d+`,
-			FollowRedirects: true, MaxAge: 26 * time.Hour, Timeout: 5 * time.Second,
+			FollowRedirects: true, MaxAge: 26 * time.Hour, TraceFormat: pool.TraceDate, Timeout: 5 * time.Second,
+			Purpose: pool.PurposeContents, Bytes: 1, MinRate: 2, Origin: "http://o.test/", Samples: 3, SHA256: "00", Index: "http://i.test/",
+			Required: pool.NewRequirements([]pool.Requirement{{Path: "/ü <&>", Size: -1}}), Module: "m", Command: "c",
 		}, Address: addr("::1")}, everyHalfMinute},
 		{Target{Probe: pool.Probe{Kind: pool.CheckHTTP, Timeout: time.Second}, URL: "http://m.test/"}, everyHalfMinute},
 	}
@@ -174,6 +176,9 @@ func TestRestoreCorrupt(t *testing.T) {
 			"time":           strings.Replace(whole, `"checked": "2`, `"checked": "x`, 1),
 			"no time":        strings.Replace(whole, `"checked"`, `"since"`, 1),
 			"negative count": strings.Replace(whole, `"failures": 0`, `"failures": -1`, 1),
+			"no probe":       strings.Replace(whole, `"probe": 0`, `"probe": 99`, 1),
+			"negative probe": strings.Replace(whole, `"probe": 0`, `"probe": -1`, 1),
+			"throughput":     strings.Replace(whole, `"failures": 0`, `"failures": 0, "throughput": -1`, 1),
 			"twice":          strings.Replace(whole, `"targets": [`, `"targets": [`+firstTarget(whole)+",", 1),
 		} {
 			p := NewProber(Config{Probe: f.probe})
@@ -202,10 +207,12 @@ func firstTarget(whole string) string {
 
 func FuzzRestore(f *testing.F) {
 	f.Add([]byte(`{"version":2,"saved":"2026-01-02T03:04:05Z","targets":[]}`))
-	f.Add([]byte(`{"version":2,"targets":[{"check":"tcp","port":80,"timeout_ns":5000000000,"address":"127.1.0.0",
-		"state":{"verdict":"up","since":"2026-01-02T03:04:05Z","checked":"2026-01-02T03:04:05Z","reason":"connected",
+	f.Add([]byte(`{"version":2,"freezes":[{"family":"ipv4","since":"2026-01-02T03:04:05Z"}],
+		"probes":[{"Kind":"tcp","Port":80,"Timeout":5000000000}],"targets":[{"probe":0,"address":"127.1.0.0",
+		"state":{"frozen":true,"returned":"2027-01-02T03:04:05Z","verdict":"up","since":"2026-01-02T03:04:05Z","checked":"2026-01-02T03:04:05Z","reason":"connected",
 		"failures":2,"successes":9223372036854775807,"duration_ns":1,"address":"::1"}}]}`))
-	f.Add([]byte(`{"version":2,"targets":[{"check":"http","url":"http://m.test/","state":{"verdict":"down"}}]}`))
+	f.Add([]byte(`{"version":2,"probes":[{"Kind":"http"}],"targets":[{"probe":0,"url":"http://m.test/","state":{"verdict":"down"}}]}`))
+	f.Add([]byte(`{"version":2,"probes":[],"targets":[{"probe":0}]}`))
 	f.Add([]byte(`[]`))
 	now := time.Date(2026, 1, 2, 3, 4, 6, 0, time.UTC)
 	f.Fuzz(func(t *testing.T, data []byte) {

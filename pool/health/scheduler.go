@@ -28,6 +28,15 @@ type entry struct {
 	started  time.Duration // the last start; negative: never started
 	left     bool          // the target is no longer set
 	cancel   func()        // ends the probe under way; nil: there is none
+	asked    bool          // known is closed
+
+	// What a freeze goes by, whether it counts or not. Of starts: negative for none.
+	answered time.Duration // the last probe that succeeded
+	failing  time.Duration // the first of those that have failed in a row
+	streak   int           // how many those are
+	byClock  bool          // the last one failed by what the clock says
+	fell     *State        // before it was taken down; nil: it was not
+	waiting  int           // findings that wait for the control addresses
 }
 
 // newEntry makes the entry of a target that was not there before. p.mu is held.
@@ -40,8 +49,10 @@ func (p *Prober) newEntry(t Target, schedule pool.Schedule, now time.Duration) *
 		state:    State{Address: t.Address},
 		due:      now,
 		started:  -1,
+		answered: -1,
+		failing:  -1,
 	}
-	if s, ok := p.restored[t]; ok {
+	if s, ok := p.restored.states[t]; ok {
 		p.adopt(e, s, now)
 	}
 	return e
@@ -60,7 +71,8 @@ func (p *Prober) adopt(e *entry, s State, now time.Duration) {
 	if e.target.Address.IsValid() {
 		e.state.Address = e.target.Address
 	}
-	close(e.known)
+	e.state.Change = e.state.change(e.schedule)
+	e.nowKnown()
 	// The last run's rhythm goes on: no burst of probes after a restart.
 	e.due = e.following(now, p.random)
 }
@@ -68,11 +80,18 @@ func (p *Prober) adopt(e *entry, s State, now time.Duration) {
 // leave takes an entry out of use. The Prober's mu is held.
 func (e *entry) leave() {
 	e.left = true
-	if e.state.Verdict == Unknown {
-		close(e.known)
-	}
+	e.nowKnown()
 	if e.cancel != nil {
 		e.cancel()
+	}
+}
+
+// nowKnown tells those who wait for the entry's first probe that there is nothing more
+// to wait for.
+func (e *entry) nowKnown() {
+	if !e.asked {
+		e.asked = true
+		close(e.known)
 	}
 }
 
@@ -82,6 +101,7 @@ func (e *entry) leave() {
 func (e *entry) reschedule(schedule pool.Schedule, now time.Duration, random *rand.Rand) {
 	same := e.schedule.Interval == schedule.Interval
 	e.schedule = schedule
+	e.state.Change = e.state.change(schedule)
 	if same || e.state.Verdict == Unknown {
 		return
 	}
@@ -151,6 +171,10 @@ func (p *Prober) Run(ctx context.Context) error {
 		return errRunning
 	}
 	p.active = true
+	if p.beat >= 0 {
+		p.spread(p.elapsed()) // it ran before
+	}
+	p.beat = -1
 	p.mu.Unlock()
 	var probes sync.WaitGroup
 	defer func() {
@@ -163,6 +187,9 @@ func (p *Prober) Run(ctx context.Context) error {
 	defer timer.Stop()
 	for ctx.Err() == nil {
 		e, one, wait := p.next(ctx, p.elapsed())
+		for _, q := range p.inquiries() {
+			probes.Go(func() { p.ask(ctx, q) })
+		}
 		if e != nil {
 			probes.Go(func() { p.run(one, e) })
 			continue
@@ -181,16 +208,27 @@ func (p *Prober) Run(ctx context.Context) error {
 func (p *Prober) elapsed() time.Duration { return time.Since(p.base) }
 
 // next takes the entry out of the queue that is to be probed now, with a
-// context for its probe, or tells how long to wait for one unless the schedule
-// changes first.
+// context for its probe, or tells how long to wait for one, or for what else goes
+// by time, unless the schedule changes first.
 func (p *Prober) next(ctx context.Context, now time.Duration) (*entry, context.Context, time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.beat < 0 || now-p.beat >= beatEvery {
+		p.tend(now)
+	}
+	rest := p.beat + beatEvery - now
+	if p.toTell {
+		if p.tell <= now {
+			p.tellNow(now)
+		} else {
+			rest = min(rest, p.tell-now)
+		}
+	}
 	if len(p.queue) == 0 || p.running >= p.concurrency {
-		return nil, nil, time.Hour
+		return nil, nil, rest
 	}
 	if wait := max(p.queue[0].due, p.earliest) - now; wait > 0 {
-		return nil, nil, wait
+		return nil, nil, min(wait, rest)
 	}
 	e := heap.Pop(&p.queue).(*entry)
 	p.metrics.started(now - e.due)
@@ -211,6 +249,14 @@ func (p *Prober) run(ctx context.Context, e *entry) {
 	p.finish(e, result, took, counts, p.elapsed())
 }
 
+// finding is what a probe has found of an entry.
+type finding struct {
+	entry  *entry
+	result Result
+	took   time.Duration
+	at     time.Time
+}
+
 // finish takes in what a probe has found and puts the entry back into the
 // queue.
 func (p *Prober) finish(e *entry, result Result, took time.Duration, counts bool, now time.Duration) {
@@ -224,9 +270,13 @@ func (p *Prober) finish(e *entry, result Result, took time.Duration, counts bool
 	if e.left {
 		return
 	}
+	p.watchBeat(now)
+	if result.Outcome != Success && e.started < p.stood {
+		counts = false // the machine stood still meanwhile
+	}
 	if counts {
 		p.metrics.observe(kindOf(e.target), result.Outcome, took)
-		p.record(e, result, took)
+		p.record(finding{e, result, took, stamp(p.now())}, now)
 	}
 	// Not before the next phase, and never at the same time as the last
 	// probe; if that took so long that the start is over due, at once.
@@ -234,22 +284,86 @@ func (p *Prober) finish(e *entry, result Result, took time.Duration, counts bool
 	heap.Push(&p.queue, e)
 }
 
-// record moves an entry's state on and tells of a change. p.mu is held.
-func (p *Prober) record(e *entry, result Result, took time.Duration) {
+// record takes in a finding, unless it is to wait for what the control addresses say.
+// p.mu is held.
+func (p *Prober) record(f finding, now time.Duration) {
+	p.watchClock(now)
+	e := f.entry
+	if f.result.Address.IsValid() && !e.target.Address.IsValid() && f.result.Address != e.state.Address {
+		e.state.Address = f.result.Address
+		e.state.Frozen = p.isFrozen(e.state.Address)
+		signal(p.changed)
+	}
+	w := p.watchOf(e.state.Address)
+	e.note(f.result)
+	if w == nil {
+		p.count(f, now)
+		return
+	}
+	if f.result.Outcome != Success {
+		w.failed = true
+		if e.falls() {
+			p.suspect(w, now)
+			if (w.wanted || w.asking) && w.freeze == nil {
+				e.waiting++
+				w.held = append(w.held, f)
+				return
+			}
+		}
+	}
+	if e.waiting > 0 {
+		e.waiting++
+		w.held = append(w.held, f)
+		return
+	}
+	p.count(f, now)
+}
+
+// note keeps what a freeze goes by.
+func (e *entry) note(r Result) {
+	if r.Outcome != Success {
+		if e.failing < 0 {
+			e.failing = e.started
+		}
+		e.streak++
+		e.byClock = r.Outcome == Certificate || r.Outcome == Content
+		return
+	}
+	e.failing, e.streak, e.byClock = -1, 0, false
+	if !r.NotMade {
+		e.answered = e.started
+	}
+}
+
+// falls reports whether one more failure takes the entry down.
+func (e *entry) falls() bool {
+	return !e.state.Frozen && e.state.Verdict != Down && (e.state.Verdict == Unknown || e.state.Failures+1 >= e.schedule.DownAfter)
+}
+
+// count moves an entry's state on and tells of a change. p.mu is held.
+func (p *Prober) count(f finding, now time.Duration) {
+	e := f.entry
 	before := e.state
-	e.state = before.after(result, e.schedule, stamp(p.now()), took)
+	e.state = before.after(f.result, e.schedule, f.at, f.took)
 	if e.target.Address.IsValid() {
 		e.state.Address = e.target.Address
 	}
 	p.stale.Store(true)
-	if p.observe != nil {
-		p.observe(Observation{Target: e.target, Result: result, Before: before, After: e.state})
+	e.nowKnown()
+	if p.observe != nil && (f.result.Outcome == Success || !before.Frozen) {
+		p.observe(Observation{Target: e.target, Result: f.result, Before: before, After: e.state})
 	}
-	if before.Verdict == Unknown {
-		close(e.known)
-	}
-	if before.Verdict != e.state.Verdict || before.Address != e.state.Address {
-		signal(p.changed)
+	switch {
+	case before.Verdict != e.state.Verdict:
+		e.fell = nil
+		if e.state.Verdict == Down {
+			e.fell = &before
+		}
+		p.tellNow(now)
+	case nearer(before.Change, e.state.Change):
+		p.tellLater(nearerEvery, now)
+	case farther(before.Change, e.state.Change):
+		p.tellLater(fartherEvery, now)
 	}
 }
 

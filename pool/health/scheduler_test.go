@@ -161,7 +161,7 @@ func changed(p *Prober) bool {
 func TestFirstRound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFarm()
-		p, end := begin(t, Config{}, f, assign(20, everyHalfMinute))
+		p, end := begin(t, Config{Rate: 100}, f, assign(20, everyHalfMinute))
 		defer end()
 		if err := p.WaitKnown(t.Context()); err != nil {
 			t.Fatal(err)
@@ -233,7 +233,7 @@ func TestReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFarm()
 		f.turn(true, nth(7))
-		p, end := begin(t, Config{}, f, assign(100, everyHalfMinute))
+		p, end := begin(t, Config{Rate: 100}, f, assign(100, everyHalfMinute))
 		defer end()
 		time.Sleep(10 * time.Minute)
 		before, starts := p.Report(), f.count()
@@ -331,8 +331,8 @@ func TestVerdictsChange(t *testing.T) {
 		changed(p)
 		f.turn(true, nth(2))
 		time.Sleep(55 * time.Second) // at most two probes
-		if s := p.Report().State(nth(2)); s.Verdict != Up || changed(p) {
-			t.Errorf("too early: %+v", s)
+		if s := p.Report().State(nth(2)); s.Verdict != Up || !changed(p) {
+			t.Errorf("too early, or a change that is near was not told: %+v", s)
 		}
 		time.Sleep(40 * time.Second)
 		s := p.Report().State(nth(2))
@@ -341,8 +341,8 @@ func TestVerdictsChange(t *testing.T) {
 		}
 		f.turn(false, nth(2))
 		time.Sleep(115 * time.Second)
-		if s := p.Report().State(nth(2)); s.Verdict != Down || s.Successes < 3 || changed(p) {
-			t.Errorf("too early: %+v", s)
+		if s := p.Report().State(nth(2)); s.Verdict != Down || s.Successes < 3 || !changed(p) {
+			t.Errorf("too early, or a change that is near was not told: %+v", s)
 		}
 		time.Sleep(45 * time.Second)
 		if s := p.Report().State(nth(2)); s.Verdict != Up || !changed(p) {
