@@ -21,6 +21,7 @@ type healthFault struct {
 	checks string
 	gdnsd  gdnsdCheck
 	secure bool // over HTTPS
+	rsync  bool // members have an rsync daemon as well
 	six    bool // members have IPv6 addresses as well, and those are what fails
 	// harmless: downloads of the file work all the while.
 	harmless bool
@@ -57,6 +58,10 @@ func healthFaults() []healthFault {
 		{name: "redirect to somewhere else", label: "redirect", seen: "`http`", gdnsd: gdnsdTrace, put: says("return 302 http://elsewhere.test$request_uri;")},
 		{name: "follows no more: trace and files of two hours ago", label: "old", seen: "`http` with `max_age`", put: outdated},
 		{
+			name: "slow: 8 kB a second", label: "slow", seen: "`throughput`", put: says("limit_rate 8k;"),
+			checks: `"throughput": { "path": "IMAGE", "bytes": SIZE, "floor": 100000, SCHEDULE }`,
+		},
+		{
 			name: "certificate expired", label: "expired", seen: "`https`", secure: true,
 			put: presents(func(m *healthMirror) []string { return []string{m.label} }, -time.Hour),
 		},
@@ -65,6 +70,10 @@ func healthFaults() []healthFault {
 			put: presents(func(*healthMirror) []string { return []string{"other"} }, time.Hour),
 		},
 		{name: "IPv6 is dropped, IPv4 works", label: "six", seen: "`http`", gdnsd: gdnsdTrace, six: true, put: dropped(true)},
+		{
+			name: "rsync daemon without the module", label: "rsync", seen: "`rsync`", harmless: true, rsync: true, put: withoutModule,
+			checks: `"rsync": { "module": "mirror", "path": "IMAGE", SCHEDULE }`,
+		},
 		{name: "flapping: 503 for 4.5 s of every 7 s", label: "flapping", seen: "`http`", gdnsd: gdnsdTrace, put: flapping},
 		{name: "one request in five fails", label: "single", seen: "nothing moves", gdnsd: gdnsdTrace, steady: true, put: everyFifth},
 	}
@@ -89,7 +98,8 @@ func (lab *healthLab) poolsFile() string {
 		schedule := fmt.Sprintf(`"interval": "%s", "timeout": "%s", "down_after": %[3]d, "up_after": %[3]d`, healthInterval, healthTimeout, healthThreshold)
 		extra := ""
 		if fault.checks != "" {
-			extra = ", " + strings.NewReplacer("SCHEDULE", schedule, "SHA256", lab.content.sum, "WELL", fault.memberAddress(1)).Replace(fault.checks)
+			extra = ", " + strings.NewReplacer("SCHEDULE", schedule, "ORIGIN/IMAGE", originAddress+imagePath, "IMAGE", imagePath,
+				"SIZE", fmt.Sprint(imageSize)).Replace(fault.checks)
 		}
 		pools = append(pools, fmt.Sprintf(`{ "name": "%s.health.test", "ttl": %d, "answers": %d,
     "health": { "check": %q, "path": %q, "max_age": "1h", %s%s },
@@ -133,6 +143,13 @@ func outdated(m *healthMirror) func() {
 	m.put(tracePath, []byte(fmt.Sprintln(time.Now().Add(-2*time.Hour).Unix())))
 	m.put(imagePath, m.lab.content.before)
 	return m.fill
+}
+
+// withoutModule has the mirror's rsync daemon forget it: daemons read their configuration
+// for each client.
+func withoutModule(m *healthMirror) func() {
+	m.configureRsync(m.address, "other")
+	return func() { m.configureRsync(m.address, "mirror") }
 }
 
 // presents has the mirror show a certificate for other names, or one that is valid no more.

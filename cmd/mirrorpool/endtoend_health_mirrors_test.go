@@ -6,10 +6,8 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/hex"
 	"encoding/pem"
 	"fmt"
 	"math/big"
@@ -25,13 +23,15 @@ import (
 	"time"
 )
 
+// originAddress is where the files come from that mirrors are compared with.
+const originAddress = "127.1.0.1"
+
 // healthMembers is how many mirrors each pool has; the first is the one that fails.
 const healthMembers = 4
 
 // healthFiles is what mirrors hold.
 type healthFiles struct {
 	image, before []byte // the file that clients want, and that of two hours ago
-	sum           string // SHA-256 of image
 }
 
 func newHealthFiles() healthFiles {
@@ -39,8 +39,6 @@ func newHealthFiles() healthFiles {
 	// Neither ever fails: see its documentation.
 	_, _ = rand.Read(files.image)
 	_, _ = rand.Read(files.before)
-	sum := sha256.Sum256(files.image)
-	files.sum = hex.EncodeToString(sum[:])
 	return files
 }
 
@@ -70,7 +68,7 @@ func (lab *healthLab) startHealthMirrors() {
 		lab.Fatal(err)
 	}
 	lab.makeAuthority()
-	well := &healthMirror{lab: lab, label: "well", names: "*.health.test *.gdnsd.test", secure: true}
+	well := &healthMirror{lab: lab, label: "well", names: originAddress + " *.health.test *.gdnsd.test", secure: true}
 	var labels []string
 	for _, fault := range lab.faults {
 		port := 80
@@ -97,12 +95,18 @@ func (lab *healthLab) startHealthMirrors() {
 			fault.victim.listen += listens("["+fault.victim.address6+"]", port)
 		}
 	}
-	well.address = lab.faults[0].memberAddress(1)
+	well.address = originAddress
+	well.listen += listens(well.address, 80)
 	well.prepare(labels...)
 	well.start()
 	for _, fault := range lab.faults {
 		fault.victim.prepare(fault.label)
 		fault.victim.start()
+		for i := range healthMembers {
+			if fault.rsync {
+				fault.victim.startRsync(fault.memberAddress(i))
+			}
+		}
 	}
 }
 
@@ -206,6 +210,25 @@ func (m *healthMirror) start() {
 		port = 443
 	}
 	m.lab.eventually("nginx answers for "+m.label, 10*time.Second, func() bool { return accepts(m.address, port) })
+}
+
+// startRsync runs an rsync daemon with the mirror's files at an address.
+func (m *healthMirror) startRsync(address string) {
+	m.lab.Helper()
+	m.configureRsync(address, "mirror")
+	m.lab.start("rsync-"+address, "rsync", "--daemon", "--no-detach", "--address="+address, "--config="+m.rsyncFile(address))
+	m.lab.eventually("rsync answers at "+address, 10*time.Second, func() bool { return accepts(address, 873) })
+}
+
+func (m *healthMirror) rsyncFile(address string) string {
+	return filepath.Join(m.state, "rsyncd-"+address+".conf")
+}
+
+func (m *healthMirror) configureRsync(address, module string) {
+	config := fmt.Sprintf("log file = %s/rsyncd.log\nuse chroot = no\n[%s]\npath = %s\n", m.state, module, m.root)
+	if err := os.WriteFile(m.rsyncFile(address), []byte(config), 0o600); err != nil {
+		m.lab.Errorf("configuring rsync for %s: %v", m.label, err)
+	}
 }
 
 // makeAuthority makes the one that signs the mirrors' certificates. The server is told of it
