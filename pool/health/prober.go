@@ -95,17 +95,21 @@ type Prober struct {
 	report atomic.Pointer[Report]
 	stale  atomic.Bool // report is older than the entries; written under mu
 
-	mu       sync.Mutex // guards all that follows
-	active   bool       // Run is running
-	random   *rand.Rand
-	entries  []*entry // in the order of targets
-	targets  []Target // shared with reports, never written after it is made
-	index    map[Target]int
-	queue    queue // entries that are not being probed
-	running  int   // probes under way
-	earliest time.Duration
-	restored carried // until the first SetTargets; then empty
-	assigned bool    // SetTargets has been called
+	mu      sync.Mutex // guards all that follows
+	active  bool       // Run is running
+	random  *rand.Rand
+	entries []*entry // in the order of targets
+	targets []Target // shared with reports, never written after it is made
+	index   map[Target]int
+	queue   queue // entries that are not being probed
+	running int   // probes under way
+	// processing are those of them that start processes, and parked the entries that are
+	// due and wait for a place for one.
+	processing int
+	parked     []*entry
+	earliest   time.Duration
+	restored   carried // until the first SetTargets; then empty
+	assigned   bool    // SetTargets has been called
 
 	rate        float64
 	concurrency int

@@ -37,6 +37,8 @@ type entry struct {
 	byClock  bool          // the last one failed by what the clock says
 	fell     *State        // before it was taken down; nil: it was not
 	waiting  int           // findings that wait for the control addresses
+
+	parked bool // it is due, and in Prober.parked
 }
 
 // newEntry makes the entry of a target that was not there before. p.mu is held.
@@ -131,6 +133,7 @@ func newQueue(entries []*entry) queue {
 	q := make(queue, 0, len(entries))
 	for _, e := range entries {
 		if e.cancel == nil {
+			e.parked = false
 			q = append(q, e)
 		}
 	}
@@ -224,19 +227,55 @@ func (p *Prober) next(ctx context.Context, now time.Duration) (*entry, context.C
 			rest = min(rest, p.tell-now)
 		}
 	}
-	if len(p.queue) == 0 || p.running >= p.concurrency {
-		return nil, nil, rest
-	}
-	if wait := max(p.queue[0].due, p.earliest) - now; wait > 0 {
+	e, wait := p.due(now)
+	if e == nil {
 		return nil, nil, min(wait, rest)
 	}
-	e := heap.Pop(&p.queue).(*entry)
 	p.metrics.started(now - e.due)
 	one, cancel := context.WithCancel(ctx)
 	e.started, e.cancel = now, cancel
 	p.running++
 	p.earliest = max(p.earliest, now-catchUp) + p.gap
 	return e, one, 0
+}
+
+// due takes the entry out of the queue that is to be started now, or tells how long
+// there is none. p.mu is held.
+func (p *Prober) due(now time.Duration) (e *entry, wait time.Duration) {
+	for len(p.queue) > 0 && p.running < p.concurrency {
+		if wait := max(p.queue[0].due, p.earliest) - now; wait > 0 {
+			return nil, wait
+		}
+		e := heap.Pop(&p.queue).(*entry)
+		switch {
+		case !startsProcess(e.target.Probe):
+			return e, 0
+		case p.processing < maxProcesses:
+			p.processing++
+			return e, 0
+		}
+		// It waits here, so that those that start no process do not wait behind it.
+		e.parked = true
+		p.parked = append(p.parked, e)
+	}
+	return nil, time.Hour
+}
+
+// unpark gives the place of a process that has ended to the entry that waits the
+// longest. p.mu is held.
+func (p *Prober) unpark() {
+	p.processing--
+	for len(p.parked) > 0 {
+		e := p.parked[0]
+		p.parked = p.parked[1:]
+		if e.parked { // it is not in the queue again
+			e.parked = false
+			if !e.left {
+				heap.Push(&p.queue, e)
+				return
+			}
+		}
+	}
 }
 
 // run makes the probe of an entry that next has given.
@@ -266,6 +305,9 @@ func (p *Prober) finish(e *entry, result Result, took time.Duration, counts bool
 	p.metrics.ended()
 	e.cancel()
 	e.cancel = nil
+	if startsProcess(e.target.Probe) {
+		p.unpark()
+	}
 	signal(p.wake)
 	if e.left {
 		return
