@@ -65,6 +65,7 @@ type compiler struct {
 	// due is when to compile though nothing has happened; zero: never.
 	due         time.Time
 	transitions transitions
+	freezes     freezes
 }
 
 // coalesce is how long the loop waits after a change of health, so that what
@@ -93,6 +94,7 @@ func (c *compiler) run(ctx context.Context) {
 			if !sleep(ctx, coalesce) {
 				return
 			}
+			c.freezes.observe(c.prober.Report())
 			c.recompile()
 		case <-c.geoChanged:
 			c.recompile()

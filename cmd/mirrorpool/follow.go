@@ -173,7 +173,7 @@ func (n *node) probeFirst(ctx context.Context, served *pool.Definition, wanted [
 		longest = max(longest, assignment.Target.Probe.Timeout)
 	}
 	// Starts are spread by the cap on the rate of probes.
-	longest += firstRoundSlack + time.Duration(float64(len(all))/health.DefaultRate*float64(time.Second))
+	longest += firstRoundSlack + time.Duration(float64(len(all))/n.prober.Rate()*float64(time.Second))
 	round, cancel := context.WithTimeout(ctx, min(longest, longestFirstRound))
 	defer cancel()
 	if err := n.prober.WaitKnown(round); err != nil && ctx.Err() == nil {

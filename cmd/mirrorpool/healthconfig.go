@@ -2,8 +2,8 @@ package main
 
 // healthConfig is how this node checks; what is checked is in the repository.
 type healthConfig struct {
-	// Rate is how many probes are started in a second at most; 0: the default.
-	Rate float64 `yaml:"rate"`
+	// Rate is how many probes are started in a second at most; absent: the default.
+	Rate *float64 `yaml:"rate"`
 	// Control are addresses and ports that are up as long as this machine's own
 	// network is. They are connected to where more than half of all targets fail at once.
 	Control []string `yaml:"control"`
@@ -18,5 +18,6 @@ type healthConfig struct {
 }
 
 func (h *healthConfig) validate(v *validation) {
+	h.validatePace(v)
 	h.validatePrograms(v)
 }

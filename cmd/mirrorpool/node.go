@@ -121,6 +121,7 @@ func (n *node) open(config *config) error {
 	n.source.Store(source)
 	n.prober = health.NewProber(health.Config{UserAgent: "mirrorpool/" + programVersion()})
 	n.prober.SetPrograms(config.Health.programs())
+	n.useHealthPace(config)
 	n.restoreHealth()
 	n.words = openWords(n.logger, n.stages, n.state)
 	n.openJournal()
@@ -178,7 +179,7 @@ func (n *node) newCompiler(config *config) (*compiler, error) {
 		logger: n.logger, stages: n.stages, state: n.state, prober: n.prober,
 		geo: func() *geo.Map { return n.geo.Load().current() }, now: time.Now,
 		requests: make(chan compileRequest), geoChanged: make(chan struct{}, 1),
-		journal: n.journal, transitions: transitions{logger: n.logger},
+		journal: n.journal, transitions: transitions{logger: n.logger}, freezes: freezes{logger: n.logger, stages: n.stages},
 		published: func() {
 			n.publishing.Changed()
 			n.rollovers.tableServed()

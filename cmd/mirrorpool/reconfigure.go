@@ -110,6 +110,7 @@ func (n *node) reconfigure(work context.Context) error {
 	n.publishing.warnExposed(next)
 	n.warnUnpublished()
 	n.usePrograms(next)
+	n.useHealthPace(next)
 	n.warnUnused(next)
 	n.warnFiles(next)
 	if next.cookies != old.cookies {

@@ -105,11 +105,15 @@ func (l *serialsLab) compile(later time.Duration, verdict string) uint32 {
 	c := l.node.compiler
 	now := time.Now().Format(time.RFC3339Nano)
 	target := func(address, verdict string) string {
-		return fmt.Sprintf(`{"check": "tcp", "port": 9, "address": %q, "timeout_ns": %d, "state": {"verdict": %q, "since": %q, "checked": %q, "reason": "told", "failures": 9, "successes": 9, "duration_ns": 1}}`,
-			address, health.Targets(l.commit.definition)[0].Target.Probe.Timeout, verdict, now, now)
+		return fmt.Sprintf(`{"probe": 0, "address": %q, "state": {"verdict": %q, "since": %q, "checked": %q, "reason": "told", "failures": 9, "successes": 9, "duration_ns": 1}}`,
+			address, verdict, now, now)
+	}
+	probe, err := json.Marshal(health.Targets(l.commit.definition)[0].Target.Probe)
+	if err != nil {
+		l.Fatal(err)
 	}
 	c.prober = health.NewProber(health.Config{})
-	if err := c.prober.Restore(fmt.Appendf(nil, `{"version": 1, "saved": %q, "targets": [%s, %s]}`, now, target("127.0.0.41", "up"), target("127.0.0.42", verdict))); err != nil {
+	if err := c.prober.Restore(fmt.Appendf(nil, `{"version": 2, "saved": %q, "probes": [%s], "targets": [%s, %s]}`, now, probe, target("127.0.0.41", "up"), target("127.0.0.42", verdict))); err != nil {
 		l.Fatal(err)
 	}
 	c.prober.SetTargets(health.Targets(l.commit.definition))

@@ -36,6 +36,7 @@ const (
 	stageConfig   stage = "config" // reading the configuration again
 	// stagePublishKeys is reading the TSIG keys of what is published.
 	stagePublishKeys stage = "publish_keys"
+	stageProber      stage = "prober" // believing the health checks
 	// stageAdministrative is keeping what administrators have said of members.
 	stageAdministrative stage = "administrative"
 	// stageAnswer is inside a listener. It is counted and never stale: the next
@@ -44,7 +45,7 @@ const (
 )
 
 // staleStages are those that can be stale, in their order.
-var staleStages = []stage{stageSource, stageCommit, stageCompile, stageGeo, stageKept, stageSerials, stageJournal, stageCatalog, stageHealth, stageCookies, stageTLS, stageTSIG, stageKeys, stageSigning, stageClock, stageRollovers, stagePublish, stagePublishKeys, stageAdministrative, stagePrograms, stageConfig}
+var staleStages = []stage{stageSource, stageCommit, stageCompile, stageGeo, stageKept, stageSerials, stageJournal, stageCatalog, stageHealth, stageProber, stageCookies, stageTLS, stageTSIG, stageKeys, stageSigning, stageClock, stageRollovers, stagePublish, stagePublishKeys, stageAdministrative, stagePrograms, stageConfig}
 
 // stageFailure tells since when a stage has given nothing new, and why.
 type stageFailure struct {

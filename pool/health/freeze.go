@@ -210,6 +210,7 @@ func (p *Prober) refreeze(now time.Duration) {
 		if f, was := p.restored.freezes[w.family]; was {
 			f.began, f.answering, f.calm = now, -1, -1
 			w.freeze = &f
+			p.tellNow(now)
 		}
 	}
 	p.markFrozen()

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/rs/zerolog"
+
+	"mirrorpool/pool/health"
+)
+
+// freezes tells people when the checks are not believed, and when they are again. It
+// belongs to the compile loop.
+type freezes struct {
+	logger zerolog.Logger
+	stages *stages
+	before map[health.Family]health.Freeze
+}
+
+// observe compares a report with the one before.
+func (f *freezes) observe(report *health.Report) {
+	after := map[health.Family]health.Freeze{}
+	var words []string
+	for _, freeze := range report.Freezes() {
+		after[freeze.Family] = freeze
+		words = append(words, freeze.Words)
+		if _, before := f.before[freeze.Family]; !before {
+			f.logger.Error().Str("stage", string(stageProber)).Str("family", string(freeze.Family)).
+				Int("failing", freeze.Failing).Int("up", freeze.Up).Str("reason", freeze.Words).
+				Msg("health is frozen: mirrors stay what they are held for until the checks can be believed again")
+		}
+	}
+	for family, before := range f.before {
+		if _, still := after[family]; !still {
+			f.logger.Warn().Str("stage", string(stageProber)).Str("family", string(family)).Time("since", before.Since).
+				Msg("health is no longer frozen: failures count again")
+		}
+	}
+	switch {
+	case len(words) > 0:
+		if len(after) != len(f.before) {
+			f.stages.fail(stageProber, errors.New(strings.Join(words, "; ")))
+		}
+	case len(f.before) > 0:
+		f.stages.succeed(stageProber)
+	}
+	f.before = after
+}
