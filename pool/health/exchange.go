@@ -235,7 +235,7 @@ func (p *party) askOn(ctx context.Context, l *link, q question) (_ *reply, err e
 	r.ended = response.Body == http.NoBody
 	p.doing = reading
 	if a := p.scribe; a != nil {
-		a.result.Evidence.Status = response.StatusCode
+		a.result.Evidence.Status, a.result.Evidence.Version = response.StatusCode, response.Proto
 		if !l.used {
 			a.step(stepFirstByte, statusInWords(r))
 		}

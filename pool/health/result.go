@@ -43,7 +43,8 @@ type Result struct {
 
 // Evidence is what a probe saw, for those who have to believe it.
 type Evidence struct {
-	Status int // of the last HTTP answer; 0: there was none
+	Status  int    // of the last HTTP answer; 0: there was none
+	Version string // of HTTP in that answer, such as "HTTP/1.1"; empty: there was none
 	// Bytes are how many of bodies came, and FirstBytes the SHA-256 of the first
 	// body's first 4,096, in hexadecimal; empty: none came.
 	Bytes      int64
