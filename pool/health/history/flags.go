@@ -1,0 +1,282 @@
+package history
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"mirrorpool/pool/health"
+)
+
+// FlagKind is what a red flag is about.
+type FlagKind string
+
+// The kinds of red flags, and where they begin.
+const (
+	FlagSlow        FlagKind = "slow"        // delivery under its floor, or under half of what it was
+	FlagCertificate FlagKind = "certificate" // has ended, is about to, or was wrong in the last six months
+	FlagAltered     FlagKind = "altered"     // a file was not what the origin has, at any time that is kept
+	FlagRepeated    FlagKind = "repeated"    // more than two outages in 30 days
+	FlagLong        FlagKind = "long"        // an outage of more than a day in the last six months
+	FlagFlapping    FlagKind = "flapping"    // down four times or more within a day, in the last 30
+	FlagErrors      FlagKind = "errors"      // single errors in more than 2 % of the probes of the last 30 days
+	FlagLate        FlagKind = "late"        // content too old or wrong on three of the last 30 days or more
+	FlagMaintenance FlagKind = "maintenance" // three outages or more on different days at the same hour, half of all
+)
+
+// Flag is a reason to look at a member closely.
+type Flag struct {
+	Member
+	Kind FlagKind `json:"kind"`
+	// Since is when what raised it began, as far as that is known.
+	Since time.Time `json:"since"`
+	Words string    `json:"words"`
+}
+
+// The figures of the comments above.
+const (
+	flagWindow       = 30 * dayLength
+	repeatedOutages  = 2
+	longOutage       = dayLength
+	flappingTimes    = 4
+	singlesPart      = 0.02
+	fewestProbes     = 500 // for singlesPart to say something
+	lateDays         = 3
+	maintenanceTimes = 3
+	slowRecent       = 7 * dayLength
+	slowDaysBefore   = 14 // that are needed for a comparison
+)
+
+// altered counts the probes that found an altered file, in all that is kept.
+func (d *memberData) altered() (count int64) {
+	for _, t := range d.targets {
+		for _, day := range t.days {
+			count += day.value.Altered
+		}
+	}
+	for _, i := range d.incidents {
+		if i.Outcome == health.Altered && !i.Voided && count == 0 {
+			count++
+		}
+	}
+	return count
+}
+
+// flags finds the red flags of a member, by kind.
+func (d *memberData) flags(now time.Time) []Flag {
+	flags := []Flag{}
+	raise := func(kind FlagKind, since time.Time, format string, values ...any) {
+		flags = append(flags, Flag{Member: d.Member, Kind: kind, Since: whole(since.UTC()), Words: fmt.Sprintf(format, values...)})
+	}
+	outages := since(outagesOf(d.incidents, now), sixMonths(now))
+	d.flagAltered(raise)
+	d.flagCertificate(now, raise)
+	d.flagSlow(now, raise)
+	flagOutages(outages, now, raise)
+	d.flagFlapping(now, raise)
+	d.flagErrors(now, raise)
+	flagMaintenance(outages, raise)
+	slices.SortStableFunc(flags, func(a, b Flag) int { return cmp.Compare(a.Kind, b.Kind) })
+	return slices.CompactFunc(flags, func(a, b Flag) bool { return a.Kind == b.Kind })
+}
+
+type raiser func(kind FlagKind, since time.Time, format string, values ...any)
+
+func (d *memberData) flagAltered(raise raiser) {
+	count, first := d.altered(), time.Time{}
+	if count == 0 {
+		return
+	}
+	earlier := func(t time.Time) {
+		if first.IsZero() || t.Before(first) {
+			first = t
+		}
+	}
+	for _, t := range d.targets {
+		for _, day := range t.days {
+			if day.value.Altered > 0 {
+				earlier(day.day.start())
+			}
+		}
+	}
+	for _, i := range d.incidents {
+		if i.Outcome == health.Altered && !i.Voided {
+			earlier(i.Started)
+		}
+	}
+	raise(FlagAltered, first, "%d probes found a file that is not what the origin has, the first on %s", count, first.UTC().Format(dateForm))
+}
+
+func (d *memberData) flagCertificate(now time.Time, raise raiser) {
+	for _, t := range d.targets {
+		left := t.certificate.Sub(now)
+		switch {
+		case t.certificate.IsZero() || t.seen.Before(d.seen.Add(-2*dayLength)):
+			// There is none, or the target is one of earlier times.
+		case left <= 0:
+			raise(FlagCertificate, t.certificate, "its certificate ended on %s", t.certificate.Format(dateForm))
+			return
+		case left < t.warning:
+			raise(FlagCertificate, t.certificate.Add(-t.warning), "its certificate ends on %s", t.certificate.Format(dateForm))
+			return
+		}
+	}
+	for _, i := range d.incidents {
+		if i.Outcome == health.Certificate && !i.Voided && i.Started.After(sixMonths(now)) {
+			raise(FlagCertificate, i.Started, "it was down for its certificate on %s: %s", i.Started.Format(dateForm), i.Reason)
+			return
+		}
+	}
+}
+
+// flagSlow looks at measured throughput, on the last days against the floor and against
+// what it was before.
+func (d *memberData) flagSlow(now time.Time, raise raiser) {
+	recentFrom := dayOf(now.Add(-slowRecent))
+	for _, t := range d.targets {
+		var recent sample
+		var before []int64
+		var slow int64
+		var firstSlow dayNumber
+		for _, day := range t.days {
+			switch {
+			case day.day > recentFrom:
+				recent.merge(day.value.Delivery)
+				if day.value.Slow > 0 && slow == 0 {
+					firstSlow = day.day
+				}
+				slow += day.value.Slow
+			case day.value.Delivery.Count > 0:
+				before = append(before, day.value.Delivery.mean())
+			}
+		}
+		switch {
+		case slow > 0:
+			raise(FlagSlow, firstSlow.start(), "%d measurements of the last 7 days found it slower than its floor of %s", slow, rate(t.floor))
+			return
+		case recent.Count == 0:
+		case t.floor > 0 && recent.mean() < t.floor:
+			raise(FlagSlow, recentFrom.start(), "it delivered %s in the last 7 days, under its floor of %s", rate(recent.mean()), rate(t.floor))
+			return
+		case len(before) >= slowDaysBefore && recent.mean() < median(before)/2:
+			raise(FlagSlow, recentFrom.start(), "it delivered %s in the last 7 days, less than half of the %s that it did before", rate(recent.mean()), rate(median(before)))
+			return
+		}
+	}
+}
+
+func median(values []int64) int64 {
+	sorted := slices.Sorted(slices.Values(values))
+	return sorted[len(sorted)/2]
+}
+
+// rate words a throughput.
+func rate(bytes int64) string {
+	switch {
+	case bytes >= 1_000_000:
+		return fmt.Sprintf("%.1f MB/s", float64(bytes)/1e6)
+	case bytes >= 1_000:
+		return fmt.Sprintf("%.0f kB/s", float64(bytes)/1e3)
+	}
+	return fmt.Sprintf("%d B/s", bytes)
+}
+
+func flagOutages(outages []outage, now time.Time, raise raiser) {
+	recent := 0
+	var first time.Time
+	for _, o := range outages {
+		if o.to.After(now.Add(-flagWindow)) {
+			if recent == 0 {
+				first = o.from
+			}
+			recent++
+		}
+	}
+	if recent > repeatedOutages {
+		raise(FlagRepeated, first, "%d outages in 30 days", recent)
+	}
+	for _, o := range slices.Backward(outages) {
+		if o.length() > longOutage {
+			words := "an outage of %s from %s"
+			if o.open {
+				words = "an outage of %s since %s, which goes on"
+			}
+			raise(FlagLong, o.from, words, inWords(o.length()), o.from.Format("2006-01-02 15:04 UTC"))
+			return
+		}
+	}
+}
+
+// inWords gives a time in days and hours.
+func inWords(length time.Duration) string {
+	days, hours := length/dayLength, length%dayLength/time.Hour
+	if days == 0 {
+		return fmt.Sprintf("%d h", hours)
+	}
+	return fmt.Sprintf("%d d %d h", days, hours)
+}
+
+// flagFlapping looks for a target that went down again and again within a day.
+func (d *memberData) flagFlapping(now time.Time, raise raiser) {
+	starts := map[string][]time.Time{} // of each target, the newest first
+	for _, i := range d.incidents {
+		if i.Voided || i.Started.Before(now.Add(-flagWindow)) {
+			continue
+		}
+		all := append(starts[i.Target], i.Started)
+		starts[i.Target] = all
+		if len(all) < flappingTimes {
+			continue
+		}
+		if last := all[len(all)-flappingTimes]; last.Sub(i.Started) <= dayLength {
+			raise(FlagFlapping, i.Started, "down %d times between %s and %s (%s)", flappingTimes,
+				i.Started.Format("2006-01-02 15:04"), last.Format("2006-01-02 15:04 UTC"), i.Check)
+			return
+		}
+	}
+}
+
+func (d *memberData) flagErrors(now time.Time, raise raiser) {
+	from := dayOf(now.Add(-flagWindow))
+	var probes, singles int64
+	late := map[dayNumber]bool{}
+	for _, t := range d.targets {
+		for _, day := range t.days {
+			if day.day < from {
+				continue
+			}
+			probes += day.value.Probes
+			singles += day.value.Singles
+			if day.value.Late > 0 {
+				late[day.day] = true
+			}
+		}
+	}
+	if probes >= fewestProbes && float64(singles) > singlesPart*float64(probes) {
+		raise(FlagErrors, from.start(), "%.1f %% of its probes in 30 days failed without taking it down", 100*float64(singles)/float64(probes))
+	}
+	if len(late) >= lateDays {
+		raise(FlagLate, from.start(), "its content was too old or wrong on %d of the last 30 days", len(late))
+	}
+}
+
+// flagMaintenance looks for outages that begin at the same hour: nobody has announced them.
+func flagMaintenance(outages []outage, raise raiser) {
+	byHour := map[int][]outage{}
+	for _, o := range outages {
+		hour := o.from.UTC().Hour()
+		days := byHour[hour]
+		if len(days) == 0 || dayOf(days[len(days)-1].from) != dayOf(o.from) {
+			byHour[hour] = append(days, o)
+		}
+	}
+	for hour := range 24 {
+		same := byHour[hour]
+		if len(same) >= maintenanceTimes && 2*len(same) >= len(outages) {
+			raise(FlagMaintenance, same[0].from, "%d of %d outages in six months began between %02d:00 and %02d:00 UTC, on different days: maintenance that is not announced?",
+				len(same), len(outages), hour, (hour+1)%24)
+			return
+		}
+	}
+}
