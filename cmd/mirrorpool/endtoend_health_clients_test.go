@@ -24,6 +24,8 @@ const (
 	// a client begins, whatever became of those before.
 	looksEvery     = 100 * time.Millisecond
 	downloadsEvery = 200 * time.Millisecond
+	// The addresses that clients, and nobody else, connect from.
+	clientAddress, clientAddress6 = "127.0.0.9", "fd00:99::9"
 	// clientWaits is for how long a client waits for a file from one address.
 	clientWaits = 2 * time.Second
 )
@@ -63,14 +65,14 @@ func (lab *healthLab) watchAll() {
 		lab.running.Wait()
 	})
 	for _, fault := range lab.faults {
-		kind, victim := dns.TypeA, fault.victim.address
+		kind, victim, other, well := dns.TypeA, fault.victim.address, dns.TypeAAAA, fault.victim.address6
 		if fault.six {
-			kind, victim = dns.TypeAAAA, fault.victim.address6
+			kind, victim, other, well = other, well, kind, victim
 		}
 		fault.ours = lab.watch(ctx, fault.label+".health.test", kind, lab.dnsPort, victim, fault.secure)
 		fault.theirs = lab.watch(ctx, fault.label+".gdnsd.test", kind, lab.gdnsdPort, victim, fault.secure)
-		if fault.six {
-			fault.untouched = lab.watch(ctx, fault.label+".health.test", dns.TypeA, lab.dnsPort, fault.victim.address, false)
+		if fault.dual {
+			fault.untouched = lab.watch(ctx, fault.label+".health.test", other, lab.dnsPort, well, fault.secure)
 		}
 	}
 }
@@ -159,12 +161,16 @@ func (w *healthWatch) fetch(ctx context.Context, lab *healthLab, address string)
 	if w.secure {
 		scheme, port = "https", "443"
 	}
+	from := net.ParseIP(clientAddress)
+	if w.kind == dns.TypeAAAA {
+		from = net.ParseIP(clientAddress6)
+	}
 	client := &http.Client{
 		Transport: &http.Transport{
 			DisableKeepAlives: true,
 			TLSClientConfig:   &tls.Config{RootCAs: roots},
 			DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-				return (&net.Dialer{}).DialContext(ctx, network, net.JoinHostPort(address, port))
+				return (&net.Dialer{LocalAddr: &net.TCPAddr{IP: from}}).DialContext(ctx, network, net.JoinHostPort(address, port))
 			},
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

@@ -22,7 +22,8 @@ type healthFault struct {
 	gdnsd  gdnsdCheck
 	secure bool // over HTTPS
 	rsync  bool // members have an rsync daemon as well
-	six    bool // members have IPv6 addresses as well, and those are what fails
+	dual   bool // members have IPv6 addresses as well
+	six    bool // it is those that fail
 	// harmless: downloads of the file work all the while.
 	harmless bool
 	// steady: the mirror is to stay in all answers.
@@ -69,7 +70,8 @@ func healthFaults() []healthFault {
 			name: "certificate for another name", label: "name", seen: "`https`", secure: true,
 			put: presents(func(*healthMirror) []string { return []string{"other"} }, time.Hour),
 		},
-		{name: "IPv6 is dropped, IPv4 works", label: "six", seen: "`http`", gdnsd: gdnsdTrace, six: true, put: dropped(true)},
+		{name: "IPv6 is dropped, IPv4 works", label: "six", seen: "`http`", gdnsd: gdnsdTrace, dual: true, six: true, put: dropped(true)},
+		{name: "IPv4 is dropped, IPv6 works", label: "four", seen: "`http`", gdnsd: gdnsdTrace, dual: true, put: dropped(false)},
 		{
 			name: "rsync daemon without the module", label: "rsync", seen: "`rsync`", harmless: true, rsync: true, put: withoutModule,
 			checks: `"rsync": { "module": "mirror", "path": "IMAGE", SCHEDULE }`,
@@ -90,7 +92,7 @@ func (lab *healthLab) poolsFile() string {
 		var members []string
 		for i := range healthMembers {
 			list := fmt.Sprintf("%q", fault.memberAddress(i))
-			if fault.six {
+			if fault.dual {
 				list += fmt.Sprintf(", %q", fault.memberAddress6(i))
 			}
 			members = append(members, fmt.Sprintf(`{ "id": "m%d", "addresses": [%s], "weight": 10 }`, i+1, list))

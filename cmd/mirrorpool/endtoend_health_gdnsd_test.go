@@ -25,7 +25,7 @@ func (lab *healthLab) startGdnsd() {
 		var four, six []string
 		for i := range healthMembers {
 			four = append(four, fmt.Sprintf("m%d => %s", i+1, fault.memberAddress(i)))
-			if fault.six {
+			if fault.dual {
 				six = append(six, fmt.Sprintf("m%d => %q", i+1, fault.memberAddress6(i)))
 			}
 		}

@@ -84,7 +84,7 @@ func (lab *healthLab) startHealthMirrors() {
 		for i := 1; i < healthMembers; i++ {
 			well.listen += listens(fault.memberAddress(i), port)
 		}
-		if fault.six {
+		if fault.dual {
 			fault.victim.address6 = fault.memberAddress6(0)
 			for i := range healthMembers {
 				lab.command("ip", "address", "add", fault.memberAddress6(i)+"/128", "dev", "lo", "nodad")

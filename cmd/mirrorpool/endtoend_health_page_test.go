@@ -31,7 +31,7 @@ var healthColumns = []string{
 	"gdnsd: found after", "gdnsd: downloads failed", "gdnsd: back after",
 }
 
-func newHealthTable(faults []*faultPool) *healthTable {
+func newHealthTable(faults []*faultPool, cuts []cutFigures) *healthTable {
 	table := &healthTable{}
 	for _, fault := range faults {
 		var ours, theirs []systemFigures
@@ -54,7 +54,27 @@ func newHealthTable(faults []*faultPool) *healthTable {
 		}
 		table.rows = append(table.rows, append(row, wordsOfFigures(theirs, fault.steady, unseen)...))
 	}
+	table.rows = append(table.rows, rowOfCuts(cuts))
 	return table
+}
+
+// rowOfCuts is what came of checks that did not reach most mirrors.
+func rowOfCuts(cuts []cutFigures) []string {
+	var all cutFigures
+	for _, cut := range cuts {
+		all.pools, all.ours, all.theirs = all.pools+cut.pools, all.ours+cut.ours, all.theirs+cut.theirs
+		all.all, all.failed = all.all+cut.all, all.failed+cut.failed
+	}
+	stays := func(left int) string {
+		if left == 0 {
+			return "stays"
+		}
+		return fmt.Sprintf("leaves %d of %d pools", left, all.pools)
+	}
+	return []string{
+		"who checks is cut off from three mirrors in four, and clients are not", "the freeze",
+		stays(all.ours), fmt.Sprintf("%d of %d", all.failed, all.all), "–", "–", stays(all.theirs), "–", "–",
+	}
 }
 
 // wordsOfFigures are three cells: found after, downloads failed, back after.

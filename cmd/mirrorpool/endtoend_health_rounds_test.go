@@ -17,7 +17,7 @@ type faultPool struct {
 	number int // of its addresses
 	victim *healthMirror
 	// The pool with us and with gdnsd, and with us in the family that has no fault; nil
-	// where both families are the same.
+	// where members have one family.
 	ours, theirs, untouched *healthWatch
 
 	put, mended time.Time // in this round
@@ -69,6 +69,51 @@ func (lab *healthLab) round() {
 	for _, fault := range lab.faults {
 		fault.judge(lab, calm)
 	}
+}
+
+// cutFigures are those of a time in which checks did not reach most mirrors, of all pools.
+type cutFigures struct {
+	pools, ours, theirs int // all pools, and those in which the mirror left the answers
+	all, failed         int // downloads with us
+}
+
+// cutOff has the checks of both, and not the clients, cut off from all mirrors but the last
+// of each pool: what is wrong then is wrong with who checks, and no traffic is to move.
+func (lab *healthLab) cutOff() {
+	lab.Helper()
+	var four, six []string
+	for _, fault := range lab.faults {
+		for i := range healthMembers - 1 {
+			four = append(four, fault.memberAddress(i))
+			if fault.dual {
+				six = append(six, fault.memberAddress6(i))
+			}
+		}
+	}
+	elements := fmt.Sprintf("far4 { %s }; ACTION element inet faults far6 { %s }", strings.Join(four, ", "), strings.Join(six, ", "))
+	begins := time.Now()
+	lab.command("nft", strings.ReplaceAll("ACTION element inet faults "+elements, "ACTION", "add"))
+	time.Sleep(cutLasts)
+	ends := time.Now()
+	lab.command("nft", strings.ReplaceAll("ACTION element inet faults "+elements, "ACTION", "delete"))
+	time.Sleep(clientWaits)
+	var cut cutFigures
+	for _, fault := range lab.faults {
+		if fault.steady {
+			continue // it fails by itself now and then
+		}
+		ours, theirs := fault.ours.figures(begins, ends), fault.theirs.figures(begins, ends)
+		if fault.ours.leftSince(begins) || ours.failed > 0 {
+			lab.Errorf("the checks are cut off from most mirrors: in the pool %q %d downloads failed, and the mirror left the answers %d times%s",
+				fault.label, ours.failed, ours.left, fault.ours.story(begins))
+		}
+		cut.pools++
+		cut.ours += min(ours.left, 1)
+		cut.theirs += min(theirs.left, 1)
+		cut.all += ours.all
+		cut.failed += ours.failed
+	}
+	lab.cuts = append(lab.cuts, cut)
 }
 
 // shows reports whether the newest answer has the mirror.
@@ -125,7 +170,7 @@ func (lab *healthLab) hasWholeShare(fault *faultPool) bool {
 // judge keeps the figures of a round, and fails where they are not as they have to be.
 func (f *faultPool) judge(lab *healthLab, calm time.Time) {
 	lab.Helper()
-	ours, theirs := f.ours.figures(f), f.theirs.figures(f)
+	ours, theirs := f.ours.figures(f.put, f.mended), f.theirs.figures(f.put, f.mended)
 	f.measured = append(f.measured, healthFigures{ours: ours, theirs: theirs, whole: f.whole.Sub(f.mended)})
 	complain := func(format string, arguments ...any) {
 		lab.Helper()
@@ -174,27 +219,27 @@ func (f *faultPool) judge(lab *healthLab, calm time.Time) {
 	}
 }
 
-// figures are those of what was seen from putting the fault in until now.
-func (w *healthWatch) figures(f *faultPool) systemFigures {
+// figures are those of a fault that was put in and mended at these times.
+func (w *healthWatch) figures(put, mended time.Time) systemFigures {
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
 	var figures systemFigures
 	for _, seen := range w.looks {
 		switch {
-		case seen.at.Before(f.put):
-		case seen.at.Before(f.mended):
+		case seen.at.Before(put):
+		case seen.at.Before(mended):
 			if !seen.present {
 				figures.left++
 			}
 			if !seen.present && figures.detected == 0 {
-				figures.detected = seen.at.Sub(f.put)
+				figures.detected = seen.at.Sub(put)
 			}
 		case seen.present && figures.left > 0 && figures.returned == 0:
-			figures.returned = seen.at.Sub(f.mended)
+			figures.returned = seen.at.Sub(mended)
 		}
 	}
 	for _, d := range w.downloads {
-		if d.began.Before(f.put) || !d.began.Before(f.mended) {
+		if d.began.Before(put) || !d.began.Before(mended) {
 			continue
 		}
 		figures.all++

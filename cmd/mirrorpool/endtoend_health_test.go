@@ -27,6 +27,9 @@ const (
 
 	// faultLasts is how long a fault is left in, which no detection may take.
 	faultLasts = 20 * time.Second
+	// cutLasts is how long the checks are cut off from most mirrors: long enough for them
+	// to find all of those down.
+	cutLasts = healthThreshold*healthInterval + 3*healthInterval
 	// healthSlack is what a busy machine may be late by.
 	healthSlack = 2 * time.Second
 	// detectedWithin and backWithin follow from the schedule: the first probe that finds a
@@ -59,6 +62,7 @@ type healthLab struct {
 	authority    *x509.Certificate
 	authorityKey *ecdsa.PrivateKey
 	faults       []*faultPool
+	cuts         []cutFigures
 	failing      string         // address of the server that fails every fifth request; empty: not started
 	running      sync.WaitGroup // clients and those who watch the answers
 }
@@ -80,8 +84,9 @@ func measureFaults(t *testing.T, program string) {
 	lab.watchAll()
 	for range rounds {
 		lab.round()
+		lab.cutOff()
 	}
-	table := newHealthTable(lab.faults)
+	table := newHealthTable(lab.faults, lab.cuts)
 	t.Logf("after %d rounds:\n%s", rounds, table.String())
 	if os.Getenv(healthRounds) != "" {
 		table.write(t, lab.versions(rounds))
@@ -108,8 +113,17 @@ func newHealthLab(t *testing.T, program string) *healthLab {
 	lab.command("nft", `table inet faults {
 		set gone4 { type ipv4_addr; }
 		set gone6 { type ipv6_addr; }
-		chain received { type filter hook input priority 0; ip daddr @gone4 drop; ip6 daddr @gone6 drop; }
+		set far4 { type ipv4_addr; }
+		set far6 { type ipv6_addr; }
+		chain received {
+			type filter hook input priority 0
+			ip daddr @gone4 drop
+			ip6 daddr @gone6 drop
+			ip saddr != `+clientAddress+` ip daddr @far4 tcp dport { 80, 443, 873 } drop
+			ip6 saddr != `+clientAddress6+` ip6 daddr @far6 tcp dport { 80, 443, 873 } drop
+		}
 	}`)
+	lab.command("ip", "address", "add", clientAddress6+"/128", "dev", "lo", "nodad")
 	return lab
 }
 
