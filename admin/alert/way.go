@@ -176,16 +176,20 @@ func rest(failures int) time.Duration {
 	return min(firstRest<<(failures-1), longestRest)
 }
 
-// Test sends a message that says that it is a test, once.
-func (w *Way) Test(ctx context.Context, node string, now time.Time) error {
+// Test sends a message that says that it is a test, once, and gives its text. A way with
+// DryRun sends nothing.
+func (w *Way) Test(ctx context.Context, node string, now time.Time) (text string, err error) {
 	if err := w.Validate(); err != nil {
-		return err
+		return "", err
 	}
 	m := newMessage(node, now)
 	m.test = true
-	m.notices = []notice{{status: statusNotice, event: Event{
+	m.notices = []notice{{status: statusNotice, first: m.time, event: Event{
 		Key: "test", Kind: Stage, Severity: Notice, Begin: now, Subject: "this message",
 		Words: "is a test of " + w.Name + ": what mirrorpool has to tell comes this way",
 	}.bounded(now)}}
-	return attemptOnce(ctx, w.sender(), m, w.Timeout)
+	if w.DryRun {
+		return m.text(), nil
+	}
+	return m.text(), attemptOnce(ctx, w.sender(), m, w.Timeout)
 }

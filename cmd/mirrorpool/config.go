@@ -31,6 +31,7 @@ type config struct {
 	Log      logConfig       `yaml:"log"`
 	Health   healthConfig    `yaml:"health"`
 	Publish  []publishConfig `yaml:"publish"`
+	Alerts   []alertConfig   `yaml:"alerts"`
 
 	// unused are the keys that are set and do nothing in this version.
 	unused []unusedKey
@@ -309,6 +310,7 @@ func (c *config) validate(v *validation) {
 		c.keysPlace = v.place("dns.dnssec_keys")
 	}
 	c.validatePublish(v)
+	c.validateAlerts(v)
 	v.notUsed("log.client_addresses", c.Log.ClientAddresses)
 }
 

@@ -80,6 +80,7 @@ func (n *node) accept(ctx context.Context, revision *gitsource.Revision) error {
 // refusal is why a commit is not taken: every problem, with its place.
 type refusal struct {
 	commit   string
+	author   string // of the commit
 	problems []pool.Problem
 }
 
@@ -123,14 +124,14 @@ func (n *node) takeOver(ctx context.Context, revision *gitsource.Revision, maxCa
 		return n.config.Load().publishedPools()
 	})
 	if content == nil {
-		return &refusal{commit: revision.Commit, problems: problems}
+		return &refusal{commit: revision.Commit, author: revision.Author, problems: problems}
 	}
 	var served *pool.Definition
 	if table := n.compiler.table.Load(); table != nil {
 		served = table.Definition
 	}
 	if drops := pool.CapacityDrop(served, content.definition, maxCapacityDrop); pool.HasErrors(drops) {
-		return &refusal{commit: revision.Commit, problems: drops}
+		return &refusal{commit: revision.Commit, author: revision.Author, problems: drops}
 	}
 	wanted := health.Targets(content.definition)
 	n.probeFirst(ctx, served, wanted)

@@ -46,6 +46,7 @@ type node struct {
 	clock      *signingClock
 	notifier   *notify.Notifier
 	publishing *publishing
+	alerts     *alerting
 	sweeper    *sweeper
 	words      *words
 	geo        atomic.Pointer[geography]
@@ -119,7 +120,10 @@ func (n *node) open(config *config) error {
 		return err
 	}
 	n.source.Store(source)
-	n.prober = health.NewProber(health.Config{UserAgent: "mirrorpool/" + programVersion()})
+	n.prober = health.NewProber(health.Config{
+		UserAgent: "mirrorpool/" + programVersion(),
+		Observe:   func(o health.Observation) { n.alerts.observed(o) },
+	})
 	n.prober.SetPrograms(config.Health.programs())
 	n.useHealthPace(config)
 	n.restoreHealth()
@@ -129,6 +133,9 @@ func (n *node) open(config *config) error {
 		return err
 	}
 	if err := n.openPublishing(config); err != nil {
+		return err
+	}
+	if err := n.openAlerting(config); err != nil {
 		return err
 	}
 	if err := n.registerCollectors(); err != nil {
@@ -183,6 +190,7 @@ func (n *node) newCompiler(config *config) (*compiler, error) {
 		published: func() {
 			n.publishing.Changed()
 			n.rollovers.tableServed()
+			n.alerts.tableServed()
 		},
 		keys: n.keys, signer: n.signer, notifier: n.notifier, words: n.words,
 	}
@@ -203,6 +211,7 @@ func (n *node) registerCollectors() error {
 		n.stages.failures, certificateExpiry{n}, signatureExpiry{n}, rolloverSteps{n.rollovers}, notifyMetrics{n.notifier}, journalMetrics{n.journal}, programmetrics.NewGoCollector(), programmetrics.NewProcessCollector(programmetrics.ProcessCollectorOpts{}),
 	}
 	all = append(all, n.publishing.Collectors()...)
+	all = append(all, n.alerts.Collectors()...)
 	for _, collector := range append(all, n.prober.Collectors()...) {
 		if err := n.registry.Register(collector); err != nil {
 			return fmt.Errorf("registering metrics: %w", err)
@@ -245,6 +254,8 @@ func (n *node) run(ctx context.Context, hangups <-chan os.Signal) error {
 	workers.Go(func() { n.notifier.Run(work) })
 	workers.Go(func() { n.publishing.Run(work) })
 	workers.Go(func() { n.publishing.followKeys(work) })
+	workers.Go(func() { n.alerts.Run(work) })
+	workers.Go(func() { n.alerts.follow(work) })
 	workers.Go(func() { n.keepHealth(work) })
 	workers.Go(func() { n.programsFollow(work) })
 	workers.Go(func() { n.words.follow(work) })

@@ -90,6 +90,10 @@ func (n *node) reconfigure(work context.Context) error {
 	if err := next.openPublishKeys(old.publishKeys); err != nil {
 		return err
 	}
+	ways, exposed, err := next.openAlerts()
+	if err != nil {
+		return err
+	}
 	otherKeys := !next.keysSettings().same(old.keysSettings())
 	if otherKeys {
 		if err := n.keys.use(next.keysSettings()); err != nil {
@@ -106,6 +110,7 @@ func (n *node) reconfigure(work context.Context) error {
 	n.config.Store(next)
 	n.keys.placed(next.keysPlace)
 	n.notifier.Set(next.secondaries())
+	n.useAlerts(ways, exposed)
 	n.publishing.useCurrent()
 	n.publishing.warnExposed(next)
 	n.warnUnpublished()

@@ -37,6 +37,8 @@ const (
 	// stagePublishKeys is reading the TSIG keys of what is published.
 	stagePublishKeys stage = "publish_keys"
 	stageProber      stage = "prober" // believing the health checks
+	// stageAlerts is telling people what is wrong.
+	stageAlerts stage = "alerts"
 	// stageAdministrative is keeping what administrators have said of members.
 	stageAdministrative stage = "administrative"
 	// stageAnswer is inside a listener. It is counted and never stale: the next
@@ -45,7 +47,7 @@ const (
 )
 
 // staleStages are those that can be stale, in their order.
-var staleStages = []stage{stageSource, stageCommit, stageCompile, stageGeo, stageKept, stageSerials, stageJournal, stageCatalog, stageHealth, stageProber, stageCookies, stageTLS, stageTSIG, stageKeys, stageSigning, stageClock, stageRollovers, stagePublish, stagePublishKeys, stageAdministrative, stagePrograms, stageConfig}
+var staleStages = []stage{stageSource, stageCommit, stageCompile, stageGeo, stageKept, stageSerials, stageJournal, stageCatalog, stageHealth, stageProber, stageCookies, stageTLS, stageTSIG, stageKeys, stageSigning, stageClock, stageRollovers, stagePublish, stagePublishKeys, stageAlerts, stageAdministrative, stagePrograms, stageConfig}
 
 // stageFailure tells since when a stage has given nothing new, and why.
 type stageFailure struct {
