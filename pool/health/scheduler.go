@@ -312,6 +312,10 @@ func (p *Prober) finish(e *entry, result Result, took time.Duration, counts bool
 	if e.left {
 		return
 	}
+	// Not before the next phase, and never at the same time as the last
+	// probe; if that took so long that the start is over due, at once.
+	e.due = e.following(e.started+e.schedule.Interval/2, p.random)
+	heap.Push(&p.queue, e)
 	p.watchBeat(now)
 	if result.Outcome != Success && e.started < p.stood {
 		counts = false // the machine stood still meanwhile
@@ -320,10 +324,6 @@ func (p *Prober) finish(e *entry, result Result, took time.Duration, counts bool
 		p.metrics.observe(kindOf(e.target), result.Outcome, took)
 		p.record(finding{e, result, took, stamp(p.now())}, now)
 	}
-	// Not before the next phase, and never at the same time as the last
-	// probe; if that took so long that the start is over due, at once.
-	e.due = e.following(e.started+e.schedule.Interval/2, p.random)
-	heap.Push(&p.queue, e)
 }
 
 // record takes in a finding, unless it is to wait for what the control addresses say.

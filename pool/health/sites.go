@@ -14,12 +14,19 @@ type site struct {
 	// answered is the start of the last probe that succeeded, failing that of the first
 	// of those that have failed since; negative: there is none.
 	answered, failing time.Duration
-	up                bool // a target was up before it failed
 	byClock           bool // the failure is one by what the clock says
+	// most is the interval of those of its targets that were up and are asked most often,
+	// asked how many these are, and failed how many of them fail.
+	most          time.Duration
+	asked, failed int
 }
 
-// fails reports whether nothing of the site has answered since its failures began.
-func (s *site) fails() bool { return s.up && s.failing >= 0 && s.answered < s.failing }
+// up reports whether a target of the site was up before it failed.
+func (s *site) up() bool { return s.asked > 0 }
+
+// fails reports whether nothing of the site has answered since its failures began, and
+// all have failed that would have.
+func (s *site) fails() bool { return s.up() && s.failed == s.asked && s.answered < s.failing }
 
 // sites are those of one family, as they were counted last.
 type sites struct {
@@ -71,7 +78,7 @@ func (p *Prober) look(w *watch, now time.Duration) {
 	for i := range p.sites.all {
 		s := &p.sites.all[i]
 		part := parts[s.interval]
-		if s.up {
+		if s.up() {
 			part.up++
 		}
 		switch {
@@ -80,7 +87,7 @@ func (p *Prober) look(w *watch, now time.Duration) {
 			if s.byClock {
 				part.byClock++
 			}
-		case s.up && w.freeze != nil && s.answered >= w.freeze.began:
+		case s.up() && w.freeze != nil && s.answered >= w.freeze.began:
 			part.answering++
 		}
 	}
@@ -143,9 +150,19 @@ func (p *Prober) judge(w *watch, round, now time.Duration) {
 			continue
 		}
 		s := &p.sites.all[at]
-		s.up = true
-		if e.failing >= 0 && (w.freeze != nil || e.failing >= now-window) && (s.failing < 0 || e.failing < s.failing) {
-			s.failing, s.byClock = e.failing, e.byClock
+		interval := e.schedule.Interval
+		if s.asked > 0 && interval > s.most {
+			continue
+		}
+		if s.asked == 0 || interval < s.most {
+			s.most, s.asked, s.failed, s.failing = interval, 0, 0, -1
+		}
+		s.asked++
+		if e.failing >= 0 && (w.freeze != nil || e.failing >= now-window) {
+			s.failed++
+			if s.failing < 0 || e.failing < s.failing {
+				s.failing, s.byClock = e.failing, e.byClock
+			}
 		}
 	}
 }
