@@ -22,6 +22,7 @@ func (s State) after(r Result, schedule pool.Schedule, now time.Time, took time.
 		next.Throughput = r.Evidence.BytesPerSecond
 	}
 	switch {
+	case r.Outcome == Success && r.Stands && s.Verdict != Unknown:
 	case r.Outcome == Success:
 		next.Successes = min(s.Successes+1, schedule.UpAfter)
 		enough := next.Successes >= schedule.UpAfter

@@ -32,7 +32,8 @@ const (
 )
 
 // checker makes probes. It may be used at the same time by any number of
-// goroutines, and keeps nothing of what targets answer.
+// goroutines. It keeps for a while what targets have to have, and what was found
+// wrong with their files.
 type checker struct {
 	dial      func(ctx context.Context, network, address string) (net.Conn, error)
 	resolver  Resolver
@@ -40,6 +41,9 @@ type checker struct {
 	userAgent string
 	now       func() time.Time
 	installed *atomic.Pointer[Programs] // nil: none
+	draw      func(n int64) int64       // a random number from 0 to n-1; nil: one that nobody can foresee
+	indexes   indexes
+	proven    proven
 }
 
 // programs are those that may be started now.
@@ -65,6 +69,7 @@ func (c *checker) probe(ctx context.Context, t Target) Result {
 		a.failed(f)
 	}
 	a.result.Evidence = a.sealed()
+	c.proven.learn(t, a.result)
 	return a.result
 }
 
@@ -130,6 +135,10 @@ func (a *attempt) http(ctx context.Context) (string, error) {
 		return a.fetch(ctx, q)
 	case pool.PurposeThroughput:
 		return a.throughput(ctx, q)
+	case pool.PurposeIntegrity:
+		return a.integrity(ctx, q)
+	case pool.PurposeContents:
+		return a.contents(ctx, q)
 	}
 	return "", fail(Failed, "no way to find out %s", quote([]byte(a.target.Probe.Purpose)))
 }

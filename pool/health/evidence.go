@@ -113,9 +113,6 @@ func (a *attempt) sealed() Evidence {
 	return e
 }
 
-// shortHash is enough of a SHA-256 to tell two contents apart in words.
-func shortHash(sum [sha256.Size]byte) string { return hex.EncodeToString(sum[:6]) }
-
 // bytesInWords writes a size: "512 bytes", "64.0 kB", "3.2 MB", by powers of a thousand.
 func bytesInWords(n int64) string {
 	switch {

@@ -54,37 +54,51 @@ func TestEvidence(t *testing.T) {
 		steps  []string
 	}{
 		{
-			"https", fmt.Sprintf("https://mirror.test:%d/page", https.Port()), pool.Probe{Body: "x"}, 200, 10_000, long[:4096],
+			"https", fmt.Sprintf("https://mirror.test:%d/page", https.Port()),
+			pool.Probe{Body: "x"},
+			200, 10_000, long[:4096],
 			[]string{
 				"resolve: mirror.test: 127.0.0.1", "connect: " + https.String(), "tls: " + certificate(to),
 				"request: GET /page", "first byte: status 200 OK", "body: 10 kB",
 			},
 		},
 		{
-			"no body wanted", fmt.Sprintf("https://mirror.test:%d/page", https.Port()), pool.Probe{}, 200, 0, "",
+			"no body wanted", fmt.Sprintf("https://mirror.test:%d/page", https.Port()),
+			pool.Probe{},
+			200, 0, "",
 			[]string{"resolve: *", "connect: *", "tls: *", "request: GET /page", "first byte: status 200 OK"},
 		},
 		{
-			"redirect", fmt.Sprintf("https://mirror.test:%d/away", https.Port()), pool.Probe{FollowRedirects: true}, 200, 0, "",
+			"redirect", fmt.Sprintf("https://mirror.test:%d/away", https.Port()),
+			pool.Probe{FollowRedirects: true},
+			200, 0, "",
 			[]string{
 				"resolve: *", "connect: *", "tls: *", "request: GET /away", `first byte: status 302 Found, redirect to "/page"`,
 				"resolve: *", "connect: *", "tls: *", "request: GET /page", "first byte: status 200 OK",
 			},
 		},
 		{
-			"unexpected status", fmt.Sprintf("https://mirror.test:%d/gone", https.Port()), pool.Probe{}, 410, 4096, long[:4096],
+			"unexpected status", fmt.Sprintf("https://mirror.test:%d/gone", https.Port()),
+			pool.Probe{},
+			410, 4096, long[:4096],
 			[]string{"resolve: *", "connect: *", "tls: *", "request: GET /gone", "first byte: status 410 Gone"},
 		},
 		{
-			"expired", fmt.Sprintf("https://mirror.test:%d/page", old.Port()), pool.Probe{}, 0, 0, "",
+			"expired", fmt.Sprintf("https://mirror.test:%d/page", old.Port()),
+			pool.Probe{},
+			0, 0, "",
 			[]string{"resolve: *", "connect: *", "tls: certificate expired *; certificate " + certificate(from.Add(time.Minute))},
 		},
 		{
-			"refused", fmt.Sprintf("http://mirror.test:%d/page", addressOf(closed).Port()), pool.Probe{}, 0, 0, "",
+			"refused", fmt.Sprintf("http://mirror.test:%d/page", addressOf(closed).Port()),
+			pool.Probe{},
+			0, 0, "",
 			[]string{"resolve: mirror.test: 127.0.0.1", "connect: connection refused"},
 		},
 		{
-			"no such name", "http://unknown.test/", pool.Probe{}, 0, 0, "",
+			"no such name", "http://unknown.test/",
+			pool.Probe{},
+			0, 0, "",
 			[]string{`resolve: resolving "unknown.test": no such host`},
 		},
 	} {

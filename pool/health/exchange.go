@@ -100,6 +100,16 @@ func (r *reply) done() {
 	r.party.keep(r.link)
 }
 
+// all reads a body of so many bytes, or one more if it has more.
+func (r *reply) all(length int64) ([]byte, error) {
+	r.limit(chunkRoom(length))
+	body, err := io.ReadAll(io.LimitReader(r, length+1))
+	if err != nil && r.exhausted() {
+		return nil, fail(Protocol, "body's chunks take more than %s", bytesInWords(chunkRoom(length)))
+	}
+	return body, err
+}
+
 // skip reads a small body that nobody wants, so that the connection can be used
 // again.
 func (r *reply) skip() {

@@ -36,8 +36,12 @@ type Result struct {
 	// if none was seen.
 	CertificateExpiry time.Time
 	// NotMade tells that this machine could not look, wholly or in part: rsync or a command
-	// is not installed here. That is no fault of the target, and a success in itself.
-	NotMade  bool
+	// is not installed here, an origin or index does not answer. That is no fault of the
+	// target, and a success in itself.
+	NotMade bool
+	// Stands tells that nothing was learned of what was found wrong before: the success
+	// counts for nothing, neither towards up nor against going down.
+	Stands   bool
 	Evidence Evidence
 }
 

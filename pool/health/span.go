@@ -12,6 +12,15 @@ type span struct{ first, last int64 }
 
 func (s span) length() int64 { return s.last - s.first + 1 }
 
+// pieces divides it into spans of so many bytes; the last may be shorter.
+func (s span) pieces(length int64) []span {
+	var all []span
+	for first := s.first; first <= s.last; first += length {
+		all = append(all, span{first, min(first+length-1, s.last)})
+	}
+	return all
+}
+
 func (s span) String() string { return fmt.Sprintf("bytes %d-%d", s.first, s.last) }
 
 // header is the Range that asks for it, RFC 9110, section 14.1.2.
@@ -89,15 +98,16 @@ func (r *reply) sent(wanted span) (part span, size int64, err error) {
 	return part, size, nil
 }
 
-// whole is the size of the file that an answer to a question for its beginning,
-// or for nothing but its header, tells of; unknown if it does not tell.
+// whole is the size of the file that an answer tells of; unknown if it does not
+// tell.
 func (r *reply) whole() int64 {
-	if r.StatusCode != http.StatusPartialContent {
+	switch r.StatusCode {
+	case http.StatusOK:
 		return r.ContentLength
+	case http.StatusPartialContent, http.StatusRequestedRangeNotSatisfiable:
+		if _, _, size, err := contentRange(r.Header.Get("Content-Range")); err == nil {
+			return size
+		}
 	}
-	_, _, size, err := contentRange(r.Header.Get("Content-Range"))
-	if err != nil {
-		return unknown
-	}
-	return size
+	return unknown
 }

@@ -61,7 +61,7 @@ func TestThroughput(t *testing.T) {
 		{"small", sends("HTTP/1.1 200 OK\r\nContent-Length: 10", 1, 10, 0), Success, "status 200, 10 bytes at once", 0},
 		{"of no size", sends("HTTP/1.0 200 OK", 10, 1000, 2*time.Millisecond), Success, "status 200, 10 kB in 18ms, 500 kB/s", 500_000},
 		{"empty", sends("HTTP/1.1 200 OK\r\nContent-Length: 0", 0, 0, 0), Content, "the file is empty", 0},
-		{"trickle", sends(whole, 100_000, 1, 100*time.Millisecond), Slow, "9 B/s, at least 200 kB/s is wanted (100 bytes of 100 kB within 10s)", 9},
+		{"trickle", sends(whole, 100_000, 1, 101*time.Millisecond), Slow, "9 B/s, at least 200 kB/s is wanted (100 bytes of 100 kB within 10s)", 9},
 		{"stalls", sends(whole, 2, 30_000, time.Hour), Slow, "0 B/s, at least 200 kB/s is wanted (30 kB of 100 kB within 10s)", 0},
 		{"nothing", sends(whole, 1, 0, 0), Connection, "connection closed early (reading the body)", 0},
 		{"silence", func(c net.Conn) { sends(whole, 0, 0, 0)(c); time.Sleep(time.Minute) }, Timeout, "no answer within 10s (reading the body)", 0},
@@ -105,7 +105,7 @@ func TestThroughputOverTime(t *testing.T) {
 	const whole = "HTTP/1.1 200 OK\r\nContent-Length: 100000000"
 	probe := pool.Probe{Purpose: pool.PurposeThroughput, Bytes: 100_000_000, MinRate: 100_000}
 	synctest.Test(t, func(t *testing.T) {
-		got := piped(t, 10*time.Second, probe, sends(whole, 100_000, 1000, 5*time.Millisecond))
+		got := piped(t, 10*time.Second, probe, sends(whole, 100_000, 1000, 5001*time.Microsecond))
 		expect(t, got, Success, "status 200, 2.0 MB in 10s, 199 kB/s (2.0 MB of 100.0 MB within 10s)")
 	})
 	synctest.Test(t, func(t *testing.T) {
