@@ -23,7 +23,7 @@ const (
 	// looksEvery is how often the servers themselves are asked, and downloadsEvery how often
 	// a client begins, whatever became of those before.
 	looksEvery     = 100 * time.Millisecond
-	downloadsEvery = 200 * time.Millisecond
+	downloadsEvery = 100 * time.Millisecond
 	// The addresses that clients, and nobody else, connect from.
 	clientAddress, clientAddress6 = "127.0.0.9", "fd00:99::9"
 	// clientWaits is for how long a client waits for a file from one address.

@@ -63,6 +63,18 @@ func healthFaults() []healthFault {
 			checks: `"throughput": { "path": "IMAGE", "bytes": SIZE, "floor": 100000, SCHEDULE }`,
 		},
 		{
+			name: "a file is missing", label: "missing", seen: "`must_have`", gdnsd: gdnsdFiles, put: removed,
+			checks: `"must_have": { "paths": ["IMAGE"], SCHEDULE }`,
+		},
+		{
+			name: "a file is truncated", label: "truncated", seen: "`must_have` with `size`", put: truncated,
+			checks: `"must_have": { "paths": [{ "path": "IMAGE", "size": SIZE }], SCHEDULE }`,
+		},
+		{
+			name: "a file is altered, and as long as before", label: "altered", seen: "`integrity`", put: altered,
+			checks: `"integrity": { "path": "IMAGE", "origin": "http://ORIGIN/IMAGE", "bytes": 4096, SCHEDULE }`,
+		},
+		{
 			name: "certificate expired", label: "expired", seen: "`https`", secure: true,
 			put: presents(func(m *healthMirror) []string { return []string{m.label} }, -time.Hour),
 		},
@@ -143,6 +155,23 @@ func says(directives string) func(*healthMirror) func() {
 // outdated leaves the mirror with what it had two hours ago.
 func outdated(m *healthMirror) func() {
 	m.put(tracePath, []byte(fmt.Sprintln(time.Now().Add(-2*time.Hour).Unix())))
+	m.put(imagePath, m.lab.content.before)
+	return m.fill
+}
+
+func removed(m *healthMirror) func() {
+	if err := os.Remove(filepath.Join(m.root, imagePath)); err != nil {
+		m.lab.Errorf("taking the file from the mirror of %s: %v", m.label, err)
+	}
+	return m.fill
+}
+
+func truncated(m *healthMirror) func() {
+	m.put(imagePath, m.lab.content.image[:imageSize/2])
+	return m.fill
+}
+
+func altered(m *healthMirror) func() {
 	m.put(imagePath, m.lab.content.before)
 	return m.fill
 }

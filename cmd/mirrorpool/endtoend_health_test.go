@@ -26,7 +26,7 @@ const (
 	healthRamp      = 4 * time.Second
 
 	// faultLasts is how long a fault is left in, which no detection may take.
-	faultLasts = 20 * time.Second
+	faultLasts = 18 * time.Second
 	// cutLasts is how long the checks are cut off from most mirrors: long enough for them
 	// to find all of those down.
 	cutLasts = healthThreshold*healthInterval + 3*healthInterval
