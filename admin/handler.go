@@ -61,6 +61,7 @@ func newHandler(config Config) (*handler, error) {
 		"/api/v1/explain":               {http.MethodGet, h.serveExplain, "what a client gets and why: ?client=ADDRESS&pool=NAME&family=4|6 or &host=NAME&scheme=http|https"},
 		"/api/v1/rollover":              {http.MethodGet, h.serveRollover, "how a zone is signed, and where its rollover stands: ?zone=NAME"},
 		"/api/v1/rollover/change":       {http.MethodPost, h.serveRolloverChange, "replace keys: ?zone=NAME&action=begin|start|ds-seen|cancel|withdraw-ds|no-withdraw-ds; needs the header X-Mirrorpool: 1"},
+		"/api/v1/history":               {http.MethodGet, h.serveHistory, "incidents, availability, trend, red flags and verdict of members: ?member=ID|URL|HOST|ADDRESS|PATTERN&pool=NAME&since=6mo&limit=100"},
 		"/api/v1/administrative":        {http.MethodGet, h.serveWords, "what administrators have said of members on this node: disabled, forced up"},
 		"/api/v1/administrative/change": {http.MethodPost, h.serveWordsChange, "say something: ?action=disable|force-up|enable&member=PATTERN&pool=NAME&for=48h&reason=...; needs the header X-Mirrorpool: 1"},
 		"/api/v1/reload":                {http.MethodPost, h.serveReload, "read the configuration again, and look at the repository, keys and other files that it names; needs the header X-Mirrorpool: 1"},

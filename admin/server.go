@@ -62,6 +62,9 @@ type Config struct {
 	Rollovers Rollovers
 	// Words leads what administrators say of members; nil: it is answered with 501.
 	Words Words
+	// History answers questions of what checks have found over time; nil: they are
+	// answered with 501.
+	History Histories
 	// Gatherer gives the program's metrics; nil: only those made here. The
 	// metrics of table and status are added when they are asked for.
 	Gatherer prometheus.Gatherer

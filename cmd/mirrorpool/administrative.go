@@ -40,6 +40,8 @@ type words struct {
 	table  func() *zones.Table
 	// serve has a table made with what is said now, and returns when it is served.
 	serve func(context.Context) error
+	// mark is told of each word that was said, or taken back.
+	mark func(word administrative.Word, takenBack bool)
 
 	current atomic.Pointer[administrative.State]
 	saying  sync.Mutex // held while words change, and are written down
@@ -182,6 +184,7 @@ func (w *words) Say(ctx context.Context, wish admin.WordsWish) (*admin.WordsChan
 }
 
 func (w *words) log(wish admin.WordsWish, word administrative.Word) {
+	w.mark(word, wish.Action == admin.WordsEnable)
 	event := w.logger.Info().Str("pool", word.Pool).Str("member", word.Member).Str("by", wish.By)
 	if wish.Action == admin.WordsEnable {
 		event.Str("taken_back", string(word.Action)).Msg("what was said of a member is taken back")

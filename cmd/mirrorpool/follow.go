@@ -134,12 +134,15 @@ func (n *node) takeOver(ctx context.Context, revision *gitsource.Revision, maxCa
 		return &refusal{commit: revision.Commit, author: revision.Author, problems: drops}
 	}
 	wanted := health.Targets(content.definition)
+	n.remember(content.definition, served)
 	n.probeFirst(ctx, served, wanted)
 	if err := n.compiler.serve(ctx, &commitContent{content: content, commit: revision.Commit, time: revision.Time}); err != nil {
 		n.prober.SetTargets(targetsOf(served))
+		n.remember(served)
 		return err
 	}
 	n.prober.SetTargets(wanted)
+	n.remember(content.definition)
 	n.warnings.Store(&content.warnings)
 	n.warnUnpublished()
 	n.lookAtPrograms()

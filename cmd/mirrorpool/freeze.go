@@ -15,6 +15,8 @@ type freezes struct {
 	logger zerolog.Logger
 	stages *stages
 	before map[health.Family]health.Freeze
+	// mark is told of each that begins, or is over.
+	mark func(f health.Freeze, over bool)
 }
 
 // observe compares a report with the one before.
@@ -28,12 +30,14 @@ func (f *freezes) observe(report *health.Report) {
 			f.logger.Error().Str("stage", string(stageProber)).Str("family", string(freeze.Family)).
 				Int("failing", freeze.Failing).Int("up", freeze.Up).Str("reason", freeze.Words).
 				Msg("health is frozen: mirrors stay what they are held for until the checks can be believed again")
+			f.mark(freeze, false)
 		}
 	}
 	for family, before := range f.before {
 		if _, still := after[family]; !still {
 			f.logger.Warn().Str("stage", string(stageProber)).Str("family", string(family)).Time("since", before.Since).
 				Msg("health is no longer frozen: failures count again")
+			f.mark(before, true)
 		}
 	}
 	switch {

@@ -96,6 +96,7 @@ func (n *node) bindAdmin(config *config) func() (listener, error) {
 			Reload:    n.requestReload,
 			Rollovers: leading{n.rollovers},
 			Words:     n.words,
+			History:   n.history,
 			Gatherer:  n.registry,
 			Report:    n.reporter("admin"),
 		})

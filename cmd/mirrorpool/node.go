@@ -20,6 +20,7 @@ import (
 	"mirrorpool/pool"
 	"mirrorpool/pool/geo"
 	"mirrorpool/pool/health"
+	"mirrorpool/pool/health/history"
 	"mirrorpool/zones"
 	"mirrorpool/zones/journal"
 )
@@ -38,6 +39,7 @@ type node struct {
 	stages     *stages
 	state      *stateDir
 	prober     *health.Prober
+	history    *history.History
 	journal    *journal.Journal
 	compiler   *compiler
 	keys       *keys
@@ -122,13 +124,14 @@ func (n *node) open(config *config) error {
 	n.source.Store(source)
 	n.prober = health.NewProber(health.Config{
 		UserAgent: "mirrorpool/" + programVersion(),
-		Observe:   func(o health.Observation) { n.alerts.observed(o) },
+		Observe:   n.observed,
 	})
 	n.prober.SetPrograms(config.Health.programs())
 	n.useHealthPace(config)
 	n.restoreHealth()
 	n.words = openWords(n.logger, n.stages, n.state)
 	n.openJournal()
+	n.openHistory()
 	if n.compiler, err = n.newCompiler(config); err != nil {
 		return err
 	}
@@ -186,7 +189,7 @@ func (n *node) newCompiler(config *config) (*compiler, error) {
 		logger: n.logger, stages: n.stages, state: n.state, prober: n.prober,
 		geo: func() *geo.Map { return n.geo.Load().current() }, now: time.Now,
 		requests: make(chan compileRequest), geoChanged: make(chan struct{}, 1),
-		journal: n.journal, transitions: transitions{logger: n.logger}, freezes: freezes{logger: n.logger, stages: n.stages},
+		journal: n.journal, transitions: transitions{logger: n.logger}, freezes: freezes{logger: n.logger, stages: n.stages, mark: n.markFreeze},
 		published: func() {
 			n.publishing.Changed()
 			n.rollovers.tableServed()
@@ -195,6 +198,7 @@ func (n *node) newCompiler(config *config) (*compiler, error) {
 		keys: n.keys, signer: n.signer, notifier: n.notifier, words: n.words,
 	}
 	n.words.table = c.table.Load
+	n.words.mark = n.markWord
 	n.words.serve = func(ctx context.Context) error { return c.serve(ctx, nil) }
 	c.readSerials()
 	addresses, err := selfAddresses(config.HTTP.Listen)
@@ -212,6 +216,7 @@ func (n *node) registerCollectors() error {
 	}
 	all = append(all, n.publishing.Collectors()...)
 	all = append(all, n.alerts.Collectors()...)
+	all = append(all, n.history.Collectors()...)
 	for _, collector := range append(all, n.prober.Collectors()...) {
 		if err := n.registry.Register(collector); err != nil {
 			return fmt.Errorf("registering metrics: %w", err)
@@ -257,6 +262,10 @@ func (n *node) run(ctx context.Context, hangups <-chan os.Signal) error {
 	workers.Go(func() { n.alerts.Run(work) })
 	workers.Go(func() { n.alerts.follow(work) })
 	workers.Go(func() { n.keepHealth(work) })
+	workers.Go(func() {
+		stepBack()
+		n.history.Run(work)
+	})
 	workers.Go(func() { n.programsFollow(work) })
 	workers.Go(func() { n.words.follow(work) })
 	workers.Go(func() { n.sweeper.run(work) })
@@ -279,6 +288,7 @@ func (n *node) run(ctx context.Context, hangups <-chan os.Signal) error {
 	workers.Wait()
 	n.compiler.close()
 	n.saveHealth()
+	n.closeHistory()
 	n.admin.stop()
 	return err
 }

@@ -22,6 +22,7 @@ const (
 	stageJournal stage = "journal"     // keeping what changes from serial to serial
 	stageCatalog stage = "catalog"     // listing the zones for secondaries
 	stageHealth  stage = "health"      // keeping the health state
+	stageHistory stage = "history"     // remembering what the checks have found
 	stageCookies stage = "cookies"     // reading cookie secrets
 	stageTLS     stage = "tls"         // reading the certificate for DNS over TLS
 	stageTSIG    stage = "tsig"        // reading the TSIG keys of transfers
@@ -47,7 +48,7 @@ const (
 )
 
 // staleStages are those that can be stale, in their order.
-var staleStages = []stage{stageSource, stageCommit, stageCompile, stageGeo, stageKept, stageSerials, stageJournal, stageCatalog, stageHealth, stageProber, stageCookies, stageTLS, stageTSIG, stageKeys, stageSigning, stageClock, stageRollovers, stagePublish, stagePublishKeys, stageAlerts, stageAdministrative, stagePrograms, stageConfig}
+var staleStages = []stage{stageSource, stageCommit, stageCompile, stageGeo, stageKept, stageSerials, stageJournal, stageCatalog, stageHealth, stageHistory, stageProber, stageCookies, stageTLS, stageTSIG, stageKeys, stageSigning, stageClock, stageRollovers, stagePublish, stagePublishKeys, stageAlerts, stageAdministrative, stagePrograms, stageConfig}
 
 // stageFailure tells since when a stage has given nothing new, and why.
 type stageFailure struct {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 )
@@ -86,7 +87,7 @@ func (m Member) compare(o Member) int {
 // flag looks at one member and notes its flags.
 func (h *History) flag(ctx context.Context, m Member) error {
 	now := h.options.Now().UTC()
-	var fresh []Flag
+	var found, fresh []Flag
 	err := inside(ctx, h.store.write, func(tx *sql.Tx) error {
 		row, err := loadMember(ctx, tx, m)
 		if err != nil || row.id == 0 {
@@ -96,12 +97,14 @@ func (h *History) flag(ctx context.Context, m Member) error {
 		if err != nil {
 			return err
 		}
-		fresh, err = noteFlags(ctx, tx, row.id, data.flags(now))
+		found = data.flags(now)
+		fresh, err = noteFlags(ctx, tx, row.id, found)
 		return err
 	})
 	if err != nil {
 		return err
 	}
+	h.stand(m, found)
 	for _, one := range fresh {
 		h.options.Flagged(one)
 	}
@@ -155,10 +158,37 @@ func noteFlags(ctx context.Context, tx *sql.Tx, member int64, found []Flag) (fre
 	return fresh, nil
 }
 
-// Flags gives the red flags that stand, as they were found last, by member and kind.
-func (h *History) Flags(ctx context.Context) ([]Flag, error) {
+// Flags gives the red flags of the members that there are, as they were found last, by
+// member and kind. It
+// does not wait for the disk.
+func (h *History) Flags() []Flag {
+	present := h.present()
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	flags := []Flag{}
-	err := h.read(ctx, func(tx *sql.Tx) error {
+	for _, m := range slices.SortedFunc(maps.Keys(h.standing), Member.compare) {
+		if present[m] {
+			flags = append(flags, h.standing[m]...)
+		}
+	}
+	return flags
+}
+
+// stand notes what flags a member has.
+func (h *History) stand(m Member, flags []Flag) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(flags) == 0 {
+		delete(h.standing, m)
+		return
+	}
+	h.standing[m] = flags
+}
+
+// standingFlags reads the flags that stood in the last run.
+func (s *store) standingFlags(ctx context.Context) (map[Member][]Flag, error) {
+	standing := map[Member][]Flag{}
+	err := inside(ctx, s.read, func(tx *sql.Tx) error {
 		return listed(ctx, tx, func(rows *sql.Rows) error {
 			var one Flag
 			var at int64
@@ -166,10 +196,9 @@ func (h *History) Flags(ctx context.Context) ([]Flag, error) {
 				return err
 			}
 			one.Since = time.UnixMilli(at).UTC()
-			flags = append(flags, one)
+			standing[one.Member] = append(standing[one.Member], one)
 			return nil
-		}, `SELECT m.pool, m.redirect, m.member, f.kind, f.since, f.words FROM flags f JOIN members m ON m.id = f.member
-			ORDER BY m.pool, m.member, m.redirect, f.kind`)
+		}, `SELECT m.pool, m.redirect, m.member, f.kind, f.since, f.words FROM flags f JOIN members m ON m.id = f.member ORDER BY f.kind`)
 	})
-	return flags, err
+	return standing, err
 }

@@ -1,6 +1,7 @@
 package history
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"sync"
@@ -63,7 +64,8 @@ type History struct {
 	marks   []Mark
 	// orphans are incidents that the file says are open, by the key of their target,
 	// until SetTargets has told whose they are.
-	orphans map[string]*incident
+	orphans  map[string]*incident
+	standing map[Member][]Flag // red flags
 
 	readers  atomic.Pointer[store]  // that questions are answered from; nil: there is none now
 	suspect  atomic.Bool            // somebody has found it damaged
@@ -73,9 +75,10 @@ type History struct {
 	store   *store     // nil: the file cannot be had now
 	broken  error      // the database has panicked: it is not used again
 	opened  time.Time
-	alive   time.Time // of the last run: its last write
-	flushed time.Time // all was written
-	failing bool      // Report was told of an error last
+	alive   time.Time     // of the last run: its last write
+	flushed time.Time     // all was written
+	longest time.Duration // that one turn of writing may take
+	failing bool          // Report was told of an error last
 	pruned  time.Time
 	flags   flagRound
 	// acknowledged is told of incidents that are over and on the disk, for tests.
@@ -117,8 +120,8 @@ func Open(path string, options Options) (*History, error) {
 	}
 	h := &History{
 		path: path, options: options, wake: make(chan struct{}, 1),
-		tracks: map[health.Target]*track{}, subjects: map[place]*subject{}, orphans: map[string]*incident{},
-		opened: time.Now(), acknowledged: func([]*incident) {},
+		tracks: map[health.Target]*track{}, subjects: map[place]*subject{}, orphans: map[string]*incident{}, standing: map[Member][]Flag{},
+		opened: time.Now(), longest: longestWrite, acknowledged: func([]*incident) {},
 	}
 	h.metrics = newMetrics(h)
 	absolute, err := filepath.Abs(path)
@@ -133,20 +136,23 @@ func Open(path string, options Options) (*History, error) {
 	return h, err
 }
 
-// Close closes the file. Run has to have returned; nothing is to be called afterwards.
+// lastWrite bounds the writing of what is left at the end.
+const lastWrite = 4 * time.Second
+
+// Close writes what is left, unless writing fails anyway, and closes the file. Run has to have
+// returned; nothing is remembered afterwards.
 func (h *History) Close() error {
 	h.writing.Lock()
 	defer h.writing.Unlock()
 	if h.store == nil {
 		return nil
 	}
-	h.readers.Store(nil)
-	err := h.store.close()
-	h.store = nil
-	if err != nil {
-		return fmt.Errorf("closing the history %s: %w", h.path, err)
+	h.longest = lastWrite
+	var err error
+	if !h.failing {
+		err = h.write(true)
 	}
-	return nil
+	return errors.Join(err, h.drop())
 }
 
 // Observe takes in a probe that has ended. It does not wait for the disk.

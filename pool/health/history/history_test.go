@@ -137,9 +137,11 @@ func TestWhatTheProberTakesBackDoesNotCount(t *testing.T) {
 	w.probes(0, time.Hour, good())
 	w.probes(0, 5*time.Minute, bad(health.Timeout, "no answer"))
 	// The prober has found that it was its own fault.
-	s := w.states[w.target(0)]
-	s.Verdict, s.Failures, s.Frozen = health.Up, 0, true
-	w.states[w.target(0)] = s
+	before := w.states[w.target(0)]
+	after := before
+	after.Verdict, after.Failures, after.Frozen = health.Up, 0, true
+	w.states[w.target(0)] = after
+	w.h.Observe(health.Observation{Target: w.target(0), Before: before, After: after, TakenBack: true})
 	w.probes(0, 30*time.Second, good())
 	got := w.look("wiki")
 	if len(got.Incidents) != 1 || !got.Incidents[0].Voided || got.Failures != 0 {

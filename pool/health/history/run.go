@@ -20,16 +20,16 @@ const (
 	pruneEvery   = dayLength
 )
 
-// Run writes until ctx ends, and then what is left. There may be one Run at a time.
+// Run writes until ctx ends; what is left then is Close's. There may be one Run at a time.
 func (h *History) Run(ctx context.Context) {
 	pause := time.Duration(0) // after a failure
 	h.examine()
 	for {
 		all, ended := h.await(ctx, pause)
-		err := h.turn(all || ended || pause > 0)
 		if ended {
 			return
 		}
+		err := h.turn(all || pause > 0)
 		if err == nil {
 			pause = 0
 		} else {

@@ -132,17 +132,18 @@ func (t *track) observe(o health.Observation) (ended []*incident, dropped int) {
 	for _, s := range t.places {
 		dropped += s.credit(now)
 	}
-	t.count(o, now, &dropped)
+	if !o.TakenBack && !o.Result.NotMade {
+		t.count(o, now, &dropped)
+	}
 	if one := t.turn(o, now); one != nil {
 		ended = append(ended, one)
 	}
 	if o.After.Verdict == health.Down && t.incident == nil {
 		t.begin(o)
 	}
-	failed := outcomeOf(o) != health.Success
 	if t.incident != nil {
 		t.incident.resumed = false
-		if failed {
+		if outcomeOf(o) != health.Success {
 			t.incident.fail(evidenceOf(o))
 		}
 	}
@@ -157,18 +158,18 @@ func (t *track) turn(o health.Observation, now time.Time) *incident {
 		return nil
 	}
 	switch {
-	case o.Before.Verdict == health.Up && !i.resumed:
-		// The prober has taken back what it held the target for.
+	case o.TakenBack:
 		i.voided = true
 		i.end(now, endedVoid)
-		t.incident = nil
+		t.incident, t.failing, t.series = nil, time.Time{}, 0
 		for _, s := range t.places {
 			s.takeBack(i.started, now)
 		}
 		return i
 	case o.After.Verdict != health.Up:
 		return nil
-	case i.resumed && o.Before.Verdict != health.Down:
+	case o.Before.Verdict != health.Down:
+		// It was not seen to come back.
 		i.end(i.lastSign(), endedAbsent)
 	default:
 		i.end(o.After.Since, "")

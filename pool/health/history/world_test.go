@@ -73,9 +73,11 @@ func (w *world) restart(away time.Duration) {
 func (w *world) kill(away time.Duration) {
 	w.t.Helper()
 	path := w.h.path
-	if err := w.h.Close(); err != nil {
+	w.h.writing.Lock()
+	if err := w.h.drop(); err != nil {
 		w.t.Fatal(err)
 	}
+	w.h.writing.Unlock()
 	w.now = w.now.Add(away)
 	w.states = map[health.Target]health.State{}
 	w.open(path)

@@ -22,7 +22,7 @@ func (h *History) guarded(do func(context.Context) error) (err error) {
 	if h.broken != nil {
 		return h.broken
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), longestWrite)
+	ctx, cancel := context.WithTimeout(context.Background(), h.longest)
 	defer cancel()
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -53,17 +53,32 @@ func (h *History) reopen(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("opening the history %s: %w", h.path, err)
 	}
+	if err := h.takeUp(ctx, s); err != nil {
+		return fmt.Errorf("reading the history %s: %w", h.path, errors.Join(err, s.close()))
+	}
+	return nil
+}
+
+// takeUp goes on with a file that was opened.
+func (h *History) takeUp(ctx context.Context, s *store) error {
 	open, err := s.openIncidents(ctx)
 	if err != nil {
-		return fmt.Errorf("reading the history %s: %w", h.path, errors.Join(err, s.close()))
+		return fmt.Errorf("incidents that go on: %w", err)
+	}
+	standing, err := s.standingFlags(ctx)
+	if err != nil {
+		return fmt.Errorf("red flags: %w", err)
 	}
 	if h.alive.IsZero() {
 		if h.alive, err = s.alive(ctx); err != nil {
-			return fmt.Errorf("reading the history %s: %w", h.path, errors.Join(err, s.close()))
+			return fmt.Errorf("the last write: %w", err)
 		}
 	}
 	h.store = s
 	h.readers.Store(s)
+	for m, flags := range standing {
+		h.stand(m, flags)
+	}
 	h.resume(open)
 	return nil
 }
