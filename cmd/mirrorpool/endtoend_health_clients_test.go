@@ -89,7 +89,7 @@ func (w *healthWatch) look(ctx context.Context) {
 	ticker := time.NewTicker(looksEvery)
 	defer ticker.Stop()
 	for {
-		if given, err := resolve(ctx, w.server, w.name, w.kind); err == nil {
+		if given, err := givenBy(ctx, w.server, w.name, w.kind); err == nil {
 			present := slices.Contains(given, w.victim)
 			w.mutex.Lock()
 			if len(w.looks) == 0 || w.looks[len(w.looks)-1].present != present {
@@ -133,7 +133,7 @@ func (w *healthWatch) keepDownloading(ctx context.Context, lab *healthLab) {
 // What a client would have from the next ones is tried after that.
 func (w *healthWatch) download(ctx context.Context, lab *healthLab) download {
 	done := download{began: time.Now()}
-	given, err := resolve(ctx, lab.resolver, w.name, w.kind)
+	given, err := givenBy(ctx, lab.resolver, w.name, w.kind)
 	if err != nil || len(given) == 0 {
 		done.err, done.lost = fmt.Errorf("resolving %s: %v %w", w.name, given, err), true
 		return done
@@ -196,8 +196,8 @@ func (w *healthWatch) fetch(ctx context.Context, lab *healthLab, address string)
 	return nil
 }
 
-// resolve asks a server on this machine for addresses, in their order.
-func resolve(ctx context.Context, port int, name string, kind uint16) ([]string, error) {
+// givenBy asks a server on this machine for addresses, in their order.
+func givenBy(ctx context.Context, port int, name string, kind uint16) ([]string, error) {
 	question := new(dns.Msg)
 	question.SetQuestion(dns.Fqdn(name), kind)
 	reply, _, err := (&dns.Client{Timeout: clientWaits}).ExchangeContext(ctx, question, fmt.Sprintf("127.0.0.1:%d", port))
