@@ -121,7 +121,7 @@ server cannot be reached.`,
 	})
 	root.AddCommand(
 		serveCommand(), checkCommand(), explainCommand(), reloadCommand(),
-		keygenCommand(), rolloverCommand(), statusCommand(), disableCommand(), enableCommand(), forceUpCommand(), publishCommand(), alertCommand(), schemaCommand(), versionCommand(), demoCommand(), manualCommand(),
+		keygenCommand(), rolloverCommand(), statusCommand(), historyCommand(), disableCommand(), enableCommand(), forceUpCommand(), publishCommand(), alertCommand(), probeCommand(), schemaCommand(), versionCommand(), demoCommand(), manualCommand(),
 	)
 	takeUsageErrors(root)
 	return root
