@@ -277,7 +277,7 @@ func (l *lookup) draw(served *servedPool, f *family) {
 	signed := l.signedFamily(served)
 	var set *signedSet
 	if choice.Mode == selection.Self {
-		l.append(owned(f.self, l.name))
+		l.append(f.lent(f.self, l.name))
 		if signed != nil {
 			set = signed.find(signed.self)
 		}
@@ -293,7 +293,9 @@ func (l *lookup) draw(served *servedPool, f *family) {
 		l.deny()
 		l.proveTypeless(l.node(served), l.question.Type)
 	} else if set != nil {
-		a.Signatures = signatureRecords(set.signatures, l.name)
+		if a.Signatures = signatureRecords(set.signatures, l.name); f.ttl != served.definition.TTL {
+			a.Signatures = withTTL(a.Signatures, l.name, f.ttl)
+		}
 	}
 }
 
@@ -314,7 +316,7 @@ func (l *lookup) give(served *servedPool, f *family, mode selection.Mode, drawn 
 	}
 	for _, index := range drawn {
 		a.Members = append(a.Members, served.definition.Members[index].ID)
-		records := owned(f.members[index].given(mode), l.name)
+		records := f.lent(f.members[index].given(mode), l.name)
 		if a.MemberRecords != nil {
 			a.MemberRecords = append(a.MemberRecords, len(records))
 		}

@@ -9,10 +9,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/miekg/dns"
 
 	"mirrorpool/pool"
+	"mirrorpool/pool/administrative"
 	"mirrorpool/pool/geo"
 	"mirrorpool/pool/health"
 )
@@ -184,7 +186,8 @@ func randomInput(t testing.TB, r *rand.Rand) Input {
 		}
 		return Input{
 			Definition: definition, Static: static, Now: testNow, Health: randomHealth(r, definition), Geo: randomMap(r),
-			SelfAddresses: []netip.Addr{netip.MustParseAddr("127.9.9.9"), netip.MustParseAddr("fd09::1"), netip.MustParseAddr("127.9.9.8")}[r.IntN(3):],
+			SelfAddresses:  []netip.Addr{netip.MustParseAddr("127.9.9.9"), netip.MustParseAddr("fd09::1"), netip.MustParseAddr("127.9.9.8")}[r.IntN(3):],
+			Administrative: randomWords(r, definition), LastGood: randomLastGood(r, definition),
 		}
 	}
 }
@@ -265,7 +268,10 @@ func randomPools(r *rand.Rand) (all []*pool.Pool) {
 				MinCandidates: 1 + r.IntN(4), MaxShare: []float64{1, 0.5, 0.3}[r.IntN(3)],
 				IgnoreClientSubnet: r.IntN(4) == 0,
 			},
-			Health: pool.Check{Probe: pool.Probe{Kind: pool.CheckTCP, Port: 80}},
+			Health: pool.Check{Probe: pool.Probe{Kind: pool.CheckTCP, Port: 80}, Ramp: time.Duration(r.IntN(3)) * time.Minute},
+		}
+		if r.IntN(3) == 0 {
+			one.MinMembers = 1 + r.IntN(4)
 		}
 		most := 8
 		if r.IntN(5) == 0 {
@@ -323,11 +329,48 @@ func randomHealth(r *rand.Rand, definition *pool.Definition) *health.Report {
 				if mostly < 3 && r.IntN(4) > 0 {
 					verdict = health.Verdict(mostly)
 				}
-				states[health.MemberTarget(one, address)] = health.State{Verdict: verdict}
+				state := health.State{Verdict: verdict}
+				if r.IntN(3) == 0 {
+					state.Returned = testNow.Add(-time.Duration(r.IntN(100)) * time.Second)
+				}
+				if r.IntN(20) == 0 {
+					state.Change = testNow.Add(time.Duration(r.IntN(1000)) * time.Second)
+				}
+				states[health.MemberTarget(one, address)] = state
 			}
 		}
 	}
 	return health.NewReport(states)
+}
+
+func randomWords(r *rand.Rand, definition *pool.Definition) *administrative.State {
+	var words []administrative.Word
+	for _, one := range definition.Pools {
+		for _, member := range one.Members {
+			if r.IntN(8) == 0 {
+				words = append(words, administrative.Word{
+					Action: []administrative.Action{administrative.Disable, administrative.ForceUp}[r.IntN(2)], Pool: one.Name, Member: member.ID,
+				})
+			}
+		}
+	}
+	return administrative.NewState(words)
+}
+
+func randomLastGood(r *rand.Rand, definition *pool.Definition) LastGood {
+	all := LastGood{}
+	for _, one := range definition.Pools {
+		var good FamilyMembers
+		for family := range addressKinds {
+			for i := range one.Members {
+				if r.IntN(3) == 0 {
+					*good.of(family) = append(*good.of(family), one.Members[i].ID)
+				}
+			}
+		}
+		all[one.Name] = good
+	}
+	return all
 }
 
 func randomMap(r *rand.Rand) *geo.Map {

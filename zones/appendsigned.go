@@ -144,6 +144,9 @@ func (t *Table) drawnSigned(message []byte, q *Asked, random Random, counts []ui
 		first = len(message)
 		message = append(message, set.wire...)
 		a.Answers += uint16(len(set.signatures))
+		if f.ttl != family.ttl {
+			stamp(message[first:], f.ttl)
+		}
 		if r.owner != questionPointer {
 			ownSignatures(message[first:], r, shift)
 		}

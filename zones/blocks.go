@@ -156,11 +156,16 @@ func (w *aheadWork) addBlocks(places []geo.Place, choices []*selection.Choice) {
 		case m.reserve:
 			members[selection.Reserve] = append(members[selection.Reserve], i)
 		default:
-			members[selection.Normal] = append(members[selection.Normal], i)
+			if members[selection.Kept] = append(members[selection.Kept], i); !m.kept {
+				members[selection.Normal] = append(members[selection.Normal], i)
+			}
 		}
 		if len(m.all) > 0 {
 			members[selection.All] = append(members[selection.All], i)
 		}
+	}
+	if len(members[selection.Kept]) == len(members[selection.Normal]) {
+		members[selection.Kept] = nil // there is no such mode
 	}
 	s.blocks = make([]*blocks, len(members))
 	for mode, list := range members {

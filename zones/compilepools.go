@@ -34,6 +34,8 @@ func (t *Table) compilePools(in *Input, bounds tableBounds) {
 		if served.compiledPool == nil {
 			served.compiledPool = compilePool(in, served.definition, served.standing, tables)
 		}
+		served.follow(last[served.definition.Name], in.Now)
+		t.next = earliest(t.next, earliest(served.standing.step, served.nextTTL))
 	}
 	tables.finish()
 	t.tables = tables
@@ -69,6 +71,7 @@ func samePool(a, b *pool.Pool) bool {
 // compileHost compiles a redirect host, or takes it over from the table before.
 func (t *Table) compileHost(in *Input, redirect *pool.Redirect) *Host {
 	standing := standingOfMirrors(in, redirect)
+	t.next = earliest(t.next, standing.step)
 	if p := in.Previous; p != nil && p.geo == in.Geo {
 		if before := p.hosts[hostKey(redirect.Host)]; before != nil && before.Redirect == redirect &&
 			before.standing.same(standing) {

@@ -44,6 +44,9 @@ type FamilyDescription struct {
 	Served bool `json:"served"`
 	// Mode is what a client of which nothing is known gets.
 	Mode selection.Mode `json:"mode"`
+	// TTL is that of what is given now, in seconds: less than the pool's while a
+	// change of health is near.
+	TTL uint32 `json:"ttl"`
 }
 
 // MemberDescription says what a pool's member is and what is known of it.
@@ -159,8 +162,8 @@ func (s *servedPool) describe(live *health.Report) PoolDescription {
 	d := PoolDescription{
 		Name: s.definition.Name, Zone: s.apex(), TTL: s.definition.TTL, Answers: s.definition.Answers,
 		Policy: s.definition.Policy, WhenAllDown: s.definition.WhenAllDown,
-		IPv4:    FamilyDescription{Served: s.ipv4.served, Mode: s.ipv4.mode},
-		IPv6:    FamilyDescription{Served: s.ipv6.served, Mode: s.ipv6.mode},
+		IPv4:    FamilyDescription{Served: s.ipv4.served, Mode: s.ipv4.mode, TTL: s.families[0].ttl},
+		IPv6:    FamilyDescription{Served: s.ipv6.served, Mode: s.ipv6.mode, TTL: s.families[1].ttl},
 		Members: make([]MemberDescription, 0, len(s.definition.Members)),
 	}
 	for i, member := range s.definition.Members {
@@ -238,6 +241,11 @@ func (t *Table) ExplainPool(name string, client netip.Addr, family int, live *he
 			return served.standing.healthWords(served.definition, report, kind, i)
 		})
 		explanation.SubnetIgnored = f.byResolver
+		for _, note := range []string{served.standing.keptNote(served.definition, kindIndex(kind)), served.ttlNote(kindIndex(kind))} {
+			if note != "" {
+				explanation.Notes = append(explanation.Notes, note)
+			}
+		}
 		if within, _ := f.unlocatedIn.find(client.Unmap()); within > 0 && client.IsValid() && !f.byResolver {
 			explanation.Notes = append(explanation.Notes,
 				"this network is not routed: one that a resolver passes on is answered for the resolver's own address")

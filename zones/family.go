@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/miekg/dns"
 
@@ -20,6 +21,10 @@ type servedPool struct {
 	tally      int   // where a Tally counts it
 	standing   *standing
 	*compiledPool
+	// families are as they are given: with the TTL that health asks for. A
+	// and AAAA.
+	families [2]*family
+	nextTTL  time.Time // when another table is to be made for that; zero: never
 }
 
 // compiledPool is what a pool's content, places and health make of it. It may
@@ -47,6 +52,7 @@ type family struct {
 	// node without addresses of its own gives all.
 	whenAllDown pool.WhenAllDown
 	wire        wireFamily
+	ttl         uint32 // of what is given, in seconds
 
 	// classes sort clients, and choices are what each class gets; nil where the
 	// chooser has to be asked each time. unlocated is for the client of which
@@ -70,19 +76,28 @@ type family struct {
 type memberRecords struct {
 	disabled bool // by the repository, or for now
 	reserve  bool
-	up       []dns.RR // those that are given while the member counts as up
+	kept     bool     // it is not up, and given since too few are
+	up       []dns.RR // those that are given while the member counts as up, or is kept
 	all      []dns.RR // in the mode selection.All
 }
 
-// of gives the family that a type of question is about, or nil.
+// of gives the family that a type of question is about, as it is given; or nil.
 func (s *servedPool) of(kind uint16) *family {
 	switch kind {
 	case dns.TypeA:
-		return s.ipv4
+		return s.families[0]
 	case dns.TypeAAAA:
-		return s.ipv6
+		return s.families[1]
 	}
 	return nil
+}
+
+// family gives what was compiled of a family, in the order of addressKinds.
+func (c *compiledPool) family(index int) *family {
+	if index == 0 {
+		return c.ipv4
+	}
+	return c.ipv6
 }
 
 // compilePool prepares everything about a pool that does not depend on who asks.
@@ -124,7 +139,7 @@ func lookUp(m *geo.Map, address netip.Addr) (geo.Place, int) {
 
 // compileFamily makes candidates and records of one family.
 func (s *compiledPool) compileFamily(in *Input, kind uint16, tables *sharedTables) *family {
-	f := &family{members: make([]memberRecords, len(s.source.Members))}
+	f := &family{members: make([]memberRecords, len(s.source.Members)), ttl: s.source.TTL}
 	candidates := make([]selection.Candidate, len(s.source.Members))
 	for i := range candidates {
 		candidates[i] = s.compileMember(in, f, kind, i)
@@ -177,6 +192,10 @@ func (s *compiledPool) compileMember(in *Input, f *family, kind uint16, i int) s
 	f.served = f.served || member.Weight > 0
 	c.Unusable, c.Disabled = s.standing.disabled(i, member.Weight)
 	c.Up = len(records.up) > 0
+	c.Sixteenths = s.standing.comingOf(kindIndex(kind), i).sixteenths
+	if s.standing.keeps(kindIndex(kind), i) {
+		c.Kept, records.kept, records.up = true, true, records.all
+	}
 	c.Health = s.standing.healthWords(s.source, in.Health, kind, i)
 	return c
 }
@@ -250,13 +269,15 @@ func (f *family) givenRecords() []dns.RR {
 	if !f.served {
 		return nil
 	}
-	var regular, reserve, all []dns.RR
+	var regular, kept, reserve, all []dns.RR
 	for _, member := range f.members {
 		switch {
 		case member.disabled:
 			continue
 		case member.reserve:
 			reserve = append(reserve, member.up...)
+		case member.kept:
+			kept = append(kept, member.up...)
 		default:
 			regular = append(regular, member.up...)
 		}
@@ -265,10 +286,13 @@ func (f *family) givenRecords() []dns.RR {
 	records := regular
 	switch {
 	case len(regular) > 0:
+		records = append(regular, kept...)
 	case len(reserve) > 0:
 		records = reserve
 	case f.whenAllDown == pool.AnswerSelf:
 		records = slices.Clone(f.self)
+	case f.whenAllDown == pool.AnswerAll && len(kept) > 0:
+		records = kept
 	case f.whenAllDown == pool.AnswerAll:
 		records = all
 	}

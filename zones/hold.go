@@ -65,9 +65,10 @@ func (t *Table) zone(apex string) *servedZone {
 }
 
 // Due is when the table is to be compiled again though nothing happens: what a zone
-// keeps back is to be given then, or what was said of a member ends. Zero: never.
+// keeps back is to be given then, what was said of a member ends, one that has come back
+// gets more of its weight, or the TTL is to follow a change that is near. Zero: never.
 func (t *Table) Due() time.Time {
-	due := t.wordEnds
+	due := t.next
 	for _, zone := range t.served {
 		if zone.held {
 			due = earliest(due, latest(zone.raised.Add(serialHold), t.holdUntil))

@@ -112,6 +112,7 @@ func (h *Host) compileFamily(secure bool) hostFamily {
 			Health: h.standing.mirrorWords(state, i, family),
 			Place:  m.Place,
 		}
+		candidates[i].Sixteenths = h.standing.comingOf(0, i).sixteenths
 		candidates[i].Unusable, candidates[i].Disabled = h.standing.disabled(i, m.Mirror.Weight)
 		if !usableFor(m.Mirror.URLPrefix, secure) {
 			candidates[i].Unusable = "http, the client came by https"

@@ -32,9 +32,10 @@ func unpooled(s *Static) *Table {
 		t.zones[zone.Apex] = &servedZone{Zone: zone}
 	}
 	for _, one := range s.definition.Pools {
-		t.pools = append(t.pools, &servedPool{definition: one, compiledPool: &compiledPool{
-			owner: canonical(dns.Fqdn(one.Name)), ipv4: &family{}, ipv6: &family{},
-		}})
+		t.pools = append(t.pools, &servedPool{
+			definition: one, families: [2]*family{{}, {}},
+			compiledPool: &compiledPool{owner: canonical(dns.Fqdn(one.Name)), ipv4: &family{}, ipv6: &family{}},
+		})
 	}
 	return t
 }

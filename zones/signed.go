@@ -322,7 +322,7 @@ func (z *signedZone) signPool(t *Table, in *Input, name string, before *signedZo
 	families := new([2]*signedFamily)
 	var types, given []uint16
 	for i, kind := range addressKinds {
-		f := served.of(kind)
+		f := served.family(i)
 		if !f.served {
 			continue
 		}

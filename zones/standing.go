@@ -13,8 +13,10 @@ import (
 )
 
 // standing is what a pool's members, or a host's mirrors, count as at one moment: all
-// that the rule of choice looks at of their health, and of what was said of them on
-// this node. A pool with the same standing compiles to the same. It is immutable.
+// that the rule of choice looks at of their health, of what was said of them on this
+// node, and of who was up before. A pool with the same standing compiles to the same.
+// Families are those of addresses, or of the schemes that a host's clients come by. It
+// is immutable.
 type standing struct {
 	// verdicts are those of each address of each member, or of each mirror, in order.
 	verdicts []health.Verdict
@@ -24,12 +26,26 @@ type standing struct {
 	// trust tells of each family, as in addressKinds, that addresses of which nothing is
 	// known yet count as up.
 	trust [2]bool
+	// coming are those that have come back and have not all of their weight yet, and
+	// kept those that are given though they are not up, by family and member; nil:
+	// there is none.
+	coming [2][]coming
+	kept   [2][]bool
+
+	// What follows changes nothing of what is compiled.
+
+	step     time.Time     // when the next of coming has more; zero: none has
+	soonest  [2][2]soonest // by family: of those that are no reserve, and of the reserve
+	ruled    bool          // members have rules about who may have them
+	lastGood FamilyMembers // of a pool with min_members
 }
 
 // same reports whether two standings are the same to the rule of choice.
 func (s *standing) same(other *standing) bool {
 	return slices.Equal(s.verdicts, other.verdicts) && slices.Equal(s.probed, other.probed) &&
-		slices.EqualFunc(s.words, other.words, sameWord)
+		slices.EqualFunc(s.words, other.words, sameWord) &&
+		slices.Equal(s.coming[0], other.coming[0]) && slices.Equal(s.coming[1], other.coming[1]) &&
+		slices.Equal(s.kept[0], other.kept[0]) && slices.Equal(s.kept[1], other.kept[1])
 }
 
 func sameWord(a, b *administrative.Word) bool {
@@ -47,14 +63,43 @@ func standingOf(in *Input, p *pool.Pool) *standing {
 	for i, member := range p.Members {
 		s.hear(in, i, len(p.Members), p.Name, member.ID)
 		s.first[i] = len(s.verdicts)
-		for _, address := range member.Addresses {
-			s.verdicts = append(s.verdicts, in.Health.Member(p, address).Verdict)
-		}
+		s.ruled = s.ruled || member.Exclude != nil || member.Only != nil
+		s.see(in, p, i)
 	}
 	for family, kind := range addressKinds {
 		s.trust[family] = !s.anyKnownUp(p, kind)
 	}
+	s.keep(in, p)
 	return s
+}
+
+// see notes what is known of a member's addresses.
+func (s *standing) see(in *Input, p *pool.Pool, i int) {
+	member := p.Members[i]
+	counted := member.Weight > 0 && s.word(i) == nil
+	var returned [2][]time.Time // of the addresses that are up
+	for _, address := range member.Addresses {
+		state := in.Health.Member(p, address)
+		s.verdicts = append(s.verdicts, state.Verdict)
+		family := familyOf(address)
+		if counted {
+			s.soonest[family][reserveIndex(member.Reserve)].note(state, i)
+		}
+		if state.Verdict == health.Up && p.Health.Ramp > 0 {
+			returned[family] = append(returned[family], state.Returned)
+		}
+	}
+	for family := range returned {
+		s.returning(family, i, len(p.Members), returned[family], p.Health.Ramp, in.Now)
+	}
+}
+
+// reserveIndex is where the soonest change of a member stands.
+func reserveIndex(reserve bool) int {
+	if reserve {
+		return 1
+	}
+	return 0
 }
 
 // hear notes what is said of a member.
@@ -198,7 +243,7 @@ func (s *standing) healthWords(p *pool.Pool, report *health.Report, kind uint16,
 			words[i] = addresses[i] + " " + words[i]
 		}
 	}
-	return s.withWord(member, strings.Join(words, "; "))
+	return s.comingOf(family, member).words(s.withWord(member, strings.Join(words, "; ")))
 }
 
 // standingOfMirrors finds what the mirrors of a redirect host count as. The families
@@ -215,6 +260,9 @@ func standingOfMirrors(in *Input, r *pool.Redirect) *standing {
 		s.first = append(s.first, i)
 		s.verdicts = append(s.verdicts, state.Verdict)
 		s.probed = append(s.probed, state.Address)
+		if state.Verdict == health.Up {
+			s.returning(0, i, len(r.List.Mirrors), []time.Time{state.Returned}, r.Health.Ramp, in.Now)
+		}
 		if mirror.Weight == 0 || s.disables(i) || state.Verdict != health.Up {
 			continue
 		}
@@ -238,5 +286,5 @@ func schemeIndex(secure bool) int {
 
 // mirrorWords says in words why a mirror counts as up or not for clients of a family.
 func (s *standing) mirrorWords(state health.State, mirror, family int) string {
-	return s.withWord(mirror, healthWords(state, s.trust[family]))
+	return s.comingOf(0, mirror).words(s.withWord(mirror, healthWords(state, s.trust[family])))
 }

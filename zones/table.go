@@ -60,6 +60,8 @@ type Input struct {
 	// Administrative is what administrators have said of members on this node; nil:
 	// nothing.
 	Administrative *administrative.State
+	// LastGood is that of the last table, or of the last run.
+	LastGood LastGood
 	// HoldUntil is until when a change of health raises no serial, because serials
 	// cannot be kept; zero: it is as ever.
 	HoldUntil time.Time
@@ -136,10 +138,12 @@ type Table struct {
 	// selfAddresses are the node's own that the pools were compiled with.
 	selfAddresses []netip.Addr
 	holdUntil     time.Time // Input.HoldUntil
-	wordEnds      time.Time // the first of what was said of members; zero: none does
-	tallies       int       // numbers that a Tally counts
-	signing       bool      // of any zone
-	ahead         int       // sets of each family of a pool that are signed ahead
+	// next is when the first of what was said of members ends, a member has more of
+	// its weight, or a TTL is to follow health; zero: never.
+	next    time.Time
+	tallies int  // numbers that a Tally counts
+	signing bool // of any zone
+	ahead   int  // sets of each family of a pool that are signed ahead
 	// What questions for signatures get, if any zone is signed; pools are by number.
 	signedIndex *nameIndex
 	signedPools []signedPool
@@ -194,7 +198,7 @@ func compile(in Input, bounds tableBounds) (*Table, error) {
 		hosts:      make(map[string]*Host, len(in.Definition.Redirects)),
 	}
 	t.selfAddresses, t.holdUntil = slices.Clone(in.SelfAddresses), in.HoldUntil
-	t.wordEnds = in.Administrative.Next(in.Now)
+	t.next = in.Administrative.Next(in.Now)
 	t.compilePools(&in, bounds)
 	for _, redirect := range in.Definition.Redirects {
 		t.hosts[hostKey(redirect.Host)] = t.compileHost(&in, redirect)

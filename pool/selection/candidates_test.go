@@ -26,6 +26,10 @@ func candidate(id string, weight uint32, traits ...trait) Candidate {
 
 func isDown(c *Candidate)    { c.Up = false }
 func isReserve(c *Candidate) { c.Reserve = true }
+func isKept(c *Candidate)    { c.Up, c.Kept = false, true }
+
+// back is of a candidate that has come back, and has so many sixteenths of its weight.
+func back(sixteenths uint8) trait { return func(c *Candidate) { c.Sixteenths = sixteenths } }
 
 func unusableFor(reason string) trait { return func(c *Candidate) { c.Unusable = reason } }
 func disabledFor(reason string) trait { return func(c *Candidate) { c.Disabled = reason } }
@@ -141,6 +145,10 @@ func (r random) candidates() []Candidate {
 		}
 		if r.IntN(10) == 0 {
 			list[i].Unusable = "no AAAA address"
+		}
+		list[i].Kept = r.IntN(3) == 0
+		if r.IntN(3) == 0 {
+			list[i].Sixteenths = uint8(r.IntN(wholeWeight))
 		}
 		if r.IntN(10) == 0 {
 			list[i].Disabled = "disabled on this node"

@@ -9,18 +9,20 @@ import (
 // Mode tells which candidates a Choice is made of.
 type Mode int
 
-// The modes, in the order in which the rule of choice falls back.
+// The modes, in the order in which the rule of choice falls back. Kept is also what
+// stands in for All where there is somebody to keep.
 const (
 	Normal  Mode = iota // those that are up
+	Kept                // too few are up: they, and those who were up when there were enough
 	Reserve             // the reserve that is up
 	All                 // nothing is up: as if all were
 	Self                // nothing is up: the node's own addresses; no shares
 	Empty               // nothing to give; no shares
 )
 
-var modeNames = [...]string{Normal: "normal", Reserve: "reserve", All: "all", Self: "self", Empty: "empty"}
+var modeNames = [...]string{Normal: "normal", Kept: "kept", Reserve: "reserve", All: "all", Self: "self", Empty: "empty"}
 
-// String gives the mode's name: normal, reserve, all, self or empty.
+// String gives the mode's name: normal, kept, reserve, all, self or empty.
 func (m Mode) String() string {
 	if m < 0 || int(m) >= len(modeNames) {
 		return fmt.Sprintf("mode %d", int(m))
@@ -39,7 +41,7 @@ func (m *Mode) UnmarshalText(text []byte) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("reading a mode of choice: found %q, expected normal, reserve, all, self or empty", text)
+	return fmt.Errorf("reading a mode of choice: found %q, expected normal, kept, reserve, all, self or empty", text)
 }
 
 // Share is one candidate's probability of being drawn first.

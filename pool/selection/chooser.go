@@ -3,11 +3,13 @@
 // pools and redirect hosts, so that both give every mirror the same share.
 //
 // The rule has five steps. Leave out what is unusable, disabled (by weight 0, or for
-// now) or kept from this client by a rule of its own. Take those that are up; if none
-// is, the reserve that is up; if none is either, what when_all_down says. Take
+// now) or kept from this client by a rule of its own. Take those that are up, and
+// those that are kept because too few are; if none is up, the reserve that is; if none
+// is either, what when_all_down says, where those that are kept stand for all. Take
 // the near ones: whole tiers around the client, or the nearest by great-circle
-// distance. Share in proportion to the weights, no share above max_share. Draw
-// without replacement, each draw by the shares of those left.
+// distance. Share in proportion to the weights, of which those that have come back have
+// a part for a while, no share above max_share. Draw without replacement, each draw by
+// the shares of those left.
 //
 // A Chooser applies it for the candidates that are up now. Classes sort all
 // addresses, ahead of any question, by what the rule can look at, whoever is
@@ -43,6 +45,14 @@ type Candidate struct {
 	Disabled string
 	Reserve  bool
 	Up       bool
+	// Kept gives a candidate that is not up beside those that are, or in place of all
+	// where none is: too few are up, and it was when there were enough. It means
+	// nothing of a reserve.
+	Kept bool
+	// Sixteenths are the part of its weight that a candidate has that has come back
+	// and is up, 1 to 15; 0: all of it. What is not up has all of its weight, and
+	// where others are kept everybody has: who works must not get less than they.
+	Sixteenths uint8
 	// Health says in words why the candidate is up or down, for Explain.
 	Health string
 	Place  geo.Place

@@ -57,7 +57,10 @@ func TestClassesAgreeWithTheRule(t *testing.T) {
 		}
 		for range 4 {
 			for i := range candidates {
-				candidates[i].Up = r.IntN(3) > 0
+				candidates[i].Up, candidates[i].Kept, candidates[i].Sixteenths = r.IntN(3) > 0, r.IntN(3) == 0, uint8(r.IntN(wholeWeight))
+				if candidates[i].Disabled = ""; r.IntN(6) == 0 {
+					candidates[i].Disabled = "disabled on this node"
+				}
 			}
 			c := New(policy, r.whenAllDown(), candidates)
 			for range 15 {

@@ -92,7 +92,8 @@ func (c *rule) admit(d *decision) []int {
 // Candidates that a rule keeps from this client do not come back, whatever
 // else is down.
 func (c *Chooser) muster(d *decision, admitted []int) {
-	var regular, regularUp, reserveUp []int
+	var regular, given, reserveUp []int // given are those up or kept
+	up := 0                             // of given
 	for _, i := range admitted {
 		candidate := &c.candidates[i]
 		if !candidate.Reserve {
@@ -102,18 +103,25 @@ func (c *Chooser) muster(d *decision, admitted []int) {
 		case candidate.Up && candidate.Reserve:
 			reserveUp = append(reserveUp, i)
 		case candidate.Up:
-			regularUp = append(regularUp, i)
+			given = append(given, i)
+			up++
+		case candidate.Kept && !candidate.Reserve:
+			given = append(given, i)
 		}
 	}
 	switch {
-	case len(regularUp) > 0:
-		d.mode, d.field = Normal, regularUp
+	case up > 0 && up < len(given):
+		d.mode, d.field = Kept, given
+	case up > 0:
+		d.mode, d.field = Normal, given
 	case len(reserveUp) > 0:
 		d.mode, d.field = Reserve, reserveUp
 	case len(admitted) == 0 || c.whenAllDown == pool.AnswerEmpty:
 		d.mode = Empty
 	case c.whenAllDown == pool.AnswerSelf:
 		d.mode = Self
+	case len(given) > 0:
+		d.mode, d.field = Kept, given
 	case len(regular) > 0:
 		d.mode, d.field = All, regular
 	default:

@@ -89,6 +89,11 @@ type Candidacy struct {
 	Up     bool   `json:"up"`
 	Health string `json:"health"`
 	Tier   string `json:"tier"`
+	// Kept: it is not up, and given because too few are.
+	Kept bool `json:"kept,omitempty"`
+	// Sixteenths are the part of its weight that counts since it has come back; 0: all
+	// of it does.
+	Sixteenths uint8 `json:"sixteenths,omitempty"`
 	// Proportion is its part of the weights, before the cap.
 	Proportion float64 `json:"share_before_cap"`
 	Share      float64 `json:"share"`
@@ -176,17 +181,24 @@ func (c *Chooser) explainTiers(d *decision) []Tier {
 }
 
 func (c *Chooser) explainShares(d *decision, choice *Choice) []Candidacy {
+	chosen := make([]int, len(choice.Shares))
+	for k, share := range choice.Shares {
+		chosen[k] = share.Index
+	}
 	var all float64
-	for _, share := range choice.Shares {
-		all += float64(c.candidates[share.Index].Weight)
+	weights := c.weights(choice.Mode, chosen)
+	for _, weight := range weights {
+		all += float64(weight)
 	}
 	candidacies := make([]Candidacy, len(choice.Shares))
 	for k, share := range choice.Shares {
 		candidate := &c.candidates[share.Index]
-		proportion := float64(candidate.Weight) / all
+		proportion := float64(weights[k]) / all
 		candidacies[k] = Candidacy{
 			ID: candidate.ID, Weight: candidate.Weight, Up: candidate.Up, Health: candidate.Health,
 			Tier:       d.fates[share.Index].tier.String(),
+			Kept:       choice.Mode == Kept && !candidate.Up,
+			Sixteenths: uint8(candidate.sixteenths(choice.Mode) % wholeWeight),
 			Proportion: proportion,
 			Share:      share.Share,
 			Capped:     share.Share < proportion*(1-capMargin),

@@ -196,6 +196,13 @@ func TestExplanationAsText(t *testing.T) {
 		{"testdata/unknown.txt", New(capped(near1, 0.3), pool.AnswerAll, []Candidate{
 			candidate("a", 1, within(country("DE", "EU")), isDown), candidate("b", 2, isDown),
 		}).Explain(Client{})},
+		{"testdata/kept.txt", New(plain, pool.AnswerAll, []Candidate{
+			candidate("a", 10), candidate("b", 20, isKept, func(c *Candidate) { c.Health = "status 503" }),
+			candidate("c", 30, isDown), candidate("d", 5, isReserve),
+		}).Explain(Client{})},
+		{"testdata/back.txt", New(plain, pool.AnswerAll, []Candidate{
+			candidate("a", 10), candidate("b", 20, back(3), func(c *Candidate) { c.Health = "status 200" }),
+		}).Explain(Client{})},
 		{"testdata/self.txt", New(plain, pool.AnswerSelf, []Candidate{candidate("a", 1, isDown)}).Explain(Client{})},
 	} {
 		if *update {
@@ -242,7 +249,7 @@ func TestExplanationAsJSON(t *testing.T) {
 }
 
 func TestModeAsText(t *testing.T) {
-	for _, m := range []Mode{Normal, Reserve, All, Self, Empty} {
+	for _, m := range []Mode{Normal, Kept, Reserve, All, Self, Empty} {
 		text, err := m.MarshalText()
 		if err != nil {
 			t.Fatal(err)

@@ -10,18 +10,18 @@ import (
 // is its part of all tickets (step 4): in proportion to the weights, and none
 // above maxShare; what is cut off goes to the others in proportion to their
 // weights, and so on until it holds. If there are too few candidates for the
-// cap, all get one ticket. The weights are over 0, and fewer than 2^30.
+// cap, all get one ticket. The weights are over 0, and less than 2^62 in all.
 //
 // Candidates that the cap does not touch have tickets in exact proportion to
 // their weights; those it cuts have one ticket fewer at most than the exact
 // cap would give, of at least 2^55. A heavier candidate never has fewer
 // tickets than a lighter one. All arithmetic is on whole numbers, so that a
 // share never passes the cap by rounding.
-func tickets(weights []uint32, maxShare float64) []uint64 {
+func tickets(weights []uint64, maxShare float64) []uint64 {
 	given := make([]uint64, len(weights))
 	var rest uint64 // weight of those that are not cut off
 	for _, w := range weights {
-		rest += uint64(w)
+		rest += w
 	}
 	// one is how many tickets there are, before rounding. With more of them,
 	// drawing would have to refuse more of the source's numbers.
@@ -38,16 +38,14 @@ func tickets(weights []uint32, maxShare float64) []uint64 {
 	// after it are. room is what those that are not cut off share.
 	order := heaviestFirst(weights)
 	room, cut := one, 0
-	for cut < len(order) && productAbove(uint64(weights[order[cut]]), room, limit, rest) {
+	for cut < len(order) && productAbove(weights[order[cut]], room, limit, rest) {
 		room -= limit // room > limit here, since rest is at least the weight
-		rest -= uint64(weights[order[cut]])
+		rest -= weights[order[cut]]
 		cut++
 	}
 	switch cut {
 	case 0: // the weights themselves are the tickets
-		for i, w := range weights {
-			given[i] = uint64(w)
-		}
+		copy(given, weights)
 		return given
 	case len(order): // too few for the cap: all of them are above it
 		return even(given)
@@ -61,7 +59,7 @@ func tickets(weights []uint32, maxShare float64) []uint64 {
 		given[i] = most
 	}
 	for _, i := range order[cut:] {
-		given[i] = perWeight * uint64(weights[i])
+		given[i] = perWeight * weights[i]
 	}
 	return given
 }
@@ -73,7 +71,7 @@ func even(tickets []uint64) []uint64 {
 	return tickets
 }
 
-func heaviestFirst(weights []uint32) []int {
+func heaviestFirst(weights []uint64) []int {
 	order := make([]int, len(weights))
 	for i := range order {
 		order[i] = i
@@ -97,16 +95,42 @@ func productAbove(a, b, c, d uint64) bool {
 	return leftHigh > rightHigh || leftHigh == rightHigh && leftLow > rightLow
 }
 
+// wholeWeight is how many Sixteenths are all of a weight.
+const wholeWeight = 16
+
+// sixteenths are the part of its weight that a candidate has in a mode.
+func (c *Candidate) sixteenths(mode Mode) uint64 {
+	if !c.Up || c.Sixteenths == 0 || c.Sixteenths >= wholeWeight || mode != Normal && mode != Reserve {
+		return wholeWeight
+	}
+	return uint64(c.Sixteenths)
+}
+
+// weights are those that count of the candidates in chosen: in sixteenths where any
+// has but a part of its own.
+func (c *rule) weights(mode Mode, chosen []int) []uint64 {
+	unit := uint64(1)
+	for _, index := range chosen {
+		if c.candidates[index].sixteenths(mode) != wholeWeight {
+			unit = wholeWeight
+			break
+		}
+	}
+	weights := make([]uint64, len(chosen))
+	for i, index := range chosen {
+		candidate := &c.candidates[index]
+		weights[i] = uint64(candidate.Weight) * candidate.sixteenths(mode) / (wholeWeight / unit)
+	}
+	return weights
+}
+
 // makeChoice gives the candidates in chosen, which are ascending, their shares.
 func (c *Chooser) makeChoice(id int, mode Mode, chosen []int) *Choice {
 	choice := &Choice{ID: id, Mode: mode}
 	if len(chosen) == 0 {
 		return choice
 	}
-	weights := make([]uint32, len(chosen))
-	for i, index := range chosen {
-		weights[i] = c.candidates[index].Weight
-	}
+	weights := c.weights(mode, chosen)
 	choice.Shares = make([]Share, len(chosen))
 	own := tickets(weights, c.policy.MaxShare)
 	choice.bounds = make([]uint64, len(own)+1)

@@ -5,28 +5,30 @@ import (
 	"math"
 	"math/big"
 	"testing"
+
+	"mirrorpool/pool"
 )
 
 func TestTicketsByTheCap(t *testing.T) {
 	for _, test := range []struct {
-		weights  []uint32
+		weights  []uint64
 		maxShare float64
 		want     []float64
 	}{
-		{[]uint32{1}, 1, []float64{1}},
-		{[]uint32{1, 3}, 1, []float64{0.25, 0.75}},
-		{[]uint32{1, 3}, 0.75, []float64{0.25, 0.75}},
-		{[]uint32{1, 3}, 0.7, []float64{0.3, 0.7}},
-		{[]uint32{1, 3}, 0.5, []float64{0.5, 0.5}},
-		{[]uint32{1, 3}, 0.3, []float64{0.5, 0.5}}, // cannot hold
-		{[]uint32{8, 1, 1}, 0.5, []float64{0.5, 0.25, 0.25}},
+		{[]uint64{1}, 1, []float64{1}},
+		{[]uint64{1, 3}, 1, []float64{0.25, 0.75}},
+		{[]uint64{1, 3}, 0.75, []float64{0.25, 0.75}},
+		{[]uint64{1, 3}, 0.7, []float64{0.3, 0.7}},
+		{[]uint64{1, 3}, 0.5, []float64{0.5, 0.5}},
+		{[]uint64{1, 3}, 0.3, []float64{0.5, 0.5}}, // cannot hold
+		{[]uint64{8, 1, 1}, 0.5, []float64{0.5, 0.25, 0.25}},
 		// Cutting the first pushes the second over, cutting it the third.
-		{[]uint32{60, 30, 10}, 0.4, []float64{0.4, 0.4, 0.2}},
-		{[]uint32{100, 50, 40, 5, 5}, 0.3, []float64{0.3, 0.3, 0.3, 0.05, 0.05}},
-		{[]uint32{5, 100, 40, 50, 5}, 0.3, []float64{0.05, 0.3, 0.3, 0.3, 0.05}},
-		{[]uint32{10_000, 1, 1}, 1. / 3, []float64{1. / 3, 1. / 3, 1. / 3}},
-		{[]uint32{10_000, 1, 1, 1, 1, 1, 1, 1, 1, 1}, 0.1, []float64{.1, .1, .1, .1, .1, .1, .1, .1, .1, .1}},
-		{[]uint32{math.MaxUint32, 1, 1}, 0.5, []float64{0.5, 0.25, 0.25}},
+		{[]uint64{60, 30, 10}, 0.4, []float64{0.4, 0.4, 0.2}},
+		{[]uint64{100, 50, 40, 5, 5}, 0.3, []float64{0.3, 0.3, 0.3, 0.05, 0.05}},
+		{[]uint64{5, 100, 40, 50, 5}, 0.3, []float64{0.05, 0.3, 0.3, 0.3, 0.05}},
+		{[]uint64{10_000, 1, 1}, 1. / 3, []float64{1. / 3, 1. / 3, 1. / 3}},
+		{[]uint64{10_000, 1, 1, 1, 1, 1, 1, 1, 1, 1}, 0.1, []float64{.1, .1, .1, .1, .1, .1, .1, .1, .1, .1}},
+		{[]uint64{math.MaxUint32, 1, 1}, 0.5, []float64{0.5, 0.25, 0.25}},
 		{nil, 0.5, nil},
 	} {
 		checkShares(t, test.weights, test.maxShare, tickets(test.weights, test.maxShare))
@@ -54,7 +56,7 @@ func ratios(tickets []uint64) []float64 {
 
 // waterFill is step 4 as it reads, in fractions: what is above the cap goes to
 // the others in proportion to their weights, again and again.
-func waterFill(weights []uint32, maxShare *big.Rat) []*big.Rat {
+func waterFill(weights []uint64, maxShare *big.Rat) []*big.Rat {
 	shares := make([]*big.Rat, len(weights))
 	cut := make([]bool, len(weights))
 	for again := true; again; {
@@ -85,7 +87,7 @@ func waterFill(weights []uint32, maxShare *big.Rat) []*big.Rat {
 }
 
 // checkShares holds tickets to what step 4 promises.
-func checkShares(t *testing.T, weights []uint32, maxShare float64, given []uint64) {
+func checkShares(t *testing.T, weights []uint64, maxShare float64, given []uint64) {
 	t.Helper()
 	n := len(weights)
 	if n == 0 {
@@ -134,9 +136,9 @@ func checkShares(t *testing.T, weights []uint32, maxShare float64, given []uint6
 
 // So much weight in all takes more tickets than usual.
 func TestTicketsOfHeavyCandidates(t *testing.T) {
-	weights := []uint32{1, 2, 70_000}
-	for i := range uint32(300) {
-		weights = append(weights, math.MaxUint32-i*i)
+	weights := []uint64{1, 2, 70_000}
+	for i := range uint64(300) {
+		weights = append(weights, wholeWeight*(math.MaxUint32-i*i))
 	}
 	for _, maxShare := range []float64{1, 0.0034, 0.00335, 0.003} {
 		checkShares(t, weights, maxShare, tickets(weights, maxShare))
@@ -146,9 +148,9 @@ func TestTicketsOfHeavyCandidates(t *testing.T) {
 func TestTicketsByChance(t *testing.T) {
 	for seed := range uint64(5000) {
 		r := seeded(seed)
-		weights := make([]uint32, 1+r.IntN(20))
+		weights := make([]uint64, 1+r.IntN(20))
 		for i := range weights {
-			weights[i] = 1 + uint32(r.IntN(1<<r.IntN(14)))
+			weights[i] = 1 + uint64(r.IntN(1<<r.IntN(14)))
 		}
 		maxShare := pick(r, []float64{1, 1, r.Float64(), 1 / float64(len(weights)), 1 / float64(1+r.IntN(20)), 0.5, 0.1})
 		if maxShare == 0 {
@@ -181,7 +183,7 @@ func TestSharesOfChoices(t *testing.T) {
 				capped++
 			}
 			for _, other := range choice.Shares {
-				if candidates[s.Index].Weight >= candidates[other.Index].Weight && s.Share < other.Share {
+				if counted(choice, &candidates[s.Index]) >= counted(choice, &candidates[other.Index]) && s.Share < other.Share {
 					t.Fatalf("seed %d: %s", seed, show(choice, candidates))
 				}
 			}
@@ -213,9 +215,9 @@ func FuzzTickets(f *testing.F) {
 		if !(maxShare > 0 && maxShare <= 1) || len(octets) > 400 {
 			return
 		}
-		var weights []uint32
+		var weights []uint64
 		for ; len(octets) >= 4; octets = octets[4:] {
-			if w := binary.BigEndian.Uint32(octets); w > 0 {
+			if w := wholeWeight * uint64(binary.BigEndian.Uint32(octets)); w > 0 {
 				weights = append(weights, w)
 			}
 		}
@@ -225,4 +227,99 @@ func FuzzTickets(f *testing.F) {
 		}
 		checkShares(t, weights, maxShare, given)
 	})
+}
+
+// counted is what a choice takes a candidate's weight for, in sixteenths: the part that
+// one who has come back has by now, in the modes in which that counts.
+func counted(choice *Choice, c *Candidate) uint64 {
+	if c.Up && c.Sixteenths > 0 && (choice.Mode == Normal || choice.Mode == Reserve) {
+		return uint64(c.Weight) * uint64(c.Sixteenths)
+	}
+	return uint64(c.Weight) * 16
+}
+
+// Those that have come back have exactly their part of their weight, under the cap and
+// without, and the draw keeps to it.
+func TestSharesOfThoseThatComeBack(t *testing.T) {
+	for _, test := range []struct {
+		name       string
+		policy     pool.Policy
+		candidates []Candidate
+		want       string
+	}{
+		{
+			"one of three", plain,
+			[]Candidate{candidate("a", 16), candidate("b", 16), candidate("c", 16, back(1))},
+			"normal a:0.4848 b:0.4848 c:0.0303", // 16, 16 and 1 of 33
+		},
+		{
+			"weights that 16 does not divide", plain,
+			[]Candidate{candidate("a", 1), candidate("b", 3, back(5))},
+			"normal a:0.5161 b:0.4839", // 16 and 15 of 31
+		},
+		{
+			"all of them come back: what they have relative to each other counts", plain,
+			[]Candidate{candidate("a", 10, back(1)), candidate("b", 10, back(3))},
+			"normal a:0.2500 b:0.7500",
+		},
+		{
+			"all by the same part", plain,
+			[]Candidate{candidate("a", 10, back(7)), candidate("b", 30, back(7))},
+			"normal a:0.2500 b:0.7500",
+		},
+		{
+			"what the cap cuts off goes to them by their part", capped(plain, 0.5),
+			[]Candidate{candidate("a", 160), candidate("b", 10), candidate("c", 10, back(4))},
+			"normal a:0.5000 b:0.4000 c:0.1000",
+		},
+		{
+			"as many as the cap needs: it goes before", capped(plain, 0.5),
+			[]Candidate{candidate("a", 10), candidate("b", 10, back(1))},
+			"normal a:0.5000 b:0.5000",
+		},
+		{
+			"the reserve comes back as well", plain,
+			[]Candidate{candidate("a", 1, isDown), candidate("b", 10, isReserve, back(4)), candidate("c", 10, isReserve)},
+			"reserve b:0.2000 c:0.8000",
+		},
+		{
+			"what is down has all of its weight where all are given", plain,
+			[]Candidate{candidate("a", 1, isDown, back(1)), candidate("b", 1, isDown)},
+			"all a:0.5000 b:0.5000",
+		},
+		{
+			"beside those that are kept nobody has less", plain,
+			[]Candidate{candidate("a", 1, back(1)), candidate("b", 1, isKept), candidate("c", 1, isDown)},
+			"kept a:0.5000 b:0.5000",
+		},
+		{
+			"no such part", plain,
+			[]Candidate{candidate("a", 1, back(16)), candidate("b", 1, back(200))},
+			"normal a:0.5000 b:0.5000",
+		},
+	} {
+		choice, _ := New(test.policy, pool.AnswerAll, test.candidates).Choose(Client{})
+		if got := show(choice, test.candidates); got != test.want {
+			t.Errorf("%s: got %s, want %s", test.name, got, test.want)
+		}
+	}
+}
+
+// Without a cap a share is the counted weight's part of all, to the last ticket.
+func TestPartsAreExact(t *testing.T) {
+	for seed := range uint64(2000) {
+		r := seeded(seed)
+		candidates := r.candidates()
+		choice, _ := New(plain, r.whenAllDown(), candidates).Choose(r.client())
+		var all, tickets uint64
+		for i, s := range choice.Shares {
+			all += counted(choice, &candidates[s.Index])
+			tickets += choice.Tickets(i)
+		}
+		for i, s := range choice.Shares {
+			if choice.Tickets(i)*all != counted(choice, &candidates[s.Index])*tickets {
+				t.Fatalf("seed %d: %s", seed, show(choice, candidates))
+			}
+		}
+	}
 }

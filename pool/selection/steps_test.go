@@ -111,6 +111,54 @@ func TestSteps(t *testing.T) {
 			want:       "reserve b:0.2500 c:0.7500",
 		},
 		{
+			name: "disabled for now", policy: plain,
+			candidates: []Candidate{candidate("a", 1), candidate("b", 1, disabledFor("maintenance")), candidate("c", 1, isDown, disabledFor("maintenance"))},
+			want:       "normal a:1.0000",
+		},
+		{
+			name: "all disabled for now", policy: plain, whenAllDown: pool.AnswerAll,
+			candidates: []Candidate{candidate("a", 1, disabledFor("maintenance")), candidate("b", 1, isReserve, disabledFor("maintenance"))},
+			want:       "empty",
+		},
+		{
+			name: "all down but one that is disabled for now", policy: plain, whenAllDown: pool.AnswerAll,
+			candidates: []Candidate{candidate("a", 1, disabledFor("maintenance")), candidate("b", 1, isDown)},
+			want:       "all b:1.0000",
+		},
+		{
+			name: "too few are up: those that are kept are given too", policy: plain,
+			candidates: []Candidate{candidate("a", 1), candidate("b", 3, isKept), candidate("c", 1, isDown), candidate("d", 1, isReserve), candidate("e", 1, isReserve, isKept)},
+			want:       "kept a:0.2500 b:0.7500",
+		},
+		{
+			name: "a reserve that is up goes before those that are kept", policy: plain,
+			candidates: []Candidate{candidate("a", 1, isKept), candidate("b", 3, isReserve)},
+			want:       "reserve b:1.0000",
+		},
+		{
+			name: "nothing is up: those that are kept stand for all", policy: plain, whenAllDown: pool.AnswerAll,
+			candidates: []Candidate{candidate("a", 1, isKept), candidate("b", 1, isDown), candidate("c", 3, isKept)},
+			want:       "kept a:0.2500 c:0.7500",
+		},
+		{
+			name: "nothing is up and none to be kept is left: all", policy: plain, whenAllDown: pool.AnswerAll,
+			candidates: []Candidate{candidate("a", 1, isKept, unusableFor("no AAAA address")), candidate("b", 1, isDown)},
+			want:       "all b:1.0000",
+		},
+		{
+			name: "nothing is up: empty goes before those that are kept", policy: plain, whenAllDown: pool.AnswerEmpty,
+			candidates: []Candidate{candidate("a", 1, isKept)}, want: "empty",
+		},
+		{
+			name: "nothing is up: self goes before those that are kept", policy: plain, whenAllDown: pool.AnswerSelf,
+			candidates: []Candidate{candidate("a", 1, isKept)}, want: "self",
+		},
+		{
+			name: "one who is up is not kept", policy: plain,
+			candidates: []Candidate{candidate("a", 1), candidate("b", 1, func(c *Candidate) { c.Kept = true })},
+			want:       "normal a:0.5000 b:0.5000",
+		},
+		{
 			name: "all down: all", policy: plain, whenAllDown: pool.AnswerAll,
 			candidates: []Candidate{candidate("a", 1, isDown), candidate("b", 3, isDown), candidate("c", 1, isReserve, isDown), candidate("d", 0)},
 			want:       "all a:0.2500 b:0.7500",

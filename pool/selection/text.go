@@ -76,6 +76,7 @@ func (e *Explanation) modeText() string {
 
 var modeText = [...]string{
 	Normal:  "normal: those that are up",
+	Kept:    "kept: fewer are up than min_members, so that those who were up when there were enough are given too",
 	Reserve: "reserve: nothing else is up",
 	All:     "all: nothing is up, answered as if all were",
 	Self:    "self: nothing is up, this node's own addresses",
@@ -149,15 +150,28 @@ func (e *Explanation) tierRows() []row {
 func (e *Explanation) candidateRows() []row {
 	rows := []row{{"candidate", "weight", "by weight", "share", "", "tier", "health"}}
 	for _, c := range e.Candidates {
-		capped := ""
-		if c.Capped {
-			capped = "capped"
+		weight := fmt.Sprint(c.Weight)
+		if c.Sixteenths > 0 {
+			weight += fmt.Sprintf(" (%d/%d)", c.Sixteenths, wholeWeight)
 		}
 		rows = append(rows, row{
-			c.ID, fmt.Sprint(c.Weight), percent(c.Proportion), percent(c.Share), capped, c.Tier, health(c.Up, c.Health),
+			c.ID, weight, percent(c.Proportion), percent(c.Share), c.bent(), c.Tier, health(c.Up, c.Health),
 		})
 	}
 	return rows
+}
+
+// bent says what else made a share what it is.
+func (c *Candidacy) bent() string {
+	switch {
+	case c.Kept && c.Capped:
+		return "kept, capped"
+	case c.Kept:
+		return "kept"
+	case c.Capped:
+		return "capped"
+	}
+	return ""
 }
 
 func (e *Explanation) leftOutRows() []row {
