@@ -185,7 +185,7 @@ func (s *compiledPool) compileMember(in *Input, f *family, kind uint16, i int) s
 		}
 	}
 	if len(records.all) == 0 {
-		c.Unusable = "no " + dns.Type(kind).String() + " address"
+		c.Unusable = withoutAddress(member, kind)
 		return c
 	}
 	// What is said for now does not make the family one that is never given.

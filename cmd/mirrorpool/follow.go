@@ -126,6 +126,10 @@ func (n *node) takeOver(ctx context.Context, revision *gitsource.Revision, maxCa
 	if content == nil {
 		return &refusal{commit: revision.Commit, author: revision.Author, problems: problems}
 	}
+	if err := n.hosts.lock(ctx); err != nil {
+		return err
+	}
+	defer n.hosts.unlock()
 	var served *pool.Definition
 	if table := n.compiler.table.Load(); table != nil {
 		served = table.Definition
@@ -133,16 +137,13 @@ func (n *node) takeOver(ctx context.Context, revision *gitsource.Revision, maxCa
 	if drops := pool.CapacityDrop(served, content.definition, maxCapacityDrop); pool.HasErrors(drops) {
 		return &refusal{commit: revision.Commit, author: revision.Author, problems: drops}
 	}
-	wanted := health.Targets(content.definition)
-	n.remember(content.definition, served)
-	n.probeFirst(ctx, served, wanted)
-	if err := n.compiler.serve(ctx, &commitContent{content: content, commit: revision.Commit, time: revision.Time}); err != nil {
-		n.prober.SetTargets(targetsOf(served))
-		n.remember(served)
+	n.await("the addresses of host names")
+	resolved := n.hosts.resolve(ctx, content)
+	if err := n.switchTo(ctx, served, &commitContent{content: resolved, commit: revision.Commit, time: revision.Time}); err != nil {
+		n.hosts.adopt(nil)
 		return err
 	}
-	n.prober.SetTargets(wanted)
-	n.remember(content.definition)
+	n.hosts.adopt(&commitContent{content: content, commit: revision.Commit, time: revision.Time})
 	n.warnings.Store(&content.warnings)
 	n.warnUnpublished()
 	n.lookAtPrograms()
@@ -150,6 +151,22 @@ func (n *node) takeOver(ctx context.Context, revision *gitsource.Revision, maxCa
 	if served == nil {
 		n.whenReady()
 	}
+	return nil
+}
+
+// switchTo serves a commit once all that it names has been probed. Until then, and where
+// it cannot be, what was served goes on, and is probed.
+func (n *node) switchTo(ctx context.Context, served *pool.Definition, commit *commitContent) error {
+	wanted := health.Targets(commit.definition)
+	n.remember(commit.definition, served)
+	n.probeFirst(ctx, served, wanted)
+	if err := n.compiler.serve(ctx, commit); err != nil {
+		n.prober.SetTargets(targetsOf(served))
+		n.remember(served)
+		return err
+	}
+	n.prober.SetTargets(wanted)
+	n.remember(commit.definition)
 	return nil
 }
 

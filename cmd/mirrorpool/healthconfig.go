@@ -18,6 +18,6 @@ type healthConfig struct {
 }
 
 func (h *healthConfig) validate(v *validation) {
-	h.validatePace(v)
+	h.validateResolver(v)
 	h.validatePrograms(v)
 }

@@ -17,6 +17,7 @@ var mayImport = map[string][]string{
 	"mirrorpool/pool":                  {},
 	"mirrorpool/pool/administrative":   {},
 	"mirrorpool/pool/health":           {"mirrorpool/pool"},
+	"mirrorpool/pool/hostnames":        {"mirrorpool/pool"},
 	"mirrorpool/pool/health/history":   {"mirrorpool/pool", "mirrorpool/pool/health"},
 	"mirrorpool/pool/geo":              {"mirrorpool/pool"},
 	"mirrorpool/pool/geo/geodata":      {"mirrorpool/pool/geo"},
@@ -40,7 +41,7 @@ var mayImport = map[string][]string{
 	"mirrorpool/bench/peers":           {},
 	"mirrorpool/bench/peers/geodb":     {},
 	"mirrorpool/cmd/mirrorpool": append([]string{
-		"mirrorpool/pool/health/history", "mirrorpool/gitsource", "mirrorpool/dnsserver", "mirrorpool/dnsserver/tsig", "mirrorpool/dnsserver/notify", "mirrorpool/redirect", "mirrorpool/admin", "mirrorpool/admin/alert", "mirrorpool/zones/signing", "mirrorpool/zones/rollover", "mirrorpool/zones/rollover/parent", "mirrorpool/zones/journal", "mirrorpool/publish",
+		"mirrorpool/pool/health/history", "mirrorpool/gitsource", "mirrorpool/dnsserver", "mirrorpool/dnsserver/tsig", "mirrorpool/dnsserver/notify", "mirrorpool/redirect", "mirrorpool/admin", "mirrorpool/admin/alert", "mirrorpool/zones/signing", "mirrorpool/zones/rollover", "mirrorpool/zones/rollover/parent", "mirrorpool/zones/journal", "mirrorpool/publish", "mirrorpool/pool/hostnames",
 	}, belowListeners...),
 }
 

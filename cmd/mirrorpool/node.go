@@ -39,6 +39,8 @@ type node struct {
 	stages     *stages
 	state      *stateDir
 	prober     *health.Prober
+	urls       *urlResolver // of mirrors
+	hosts      *hosts
 	history    *history.History
 	journal    *journal.Journal
 	compiler   *compiler
@@ -122,13 +124,15 @@ func (n *node) open(config *config) error {
 		return err
 	}
 	n.source.Store(source)
+	n.urls = newURLResolver(config.Health.Resolver)
 	n.prober = health.NewProber(health.Config{
-		UserAgent: "mirrorpool/" + programVersion(),
+		UserAgent: "mirrorpool/" + programVersion(), Resolver: n.urls,
 		Observe:   n.observed,
 	})
 	n.prober.SetPrograms(config.Health.programs())
 	n.useHealthPace(config)
 	n.restoreHealth()
+	n.openHosts(config)
 	n.words = openWords(n.logger, n.stages, n.state)
 	n.openJournal()
 	n.openHistory()
@@ -212,7 +216,7 @@ func (n *node) newCompiler(config *config) (*compiler, error) {
 
 func (n *node) registerCollectors() error {
 	all := []prometheus.Collector{
-		n.stages.failures, certificateExpiry{n}, signatureExpiry{n}, rolloverSteps{n.rollovers}, notifyMetrics{n.notifier}, journalMetrics{n.journal}, programmetrics.NewGoCollector(), programmetrics.NewProcessCollector(programmetrics.ProcessCollectorOpts{}),
+		n.stages.failures, certificateExpiry{n}, signatureExpiry{n}, rolloverSteps{n.rollovers}, notifyMetrics{n.notifier}, journalMetrics{n.journal}, hostnamesMetrics{n.hosts.resolver}, programmetrics.NewGoCollector(), programmetrics.NewProcessCollector(programmetrics.ProcessCollectorOpts{}),
 	}
 	all = append(all, n.publishing.Collectors()...)
 	all = append(all, n.alerts.Collectors()...)
@@ -241,6 +245,8 @@ func (n *node) run(ctx context.Context, hangups <-chan os.Signal) error {
 		n.compiler.run(work)
 	})
 	workers.Go(func() { n.probe(work) })
+	workers.Go(func() { n.hosts.resolver.Run(work) })
+	workers.Go(func() { n.followHosts(work) })
 	workers.Go(func() {
 		stepBack()
 		n.geoFollow(work)
@@ -288,6 +294,7 @@ func (n *node) run(ctx context.Context, hangups <-chan os.Signal) error {
 	workers.Wait()
 	n.compiler.close()
 	n.saveHealth()
+	n.hosts.keep()
 	n.closeHistory()
 	n.admin.stop()
 	return err

@@ -30,8 +30,8 @@ func (n *node) requestReload(ctx context.Context) error {
 }
 
 // reload reads the configuration again and does what it says, or changes
-// nothing and says why. In any case the repository, the geo data, the cookie
-// secrets and the certificate are looked at now.
+// nothing and says why. In any case the repository, the addresses of host names, the geo
+// data, the cookie secrets and the certificate are looked at now.
 func (n *node) reload(work context.Context) error {
 	err := n.reconfigure(work)
 	if err != nil {
@@ -53,6 +53,7 @@ func (n *node) reload(work context.Context) error {
 	n.publishing.refreshKeys()
 	n.publishing.Look()
 	n.source.Load().Poke()
+	n.hosts.resolver.Refresh()
 	n.sweeper.soon()
 	return err
 }
@@ -115,7 +116,7 @@ func (n *node) reconfigure(work context.Context) error {
 	n.publishing.warnExposed(next)
 	n.warnUnpublished()
 	n.usePrograms(next)
-	n.useHealthPace(next)
+	n.useResolver(next)
 	n.warnUnused(next)
 	n.warnFiles(next)
 	if next.cookies != old.cookies {

@@ -42,13 +42,15 @@ const (
 	stageAlerts stage = "alerts"
 	// stageAdministrative is keeping what administrators have said of members.
 	stageAdministrative stage = "administrative"
+	// stageHostnames is resolving the host names of members, and keeping what they have.
+	stageHostnames stage = "hostnames"
 	// stageAnswer is inside a listener. It is counted and never stale: the next
 	// question is another one.
 	stageAnswer stage = "answer"
 )
 
 // staleStages are those that can be stale, in their order.
-var staleStages = []stage{stageSource, stageCommit, stageCompile, stageGeo, stageKept, stageSerials, stageJournal, stageCatalog, stageHealth, stageHistory, stageProber, stageCookies, stageTLS, stageTSIG, stageKeys, stageSigning, stageClock, stageRollovers, stagePublish, stagePublishKeys, stageAlerts, stageAdministrative, stagePrograms, stageConfig}
+var staleStages = []stage{stageSource, stageCommit, stageCompile, stageGeo, stageKept, stageSerials, stageJournal, stageCatalog, stageHealth, stageHistory, stageProber, stageCookies, stageTLS, stageTSIG, stageKeys, stageSigning, stageClock, stageRollovers, stagePublish, stagePublishKeys, stageAlerts, stageAdministrative, stagePrograms, stageHostnames, stageConfig}
 
 // stageFailure tells since when a stage has given nothing new, and why.
 type stageFailure struct {

@@ -1,0 +1,275 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"mirrorpool/pool"
+	"mirrorpool/pool/hostnames"
+)
+
+const (
+	// hostnamesFile keeps the last good answers for members given by host name.
+	hostnamesFile = "hostnames.json"
+	// hostnamesWait is how long a commit waits for names that it is the first to have.
+	hostnamesWait = 15 * time.Second
+)
+
+// hosts leads the members that are given by host name.
+type hosts struct {
+	logger   zerolog.Logger
+	stages   *stages
+	state    *stateDir
+	resolver *hostnames.Resolver
+	// serving has room for whoever changes what is served. It guards what follows.
+	serving chan struct{}
+	// adopted is the commit that is served as it was read, without addresses of names.
+	adopted *commitContent
+	written []byte // what is on disk
+
+	unkept atomic.Pointer[error] // why it is not; nil: it is
+}
+
+func (h *healthConfig) validateResolver(v *validation) {
+	if h.Resolver != "" {
+		v.addressPort("health.resolver", h.Resolver)
+	}
+}
+
+// useResolver has names asked of the resolver that the configuration names.
+func (n *node) useResolver(config *config) {
+	n.urls.set(config.Health.Resolver)
+	n.hosts.resolver.SetServer(config.Health.Resolver)
+}
+
+func (n *node) openHosts(config *config) {
+	h := &hosts{logger: n.logger, stages: n.stages, state: n.state, serving: make(chan struct{}, 1)}
+	h.resolver = hostnames.New(hostnames.Config{Tell: h.told})
+	h.resolver.SetServer(config.Health.Resolver)
+	data, err := h.state.read(hostnamesFile)
+	if err == nil && data != nil {
+		err = h.resolver.Restore(data)
+	}
+	if err != nil {
+		h.logger.Warn().Err(err).Str("stage", string(stageHostnames)).Msg("host names are resolved anew: nothing is known from before")
+	}
+	n.hosts = h
+}
+
+// lock waits until nobody else changes what is served.
+func (h *hosts) lock(ctx context.Context) error {
+	select {
+	case h.serving <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (h *hosts) unlock() { <-h.serving }
+
+// resolve gives a commit the addresses of its host names. Those that no commit had before
+// are waited for, within a bound.
+func (h *hosts) resolve(ctx context.Context, read *content) *content {
+	names := read.definition.HostNames()
+	if h.adopted != nil {
+		names = hostNames(read.definition, h.adopted.definition)
+	}
+	h.resolver.SetNames(names)
+	if len(names) > 0 {
+		waiting, cancel := context.WithTimeout(ctx, hostnamesWait)
+		defer cancel()
+		if err := h.resolver.WaitKnown(waiting); err != nil && ctx.Err() == nil {
+			h.logger.Warn().Err(err).Str("stage", string(stageHostnames)).Msg("members whose host names are not resolved yet are given once they are")
+		}
+	}
+	return read.resolved(h.resolver.Addresses)
+}
+
+// hostNames are those of two definitions; where both have one, the first says what it may
+// lead to.
+func hostNames(first, second *pool.Definition) []pool.HostName {
+	names := first.HostNames()
+	for _, name := range second.HostNames() {
+		if !slices.ContainsFunc(names, func(other pool.HostName) bool { return other.Name == name.Name }) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// adopt tells what commit is served now; nil: the same as before.
+func (h *hosts) adopt(commit *commitContent) {
+	if commit != nil {
+		h.adopted = commit
+	}
+	var names []pool.HostName
+	if h.adopted != nil {
+		names = h.adopted.definition.HostNames()
+	}
+	h.resolver.SetNames(names)
+	h.judge()
+}
+
+// resolved is the content with the addresses that host names have now.
+func (c *content) resolved(addresses func(string) []netip.Addr) *content {
+	definition := c.definition.Resolved(addresses)
+	if definition == c.definition {
+		return c
+	}
+	other := *c
+	other.definition, other.static = definition, c.static.For(definition)
+	return &other
+}
+
+// followHosts has what is served follow the addresses of host names, until ctx ends.
+func (n *node) followHosts(ctx context.Context) {
+	again := time.NewTicker(keepInterval)
+	defer again.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-n.hosts.resolver.Changed():
+			if !sleep(ctx, coalesce) {
+				return
+			}
+		case <-again.C:
+		}
+		if n.hosts.lock(ctx) != nil {
+			return
+		}
+		n.moveHosts(ctx)
+		n.hosts.keep()
+		n.hosts.unlock()
+	}
+}
+
+// moveHosts serves the addresses that host names have now. New ones are probed before any
+// client is given them, and meanwhile what was served goes on.
+func (n *node) moveHosts(ctx context.Context) {
+	h := n.hosts
+	table := n.compiler.table.Load()
+	if h.adopted == nil || table == nil {
+		return
+	}
+	served, next := table.Definition, h.adopted.resolved(h.resolver.Addresses)
+	if sameAddresses(served, next.definition) {
+		return
+	}
+	err := guarded("following host names", func() error {
+		commit := *h.adopted
+		commit.content = next
+		return n.switchTo(ctx, served, &commit)
+	})
+	if err != nil && ctx.Err() == nil {
+		h.logger.Error().Err(err).Str("stage", string(stageHostnames)).Msg("the addresses that host names had before go on being served: trying again")
+	}
+}
+
+// sameAddresses reports whether the members of two forms of one definition have the same
+// addresses.
+func sameAddresses(a, b *pool.Definition) bool {
+	return slices.EqualFunc(a.Pools, b.Pools, func(p, q *pool.Pool) bool {
+		return slices.EqualFunc(p.Members, q.Members, func(x, y *pool.Member) bool { return slices.Equal(x.Addresses, y.Addresses) })
+	})
+}
+
+// keep writes the last good answers down, where they are others than those on disk.
+func (h *hosts) keep() {
+	data, err := h.resolver.Save()
+	if err == nil && (string(data) == string(h.written) || h.adopted == nil) {
+		return
+	}
+	if err == nil {
+		err = h.state.write(hostnamesFile, data)
+	}
+	if err != nil {
+		if h.unkept.Swap(&err) == nil {
+			h.logger.Error().Err(err).Str("stage", string(stageHostnames)).Msg("the addresses of host names are not kept for the next start: trying again")
+		}
+	} else {
+		h.written = data
+		h.unkept.Store(nil)
+	}
+	h.judge()
+}
+
+// told logs the news of a host name.
+func (h *hosts) told(before, now hostnames.State) {
+	log := func(event *zerolog.Event, message string) {
+		event.Str("stage", string(stageHostnames)).Str("host", now.Name.Name).Msg(message)
+	}
+	if was, is := before.Addresses(), now.Addresses(); !slices.Equal(was, is) {
+		log(h.logger.Info().Stringers("addresses", stringers(is)).Stringers("before", stringers(was)), "a host name has other addresses")
+	}
+	problem := now.Problem()
+	switch {
+	case now.Failing():
+		log(h.logger.Error().Str("problem", problem), "a host name cannot be resolved: trying again")
+	case before.Failing():
+		log(h.logger.Info().Dur("after", now.Said().Sub(before.FailingSince())).Str("left_out", problem), "a host name can be resolved again")
+	case problem != "":
+		log(h.logger.Warn().Str("problem", problem), "a part of what a host name has is left out")
+	}
+	h.judge()
+}
+
+func stringers(addresses []netip.Addr) []fmt.Stringer {
+	all := make([]fmt.Stringer, len(addresses))
+	for i, address := range addresses {
+		all[i] = address
+	}
+	return all
+}
+
+// judge says whether the stage fails.
+func (h *hosts) judge() {
+	if unkept := h.unkept.Load(); unkept != nil {
+		h.stages.fail(stageHostnames, *unkept)
+		return
+	}
+	failing := slices.DeleteFunc(h.resolver.States(), func(s hostnames.State) bool { return !s.Failing() })
+	if len(failing) == 0 {
+		h.stages.succeed(stageHostnames)
+		return
+	}
+	err := fmt.Errorf("resolving %s: %s", failing[0].Name.Name, failing[0].Problem())
+	if more := len(failing) - 1; more > 0 {
+		err = fmt.Errorf("%w (and %d more host names)", err, more)
+	}
+	h.stages.fail(stageHostnames, err)
+}
+
+// urlResolver finds the addresses of mirrors' host names by the configured resolver, or
+// the machine's own.
+type urlResolver struct{ current atomic.Pointer[net.Resolver] }
+
+func newURLResolver(server string) *urlResolver {
+	u := &urlResolver{}
+	u.set(server)
+	return u
+}
+
+func (u *urlResolver) set(server string) {
+	// Only Go's own resolver gives up when its context ends.
+	resolver := &net.Resolver{PreferGo: true}
+	if server != "" {
+		resolver.Dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, network, server)
+		}
+	}
+	u.current.Store(resolver)
+}
+
+// LookupNetIP is that of net.Resolver.
+func (u *urlResolver) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
+	return u.current.Load().LookupNetIP(ctx, network, host)
+}
