@@ -18,6 +18,7 @@ type healthConfig struct {
 }
 
 func (h *healthConfig) validate(v *validation) {
+	h.validatePace(v)
 	h.validateResolver(v)
 	h.validatePrograms(v)
 }

@@ -127,7 +127,7 @@ func (n *node) open(config *config) error {
 	n.urls = newURLResolver(config.Health.Resolver)
 	n.prober = health.NewProber(health.Config{
 		UserAgent: "mirrorpool/" + programVersion(), Resolver: n.urls,
-		Observe:   n.observed,
+		Observe: n.observed,
 	})
 	n.prober.SetPrograms(config.Health.programs())
 	n.useHealthPace(config)
