@@ -116,6 +116,7 @@ func (n *node) reconfigure(work context.Context) error {
 	n.publishing.warnExposed(next)
 	n.warnUnpublished()
 	n.usePrograms(next)
+	n.useHealthPace(next)
 	n.useResolver(next)
 	n.warnUnused(next)
 	n.warnFiles(next)
