@@ -1,8 +1,14 @@
 package health
 
 import (
+	"bytes"
+	"context"
+	"net"
+	"net/netip"
 	"testing"
 	"time"
+
+	"mirrorpool/pool"
 )
 
 // BenchmarkScheduler is one probe's cost among 10,000 targets, without the
@@ -42,5 +48,24 @@ func BenchmarkSetTargets(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		p.SetTargets(all)
+	}
+}
+
+// BenchmarkProbe is one ordinary probe's cost with its evidence, on a connection that
+// answers at once.
+func BenchmarkProbe(b *testing.B) {
+	const answer = "HTTP/1.1 200 OK\r\nServer: test\r\nContent-Type: text/plain\r\nContent-Length: 11\r\n\r\n1700000000\n"
+	c := &checker{
+		userAgent: "mirrorpool/test", resolver: sameAddress{}, now: func() time.Time { return time.Unix(1_700_000_000, 0) },
+		dial: func(context.Context, string, string) (net.Conn, error) {
+			return &spoken{answer: bytes.NewReader([]byte(answer))}, nil
+		},
+	}
+	target := member(pool.CheckHTTP, netip.MustParseAddrPort("127.0.0.1:80"), func(p *pool.Probe) { p.MaxAge = time.Hour })
+	b.ReportAllocs()
+	for b.Loop() {
+		if got := c.probe(b.Context(), target); got.Outcome != Success || len(got.Evidence.Steps) != 4 {
+			b.Fatalf("%+v", got)
+		}
 	}
 }

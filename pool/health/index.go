@@ -133,7 +133,7 @@ func (s *aside) fetchIndex(ctx context.Context, x *index) ([]pool.Requirement, s
 // Paths are of the characters of RFC 3986, section 3.3, as they stand in a URL.
 var (
 	indexPath = regexp.MustCompile(`^(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})+$`)
-	dotted    = regexp.MustCompile(`(?:^|/)(?:\.|%2[Ee]){1,2}(?:/|$)`)
+	dotted    = regexp.MustCompile(`(?:^|/|%2[Ff])(?:\.|%2[Ee]){1,2}(?:/|%2[Ff]|$)`)
 )
 
 // parseIndex reads an index of files: lines "SIZE PATH", or "PATH" where any size
