@@ -97,7 +97,7 @@ func (s *store) forgetIDs() {
 }
 
 // removeMuch removes the oldest of what is too much: incidents over their number, and
-// whole days while the file is too large.
+// days while the file is too large.
 func (h *History) removeMuch(ctx context.Context) error {
 	if _, err := h.store.write.ExecContext(ctx, `DELETE FROM incidents WHERE ended IS NOT NULL AND id IN
 		(SELECT id FROM incidents ORDER BY started DESC LIMIT -1 OFFSET ?)`, h.options.MaxIncidents); err != nil {
@@ -108,24 +108,60 @@ func (h *History) removeMuch(ctx context.Context) error {
 		if err != nil || used <= h.options.MaxBytes {
 			return err
 		}
-		var oldest sql.NullInt64
-		if err := h.store.write.QueryRowContext(ctx, `SELECT min(day) FROM (SELECT min(day) AS day FROM days
-			UNION ALL SELECT min(day) FROM availability UNION ALL SELECT min(started) / 86400000 FROM incidents WHERE ended IS NOT NULL
-			UNION ALL SELECT min(time) / 86400000 FROM marks)`).Scan(&oldest); err != nil {
-			return readable(err)
-		}
-		day := dayNumber(oldest.Int64)
-		if !oldest.Valid || day >= dayOf(h.options.Now()) {
-			return nil
-		}
-		// A week at a time, as each turn reads all days.
-		before := min(day+7, dayOf(h.options.Now()))
-		if err := h.removeOld(ctx, before.start()); err != nil {
-			return err
-		}
-		if _, err := h.store.write.ExecContext(ctx, `DELETE FROM incidents WHERE ended IS NOT NULL AND started < ?`, before.start().UnixMilli()); err != nil {
+		removed, err := h.removeOldest(ctx)
+		if err != nil || !removed {
 			return err
 		}
 	}
 	return nil
+}
+
+// usefulFigures is how many days of figures are kept before incidents have to go: who asks
+// whether something has failed wants these longest.
+const usefulFigures = 60
+
+// removeOldest removes the oldest figures, or incidents where there are few of those, and
+// reports whether there was anything to remove.
+func (h *History) removeOldest(ctx context.Context) (bool, error) {
+	today := dayOf(h.options.Now())
+	figures, err := h.oldest(ctx, `SELECT min(day) FROM (SELECT min(day) AS day FROM days UNION ALL SELECT min(day) FROM availability)`)
+	if err != nil {
+		return false, err
+	}
+	statements := []string{`DELETE FROM days WHERE day < ?`, `DELETE FROM availability WHERE day < ?`}
+	from := figures
+	if today-figures < usefulFigures {
+		rest, err := h.oldest(ctx, `SELECT min(day) FROM (SELECT min(started) / 86400000 AS day FROM incidents WHERE ended IS NOT NULL
+			UNION ALL SELECT min(time) / 86400000 FROM marks)`)
+		if err != nil {
+			return false, err
+		}
+		from = min(figures, rest)
+		statements = append(statements, `DELETE FROM incidents WHERE ended IS NOT NULL AND started < ? * 86400000`, `DELETE FROM marks WHERE time < ? * 86400000`)
+	}
+	if from >= today {
+		return false, nil
+	}
+	// A part of it at a time, as each turn reads all days.
+	before := from + max((today-from)/50, 1)
+	return true, inside(ctx, h.store.write, func(tx *sql.Tx) error {
+		for _, statement := range statements {
+			if _, err := tx.ExecContext(ctx, statement, before); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// oldest asks for a day; today where there is none.
+func (h *History) oldest(ctx context.Context, question string) (dayNumber, error) {
+	var day sql.NullInt64
+	if err := h.store.write.QueryRowContext(ctx, question).Scan(&day); err != nil {
+		return 0, readable(err)
+	}
+	if !day.Valid {
+		return dayOf(h.options.Now()), nil
+	}
+	return dayNumber(day.Int64), nil
 }

@@ -26,6 +26,7 @@ type track struct {
 	failing  time.Time // the first failure of a series that may take it down; zero: there is none
 	series   int64     // failures in it
 	incident *incident // nil: the target is not down
+	begun    time.Time // the start of the last incident
 	waiting  waiting[figures]
 
 	expiry      time.Time // of the last certificate
@@ -189,6 +190,11 @@ func (i *incident) lastSign() time.Time {
 
 func (t *track) begin(o health.Observation) {
 	started := exact(o.After.Since)
+	// Its start is its name; but a clock that was set back is believed.
+	if early := t.begun.Sub(started); early >= 0 && early < time.Second {
+		started = t.begun.Add(time.Millisecond)
+	}
+	t.begun = started
 	failing := exact(t.failing)
 	if failing.IsZero() || failing.After(started) {
 		failing = started

@@ -54,6 +54,9 @@ func (h *History) reopen(ctx context.Context) error {
 		return fmt.Errorf("opening the history %s: %w", h.path, err)
 	}
 	if err := h.takeUp(ctx, s); err != nil {
+		if doubtful(err) { // the tables are not those that were made
+			err = fmt.Errorf("%w: %w", errDamaged, err)
+		}
 		return fmt.Errorf("reading the history %s: %w", h.path, errors.Join(err, s.close()))
 	}
 	return nil
