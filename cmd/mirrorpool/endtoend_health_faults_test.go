@@ -116,9 +116,9 @@ func (lab *healthLab) poolsFile() string {
 				"SIZE", fmt.Sprint(imageSize)).Replace(fault.checks)
 		}
 		pools = append(pools, fmt.Sprintf(`{ "name": "%s.health.test", "ttl": %d, "answers": %d,
-    "health": { "check": %q, "path": %q, "max_age": "1h", %s%s },
+    "health": { "check": %q, "path": %q, "max_age": "1h", "ramp": %q, %s%s },
     "members": [
-      %s ] }`, fault.label, healthTTL/time.Second, healthMembers, check, tracePath, schedule, extra, strings.Join(members, ",\n      ")))
+      %s ] }`, fault.label, healthTTL/time.Second, healthMembers, check, tracePath, healthRamp, schedule, extra, strings.Join(members, ",\n      ")))
 	}
 	return "{ \"version\": 1, \"pools\": [\n  " + strings.Join(pools, ",\n  ") + "\n] }\n"
 }

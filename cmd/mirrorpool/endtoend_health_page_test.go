@@ -136,8 +136,11 @@ func (table *healthTable) String() string {
 func (table *healthTable) write(t *testing.T, versions string) {
 	t.Helper()
 	before, _, after := pageParts(t)
-	text := fmt.Sprintf("%s\n%s\nOf %d downloads that began while faults were in, %d got the file from none of the answer's addresses.\n\n",
-		table, versions, table.all, table.lost)
+	others := fmt.Sprintf("All of the %d downloads that began while faults were in found the file at an address of their answer, if they tried the next ones.", table.all)
+	if table.lost > 0 {
+		others = fmt.Sprintf("Of %d downloads that began while faults were in, %d found the file at no address of their answer.", table.all, table.lost)
+	}
+	text := fmt.Sprintf("%s\n%s\n%s\n\n", table, versions, others)
 	if err := os.WriteFile(healthPage, []byte(before+healthTableBegins+"\n"+text+healthTableEnds+after), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -185,6 +188,6 @@ func (lab *healthLab) versions(rounds int) string {
 		output, _ := exec.Command(program, arguments...).CombinedOutput() // some end with an error all the same
 		return number.FindString(string(output))
 	}
-	return fmt.Sprintf("%d rounds: the median, and in parentheses the longest. nginx %s, unbound %s, gdnsd %s.", rounds,
+	return fmt.Sprintf("Rounds: %d; the median, and in parentheses the longest. nginx %s, unbound %s, gdnsd %s.", rounds,
 		said("/usr/sbin/nginx", "-v"), said("/usr/sbin/unbound", "-V"), said("/usr/sbin/gdnsd", "-V"))
 }

@@ -206,6 +206,9 @@ func (f *faultPool) judge(lab *healthLab, calm time.Time) {
 	if ours.returned == 0 || ours.returned > backWithin {
 		complain("back after %s, and has to be within %s", ours.returned, backWithin)
 	}
+	if took := f.whole.Sub(f.mended) - ours.returned; took < healthRamp/2 || took > healthRamp+healthSlack {
+		complain("the whole share %s after the first answer, and ramp is %s", took, healthRamp)
+	}
 	if after := f.ours.firstFailure(f.mended.Add(healthSlack), time.Now()); after != nil {
 		complain("a download that began %s after mending failed: %v", after.began.Sub(f.mended), after.err)
 	}
