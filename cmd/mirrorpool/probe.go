@@ -53,7 +53,7 @@ With --json one object is printed; other keys may be added to it, none goes:
               "integrity", "must_have", "rsync", "exec"), url, address, outcome ("success",
               "timeout", "resolution", "connection", "certificate", "protocol",
               "status", "content", "slow", "altered", "missing", "failed"), reason,
-              judged (false: it says nothing of the mirror), seconds, status,
+              judged (false: the verdict does not go by it), seconds, status,
               http_version, bytes, bytes_per_second, certificate_expiry, and steps,
               each with name, seconds and words
 With --all it has verdict, directory, seconds, and mirrors: objects with verdict,

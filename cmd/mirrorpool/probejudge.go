@@ -112,8 +112,8 @@ func (p *probed) where(alone bool) string {
 // judged reports whether a probe says something of the mirror, and not of this machine.
 func (p *probed) judged() bool {
 	switch {
-	case p.what == asksHTTPS:
-		return false // it raises a flag, and no more
+	case p.what == asksHTTPS, p.what == asksRanges:
+		return false // they raise flags, and no more
 	case p.result.NotMade:
 		return p.result.Outcome != health.Success
 	}
@@ -152,8 +152,12 @@ func (p *probed) flags(by judging) []redFlag {
 	if p.what == asksThroughput && by.floor > 0 && r.Outcome == health.Success && e.BytesPerSecond > 0 && e.BytesPerSecond < by.floor {
 		add(flagSlow, "%s sends %d kB a second, less than %d", p.label, e.BytesPerSecond/1000, by.floor/1000)
 	}
-	if (p.what == asksThroughput || p.what == asksRanges) && r.Outcome == health.Success && e.Status == 200 {
+	switch {
+	case p.what != asksThroughput && p.what != asksRanges:
+	case r.Outcome == health.Success && e.Status == 200:
 		add(flagNoRanges, "%s sends whole files where a part is asked for", p.label)
+	case r.Outcome != health.Success && p.what == asksRanges:
+		add(flagNoRanges, "%s, asked for a part of a file: %s", p.label, r.Reason)
 	}
 	if e.Version == "HTTP/1.0" {
 		add(flagOldHTTP, "%s answers in HTTP/1.0", p.label)
@@ -191,8 +195,11 @@ func (r *resolvedName) flags() []redFlag {
 
 // inDays writes a time in whole days, or in hours where it is less than two.
 func inDays(d time.Duration) string {
-	if d < 48*time.Hour {
-		return fmt.Sprintf("%d hours", d/time.Hour)
+	switch hours := d / time.Hour; {
+	case hours == 1:
+		return "1 hour"
+	case hours < 48:
+		return fmt.Sprintf("%d hours", hours)
 	}
 	return fmt.Sprintf("%d days", d/(24*time.Hour))
 }

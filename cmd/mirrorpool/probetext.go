@@ -99,8 +99,8 @@ func (p *probed) write(out io.Writer, colours paint) {
 	}
 	word := colours.good("good")
 	switch {
-	case p.what == asksHTTPS && failed, !p.judged() && p.what != asksHTTPS:
-		word = colours.flag("flag")
+	case !p.judged() && (failed || p.result.NotMade):
+		word = colours.flag("red flag")
 	case failed:
 		word = colours.bad("NOT GOOD")
 	}
