@@ -236,7 +236,7 @@ func TestRate(t *testing.T) {
 			t.Errorf("%d probes", n)
 		}
 		time.Sleep(10 * time.Second)
-		if n := f.busy(); n != 400 {
+		if n := f.busy(); n < 390 || n > 400 { // some end just now
 			t.Errorf("%d under way, two seconds of the rate are 400", n)
 		}
 	})

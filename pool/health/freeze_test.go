@@ -268,10 +268,9 @@ func TestWhatFellIsUpAgain(t *testing.T) {
 		f.turn(true, all...)
 		at := time.Now()
 		for frozen(p) == "" {
-			time.Sleep(10 * time.Millisecond)
-		}
-		if took := time.Since(at); took > 22*time.Second {
-			t.Errorf("frozen after %s", took)
+			if time.Sleep(10 * time.Millisecond); time.Since(at) > 22*time.Second {
+				t.Fatal("not frozen yet")
+			}
 		}
 		if got := verdictsOf(p, all...); got != "9 up, 1 down" {
 			t.Errorf("%s", got)
@@ -356,8 +355,10 @@ func TestControlIsAwaited(t *testing.T) {
 		// The addresses are taken away while one waits for them.
 		c.state.Store("silent")
 		f.turn(true, one)
-		for n := c.asked.Load(); c.asked.Load() == n; {
-			time.Sleep(100 * time.Millisecond)
+		for n, at := c.asked.Load(), time.Now(); c.asked.Load() == n; time.Sleep(100 * time.Millisecond) {
+			if time.Since(at) > time.Minute {
+				t.Fatal("the control addresses are not asked")
+			}
 		}
 		if got := verdictsOf(p, one); got != "1 up" {
 			t.Errorf("while it is awaited: %s", got)
@@ -475,6 +476,8 @@ func TestIntervalsDiffer(t *testing.T) {
 			if frozen(p) != "ipv4 36 of 36" {
 				t.Errorf("frozen: %s", frozen(p))
 			}
+			// Others answer again: the ten rounds count from when they are asked, which
+			// is soon.
 			f.turn(false, append(append(fast, slow...), hourly)...)
 			time.Sleep(45 * time.Minute)
 			if frozen(p) != "" {
@@ -512,6 +515,23 @@ func TestIntervalsDiffer(t *testing.T) {
 				t.Errorf("%s, frozen: %s", got, frozen(p))
 			}
 		})
+	})
+}
+
+// TestSeldomAskedAnswer holds that those that are asked seldom are asked when a freeze
+// begins, so that it does not last for hours because nobody knows that they answer.
+func TestSeldomAskedAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, fast, slow := newFarm(), nths(0, 8), nths(10, 14)
+		seldom := pool.Schedule{Interval: 12 * time.Hour, DownAfter: 2, UpAfter: 1}
+		p, end := begin(t, Config{}, f, append(with(everyHalfMinute, fast...), with(seldom, slow...)...))
+		defer end()
+		time.Sleep(24 * time.Hour)
+		f.turn(true, fast...)
+		time.Sleep(10 * time.Minute)
+		if got := verdictsOf(p, append(fast, slow...)...); got != "4 up, 8 down" || frozen(p) != "" {
+			t.Errorf("%s, frozen: %s", got, frozen(p))
+		}
 	})
 }
 
