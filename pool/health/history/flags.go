@@ -261,21 +261,26 @@ func (d *memberData) flagErrors(now time.Time, raise raiser) {
 	}
 }
 
-// flagMaintenance looks for outages that begin at the same hour: nobody has announced them.
+// flagMaintenance looks for outages that begin within the same hour of different days:
+// nobody has announced them.
 func flagMaintenance(outages []outage, raise raiser) {
-	byHour := map[int][]outage{}
-	for _, o := range outages {
-		hour := o.from.UTC().Hour()
-		days := byHour[hour]
-		if len(days) == 0 || dayOf(days[len(days)-1].from) != dayOf(o.from) {
-			byHour[hour] = append(days, o)
+	for _, anchor := range outages {
+		days := map[dayNumber]bool{}
+		var first, last outage
+		for _, o := range outages {
+			after := o.from.Sub(dayOf(o.from).start()) - anchor.from.Sub(dayOf(anchor.from).start())
+			if (after+dayLength)%dayLength >= time.Hour {
+				continue
+			}
+			if len(days) == 0 {
+				first = o
+			}
+			last = o
+			days[dayOf(o.from)] = true
 		}
-	}
-	for hour := range 24 {
-		same := byHour[hour]
-		if len(same) >= maintenanceTimes && 2*len(same) >= len(outages) {
-			raise(FlagMaintenance, same[0].from, "%d of %d outages in six months began between %02d:00 and %02d:00 UTC, on different days: maintenance that is not announced?",
-				len(same), len(outages), hour, (hour+1)%24)
+		if len(days) >= maintenanceTimes && 2*len(days) >= len(outages) {
+			raise(FlagMaintenance, first.from, "on %d days of six months, the last one %s, an outage began within the hour after %s: maintenance that is not announced?",
+				len(days), last.from.Format(dateForm), anchor.from.UTC().Format("15:04 UTC"))
 			return
 		}
 	}
