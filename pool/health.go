@@ -62,7 +62,7 @@ func (u healthUse) keys(kind CheckKind) []string {
 			keys = append(keys, "certificate_warning")
 		}
 	case CheckRsync:
-		keys = []string{"port", "module", "path", "ramp", "exec"}
+		keys = []string{"port", "module", "path", "max_age", "ramp", "exec"}
 	case CheckExec:
 		keys = []string{"command", "ramp", "rsync"}
 	}
@@ -187,6 +187,10 @@ func readRsync(o object, probe *Probe, use healthUse) {
 		} else if ok {
 			probe.Path = strings.TrimLeft(text, "/")
 		}
+	}
+	if field, ok := o.optional("max_age"); ok {
+		probe.MaxAge, _ = readDuration(field)
+		o.required("path", `the path of the file whose time "max_age" looks at`)
 	}
 }
 

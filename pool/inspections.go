@@ -53,9 +53,9 @@ func inspectionReaders() []inspectionReader {
 		{"must_have", always("paths", "index"), readMustHave},
 		{"rsync", func(use healthUse) []string {
 			if use == redirectHealth {
-				return []string{"path"}
+				return []string{"path", "max_age"}
 			}
-			return []string{"path", "module", "port"}
+			return []string{"path", "max_age", "module", "port"}
 		}, func(o object, i *Inspection, use healthUse) {
 			i.Probe = Probe{Kind: CheckRsync, Timeout: i.Timeout}
 			readRsync(o, &i.Probe, use)
