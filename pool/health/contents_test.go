@@ -2,13 +2,11 @@ package health
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/netip"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -289,153 +287,4 @@ func TestClosedBetween(t *testing.T) {
 	})
 	got := NewProber(Config{}).Probe(t.Context(), requires(dead, files, nil))
 	expect(t, got, Connection, "connection * (waiting for the answer)")
-}
-
-// TestIndex holds what an index adds, that it is fetched once for many targets, and
-// that one that cannot be had is no fault of theirs.
-func TestIndex(t *testing.T) {
-	served := &fileServer{content: map[string][]byte{"/a": content(10), "/b": content(20)}}
-	at := serve(t, "127.0.0.1", served.ServeHTTP)
-	var fetched atomic.Int64
-	var tags []string
-	index := "# what every mirror has\n10 a\n\n./b\n"
-	published := serve(t, "127.0.0.1", func(w http.ResponseWriter, r *http.Request) {
-		fetched.Add(1)
-		tags = append(tags, r.Header.Get("If-None-Match"))
-		w.Header().Set("ETag", `"one"`)
-		http.ServeContent(w, r, "", time.Time{}, strings.NewReader(index))
-	})
-	names := hosts{"origin.test": {published.Addr()}}
-	c := newChecker(Config{Resolver: names}, time.Now)
-	source := fmt.Sprintf("http://origin.test:%d/index", published.Port())
-	named := func(p *pool.Probe) { p.Index = source }
-	got := c.probe(t.Context(), requires(at, nil, named))
-	expect(t, got, Success, "2 files are there")
-	wantSteps(t, got, "index: 2 files", "connect: *", "request: HEAD /a", "first byte: status 200 OK", "files: 2 of 2 files looked for, 0 missing")
-	// Sizes of the probe go first; files are looked for once.
-	got = c.probe(t.Context(), requires(at, []pool.Requirement{{Path: "/a", Size: 11}, {Path: "/c", Size: -1}}, named))
-	expect(t, got, Missing, "2 of 3 files missing: /a (10 bytes, expected 11), /c (404)")
-	if n := fetched.Load(); n != 1 {
-		t.Errorf("fetched %d times", n)
-	}
-	// When it has become old it is asked for again, and not sent if it is the same.
-	x := c.indexes.of(source)
-	x.fetched = x.fetched.Add(-indexAge)
-	expect(t, c.probe(t.Context(), requires(at, nil, named)), Success, "2 files are there")
-	if got := fmt.Sprintf("%q", tags); got != `["" "\"one\""]` {
-		t.Error(got)
-	}
-	x.fetched = x.fetched.Add(-indexAge)
-	x.etag = ""
-	index = "not an index at all, is it"
-	got = c.probe(t.Context(), requires(at, nil, named))
-	expect(t, got, Success, "index not reachable: no files were looked for")
-	if last := got.Evidence.Steps[len(got.Evidence.Steps)-1]; !got.NotMade || last.Name != "index" || !strings.HasPrefix(last.Words, "index line 1: ") {
-		t.Errorf("%+v", last)
-	}
-	got = c.probe(t.Context(), requires(at, []pool.Requirement{{Path: "/a", Size: 10}}, named))
-	expect(t, got, Success, "1 file is there; index not reachable: its files were not looked for")
-	got = c.probe(t.Context(), requires(at, []pool.Requirement{{Path: "/c", Size: 10}}, named))
-	expect(t, got, Missing, "1 of 1 file missing: /c (404)")
-	if n := fetched.Load(); n != 3 { // not at every probe
-		t.Errorf("fetched %d times", n)
-	}
-}
-
-// TestIndexAtFault holds that an index that does not answer takes neither the probe's
-// time nor the mirror down.
-func TestIndexAtFault(t *testing.T) {
-	at := serve(t, "127.0.0.1", (&fileServer{content: map[string][]byte{"/a": content(10)}}).ServeHTTP)
-	large := strings.Repeat("# nothing\n", maxIndex/10+1)
-	for _, test := range []struct {
-		name string
-		talk func(net.Conn)
-		why  string
-	}{
-		{"black hole", func(c net.Conn) { io.Copy(io.Discard, c) }, "no answer within 50*ms (waiting for the answer)"},
-		{"missing", answerWith("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"), "status 404, expected 200"},
-		{"large", answerWith("HTTP/1.1 200 OK\r\n\r\n" + large), "index has more than 256 KiB"},
-		{"inside", answerWith("HTTP/1.1 302 Found\r\nLocation: http://169.254.169.254.test/\r\n\r\n"), `resolving "169.254.169.254.test": *`},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			target := requires(at, []pool.Requirement{{Path: "/a", Size: 10}}, func(p *pool.Probe) {
-				p.Index, p.Timeout = fmt.Sprintf("http://%s/index", raw(t, test.talk)), time.Second
-			})
-			got := NewProber(Config{Resolver: hosts{"169.254.169.254.test": {addr("169.254.169.254")}}}).Probe(t.Context(), target)
-			expect(t, got, Success, "1 file is there; index not reachable: its files were not looked for")
-			last := got.Evidence.Steps[len(got.Evidence.Steps)-1]
-			before, after, _ := strings.Cut(test.why, "*")
-			if last.Name != "index" || !strings.HasPrefix(last.Words, before) || !strings.HasSuffix(last.Words, after) {
-				t.Errorf("%+v, expected %s", last, test.why)
-			}
-		})
-	}
-}
-
-// TestProvenStands holds that what was found wrong stays wrong while there is nothing
-// to hold it against, and that nothing else stays down so.
-func TestProvenStands(t *testing.T) {
-	good, bad := content(1000), content(999)
-	away := addressOf(listen(t, "127.0.0.1")) // answers nobody
-	f, origin := serveFile(t, good)
-	g, mirror := serveFile(t, bad)
-	c := newChecker(Config{}, time.Now)
-	target := member(pool.CheckHTTP, mirror, func(p *pool.Probe) {
-		p.Purpose, p.Path, p.Origin, p.Timeout = pool.PurposeIntegrity, "/file", fmt.Sprintf("http://%s/file", origin), time.Second
-	})
-	ask := func() Result {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		return c.probe(ctx, target)
-	}
-	dial := c.dial
-	cut := false
-	c.dial = func(ctx context.Context, network, address string) (net.Conn, error) {
-		if cut && address == origin.String() {
-			address = away.String()
-		}
-		return dial(ctx, network, address)
-	}
-	expect(t, ask(), Altered, "the file has 999 bytes, the origin's 1000")
-	cut = true
-	got := ask()
-	expect(t, got, Success, "origin not reachable: not compared; found before: the file has 999 bytes, the origin's 1000")
-	if !got.Stands || !got.NotMade {
-		t.Errorf("%+v", got)
-	}
-	schedule := pool.Schedule{Interval: time.Second, DownAfter: 2, UpAfter: 1}
-	for _, s := range []State{{Verdict: Down, Failures: 2}, {Verdict: Up, Failures: 1, Successes: 0}} {
-		if after := s.after(got, schedule, time.Now(), 0); after.Verdict != s.Verdict || after.Failures != s.Failures || after.Successes != s.Successes {
-			t.Errorf("%+v became %+v", s, after)
-		}
-	}
-	if after := (State{}).after(got, schedule, time.Now(), 0); after.Verdict != Up {
-		t.Errorf("%+v", after)
-	}
-	cut = false
-	g.mutex.Lock()
-	g.content["/file"] = good
-	g.mutex.Unlock()
-	if got = ask(); got.Outcome != Success || got.Stands || got.NotMade {
-		t.Errorf("%+v", got)
-	}
-	cut = true
-	if got = ask(); got.Outcome != Success || got.Stands || !got.NotMade {
-		t.Errorf("%+v", got)
-	}
-	_ = f
-}
-
-func TestProvenIsBounded(t *testing.T) {
-	var p proven
-	for i := range maxProven + 100 {
-		p.learn(Target{URL: fmt.Sprint(i), Probe: pool.Probe{Purpose: pool.PurposeContents}}, Result{Outcome: Missing})
-	}
-	if len(p.wrong) != maxProven {
-		t.Errorf("%d are kept", len(p.wrong))
-	}
-	p.learn(Target{}, Result{Outcome: Missing})
-	if _, known := p.of(Target{}); known {
-		t.Error("kept of a check that looks at no files")
-	}
 }

@@ -180,6 +180,7 @@ func (c *comparison) hold(ctx context.Context, part span) error {
 		c.step("sample", part.String()+": the origin's")
 		return nil
 	}
+	c.step("sample", part.String()+": not the origin's; the file has "+was.String())
 	again, err := c.published(ctx, part)
 	if err != nil {
 		return err
