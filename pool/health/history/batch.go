@@ -4,7 +4,8 @@ import "time"
 
 // batch is what is to be written, taken from what waits. Its values belong to the writer.
 type batch struct {
-	names     []nameRow // all targets with their places; empty: they are written
+	names     []nameRow  // all targets with their places; empty: they are written
+	places    []placeRow // that are not checked, along with them
 	incidents []*incident
 	ended     []*incident // those of them that are over
 	figures   []figuresRow
@@ -54,6 +55,11 @@ func (h *History) take(all bool) batch {
 	if h.renamed { // or the file is another one
 		for _, t := range h.tracks {
 			b.names = append(b.names, t.nameRow())
+		}
+		for _, s := range h.subjects {
+			if len(s.tracks) == 0 {
+				b.places = append(b.places, s.row())
+			}
 		}
 		h.renamed = false
 	}

@@ -119,25 +119,26 @@ func TestVerdict(t *testing.T) {
 	for name, one := range map[string]struct {
 		data    *memberData
 		known   time.Time
-		altered bool
+		altered int64
 		want    string
 	}{
-		"never":            {dataOf(now), fresh, false, "no failure since it is known: 2026-03-01"},
-		"long ago":         {dataOf(now, [2]float64{6000, 2}), old, false, "no failure in six months; the last one was on 2025-10-08"},
-		"once":             {dataOf(now, [2]float64{600, 2}), old, false, "first failure in six months: disable it for a while, write to its operator"},
-		"once, and new":    {dataOf(now, [2]float64{600, 2}), fresh, false, "first failure in six months: disable it for a while, write to its operator (known only since 2026-03-01)"},
-		"twice":            {dataOf(now, [2]float64{600, 2}, [2]float64{100, 1}), old, false, "second failure in six months: consider removing it"},
-		"twice in an hour": {dataOf(now, [2]float64{100, 0.5}, [2]float64{99, 1}), old, false, "first failure in six months: disable it for a while, write to its operator"},
-		"at two addresses": {dataOf(now, [2]float64{100, 10}, [2]float64{98, 1}), old, false, "first failure in six months: disable it for a while, write to its operator"},
-		"goes on":          {dataOf(now, [2]float64{5000, 0}), old, false, "first failure in six months: disable it for a while, write to its operator"},
-		"altered":          {dataOf(now), old, true, "it has delivered altered files: remove it, and tell its operator"},
+		"never":            {dataOf(now), fresh, 0, "no failure since it is known: 2026-03-01"},
+		"long ago":         {dataOf(now, [2]float64{6000, 2}), old, 0, "no failure in six months; the last one was on 2025-10-08"},
+		"once":             {dataOf(now, [2]float64{600, 2}), old, 0, "first failure in six months: disable it for a while, write to its operator"},
+		"once, and new":    {dataOf(now, [2]float64{600, 2}), fresh, 0, "first failure in six months: disable it for a while, write to its operator (known only since 2026-03-01)"},
+		"twice":            {dataOf(now, [2]float64{600, 2}, [2]float64{100, 1}), old, 0, "second failure in six months: consider removing it"},
+		"twice in an hour": {dataOf(now, [2]float64{100, 0.5}, [2]float64{99, 1}), old, 0, "first failure in six months: disable it for a while, write to its operator"},
+		"at two addresses": {dataOf(now, [2]float64{100, 10}, [2]float64{98, 1}), old, 0, "first failure in six months: disable it for a while, write to its operator"},
+		"goes on":          {dataOf(now, [2]float64{5000, 0}), old, 0, "first failure in six months: disable it for a while, write to its operator"},
+		"altered":          {dataOf(now), old, 3, "it has delivered altered files: remove it, and tell its operator"},
 		"twelve times": {
-			dataOf(now, [][2]float64{{900, 1}, {800, 1}, {700, 1}, {600, 1}, {500, 1}, {400, 1}, {300, 1}, {200, 1}, {100, 1}, {50, 1}, {40, 1}, {30, 1}}...), old, false,
+			dataOf(now, [][2]float64{{900, 1}, {800, 1}, {700, 1}, {600, 1}, {500, 1}, {400, 1}, {300, 1}, {200, 1}, {100, 1}, {50, 1}, {40, 1}, {30, 1}}...), old, 0,
 			"12th failure in six months: consider removing it",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := verdict(outagesOf(one.data.incidents, now), one.altered, one.known, now); got != one.want {
+			one.data.since = one.known
+			if got := one.data.withDays(now, 1, func(_ int, f *figures) { f.Altered = one.altered }).verdict(outagesOf(one.data.incidents, now), now); got != one.want {
 				t.Errorf("%q, expected %q", got, one.want)
 			}
 		})

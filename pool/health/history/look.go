@@ -170,7 +170,7 @@ func (d *memberData) history(q Question, now time.Time) (MemberHistory, error) {
 	recent := since(outages, sixMonths(now))
 	one := MemberHistory{
 		Member: d.Member, Host: d.host, KnownSince: whole(d.since), Failures: len(recent),
-		Verdict: verdict(outages, d.altered() > 0, d.since, now), Availability: []Availability{},
+		Verdict: d.verdict(outages, now), Availability: []Availability{},
 		Incidents: []Incident{}, Omitted: d.omitted, Flags: d.flags(now),
 	}
 	if len(outages) > 0 {

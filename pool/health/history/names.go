@@ -41,22 +41,27 @@ func (p place) String() string {
 // named is what a definition says of a target at one place.
 type named struct {
 	place
-	target   health.Target
-	first    bool // it is that of the check, and not of an inspection
-	probed   bool // its weight is not 0
+	target   health.Target // the zero Target for places that are not checked
+	first    bool          // it is that of the check, and not of an inspection
+	probed   bool          // its weight is not 0
 	host     string
 	interval time.Duration
 	// warning is how long before its end a certificate is told of; 0: never.
 	warning time.Duration
 }
 
-// namesIn lists all targets of a definition with their places, members of weight 0 too.
+// namesIn lists all targets of a definition with their places, members of weight 0 too, and
+// places that are not checked.
 func namesIn(definition *pool.Definition) []named {
 	if definition == nil {
 		return nil
 	}
 	var all []named
 	add := func(at place, host string, weight uint32, check pool.Check, targets []health.Target) {
+		if unchecked(check) {
+			all = append(all, named{place: at, host: host})
+			return
+		}
 		for i, target := range targets {
 			interval := check.Interval
 			if i > 0 {
@@ -69,9 +74,6 @@ func namesIn(definition *pool.Definition) []named {
 		}
 	}
 	for _, p := range definition.Pools {
-		if unchecked(p.Health) {
-			continue
-		}
 		for _, m := range p.Members {
 			host := m.Mirror
 			if host == "" {
@@ -84,7 +86,7 @@ func namesIn(definition *pool.Definition) []named {
 		}
 	}
 	for _, r := range definition.Redirects {
-		if unchecked(r.Health) || r.List == nil {
+		if r.List == nil {
 			continue
 		}
 		for _, m := range r.List.Mirrors {

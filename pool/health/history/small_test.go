@@ -140,6 +140,15 @@ func TestQuestionsByEveryName(t *testing.T) {
 	}
 }
 
+func TestAMemberThatIsNotChecked(t *testing.T) {
+	definition := definitionOf("wiki")
+	definition.Pools[0].Health = pool.Check{Probe: pool.Probe{Kind: pool.CheckNone}}
+	w := newWorld(t, definition)
+	if got := w.look("wiki"); got.Verdict != "it is not checked: nothing is known of it" || !got.Present || got.Availability[0].Percent != nil {
+		t.Errorf("%+v", got)
+	}
+}
+
 // TestATargetOfTwoPools is probed once, and its incident is one of both members.
 func TestATargetOfTwoPools(t *testing.T) {
 	definition := definitionOf("wiki")
@@ -383,7 +392,7 @@ func TestNames(t *testing.T) {
 		}
 		got = append(got, words)
 	}
-	want := []string{"wiki of dl.example.org (127.0.0.1)", "wiki of dl.example.org (::1)", "off of dl.example.org (127.0.0.2) not probed"}
+	want := []string{"wiki of dl.example.org (127.0.0.1)", "wiki of dl.example.org (::1)", "off of dl.example.org (127.0.0.2) not probed", "x of unchecked (127.0.0.9) not probed"}
 	if !slices.Equal(got, want) {
 		t.Errorf("%q, expected %q", got, want)
 	}

@@ -18,7 +18,10 @@ func (h *History) SetTargets(definitions ...*pool.Definition) {
 	h.tracks, h.subjects = map[health.Target]*track{}, map[place]*subject{}
 	for _, definition := range definitions {
 		for _, one := range namesIn(definition) {
-			h.join(h.subjectOf(one, subjects), h.trackOf(one, tracks), one)
+			s := h.subjectOf(one, subjects)
+			if one.target != (health.Target{}) {
+				h.join(s, h.trackOf(one, tracks), one)
+			}
 		}
 	}
 	for target, t := range tracks {

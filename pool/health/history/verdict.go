@@ -13,11 +13,14 @@ const dateForm = "2006-01-02"
 
 // verdict answers the runbook: has it failed already in the last six months, and what is
 // to be done then?
-func verdict(outages []outage, altered bool, known, now time.Time) string {
-	recent := since(outages, sixMonths(now))
-	if altered {
+func (d *memberData) verdict(outages []outage, now time.Time) string {
+	if len(d.targets) == 0 {
+		return "it is not checked: nothing is known of it"
+	}
+	if d.altered() > 0 {
 		return "it has delivered altered files: remove it, and tell its operator"
 	}
+	recent, known := since(outages, sixMonths(now)), d.since
 	switch count := len(recent); count {
 	case 0:
 		if len(outages) > 0 {

@@ -233,6 +233,11 @@ func (w *writer) write(b batch) error {
 			return fmt.Errorf("names: %w", err)
 		}
 	}
+	for _, row := range b.places {
+		if _, err := w.place(row); err != nil {
+			return fmt.Errorf("places: %w", err)
+		}
+	}
 	for _, one := range b.incidents {
 		if err := w.incident(one); err != nil {
 			return fmt.Errorf("incidents: %w", err)
