@@ -1,8 +1,8 @@
 // Package health probes targets and publishes what it holds them for.
 //
 // A [Target] is an address of a pool's member, or a mirror's URL, with what is
-// asked of it. A [Prober] asks every target once per interval over tcp, http or
-// https, counts failures and successes against the thresholds of its schedule,
+// asked of it. A [Prober] asks every target once per interval over tcp, http,
+// https or rsync, or by a command of this machine, counts failures and successes against the thresholds of its schedule,
 // and publishes an immutable [Report]. It forgets nothing over a change of
 // targets, and [Prober.Save] and [Prober.Restore] carry it over a restart.
 //
@@ -33,6 +33,16 @@
 // counted from the last start, not from its end; a target is never probed twice
 // at the same time. Where there are more targets than the rate permits, those
 // that wait longest go first and the intervals grow.
+//
+// # Processes
+//
+// Files of rsync daemons are listed by the program rsync, and exec targets are
+// looked at by commands that [Prober.SetPrograms] names. Both run without a shell,
+// a terminal or input, with an environment of their own, and are ended with all
+// that they have started when their time is over. At most 16 run at the same time;
+// targets that wait for a place hold nobody else up. Where this machine cannot
+// start one, the probe is a success, and [Result.NotMade] says so: no target goes
+// down for what a node lacks.
 //
 // The package imports package pool and nothing else of this program, writes no
 // log, and reads no proxy from the environment.

@@ -193,9 +193,12 @@ func TestRsyncAge(t *testing.T) {
 	p := rsyncProber(t)
 	target := rsyncMember(at, "tails", "project/trace")
 	target.Probe.MaxAge = 2 * time.Hour
-	expect(t, p.Probe(t.Context(), target), Success, `"project/trace" in module "tails" is there, 1h30m old`)
+	expect(t, p.Probe(t.Context(), target), Success, `"project/trace" in module "tails" is 1h30m old`)
 	target.Probe.MaxAge = time.Hour
 	expect(t, p.Probe(t.Context(), target), Content, `"project/trace" in module "tails" is 1h30m old, max_age is 1h0m0s`)
+	early := NewProber(Config{Now: func() time.Time { return time.Now().Add(-100 * time.Minute) }})
+	early.SetPrograms(Programs{Rsync: needProgram(t, "rsync")})
+	expect(t, early.Probe(t.Context(), target), Content, `"project/trace" in module "tails" is * in the future, at most 5m0s is taken for a difference of clocks`)
 }
 
 // TestRsyncWithoutProgram holds that a node without rsync takes no mirror down for it,

@@ -64,15 +64,15 @@ func (a *attempt) judgeListing(at rsyncPlace, got printed) (string, error) {
 	if name := path.Base(at.path); at.path != "" && !strings.HasSuffix(at.path, "/") && file.name != name && file.name != "." {
 		return "", fail(Protocol, "rsync lists %s for %s", quote([]byte(file.name)), what)
 	}
-	words := what + " is there"
-	if maxAge := a.target.Probe.MaxAge; maxAge > 0 {
-		age := wholeSeconds(a.now().Unix() - file.changed.Unix())
-		if age > maxAge {
-			return "", fail(Content, "%s is %s old, max_age is %s", what, ageInWords(age, maxAge), maxAge)
-		}
-		words += fmt.Sprintf(", %s old", ageInWords(max(age, 0), 0))
+	maxAge := a.target.Probe.MaxAge
+	if maxAge <= 0 {
+		return what + " is there", nil
 	}
-	return words, nil
+	age, fresh := ageHeld(what, wholeSeconds(a.now().Unix()-file.changed.Unix()), maxAge)
+	if !fresh {
+		return "", &failure{Content, age}
+	}
+	return age, nil
 }
 
 // listedFile is a line of rsync's listing.

@@ -173,14 +173,20 @@ func freshness(body []byte, format pool.TraceFormat, maxAge time.Duration, now t
 		return err.Error(), false
 	}
 	age := wholeSeconds(now.Unix() - seconds)
+	return ageHeld("trace", age, maxAge)
+}
+
+// ageHeld tells in words how old something is, and whether that is neither over maxAge
+// nor too far in the future.
+func ageHeld(what string, age, maxAge time.Duration) (reason string, fresh bool) {
 	switch {
 	case age > maxAge:
-		return fmt.Sprintf("trace is %s old, max_age is %s", ageInWords(age, maxAge), maxAge), false
+		return fmt.Sprintf("%s is %s old, max_age is %s", what, ageInWords(age, maxAge), maxAge), false
 	case age < -maxAhead:
-		return fmt.Sprintf("trace is %s in the future, at most %s is taken for a difference of clocks",
-			ageInWords(-age, maxAhead), maxAhead), false
+		return fmt.Sprintf("%s is %s in the future, at most %s is taken for a difference of clocks",
+			what, ageInWords(-age, maxAhead), maxAhead), false
 	}
-	return fmt.Sprintf("trace is %s old", ageInWords(max(age, 0), 0)), true
+	return fmt.Sprintf("%s is %s old", what, ageInWords(max(age, 0), 0)), true
 }
 
 // wholeSeconds is a Duration of so many seconds, or as near as a Duration can
