@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"testing"
 	"time"
+
+	"mirrorpool/pool/health"
 )
 
 func members(from, to int) []int {
@@ -251,4 +253,77 @@ func TestMassMaintenance(t *testing.T) {
 			s.even("they are back", s.during(10*time.Minute), members(0, 10)...)
 		})
 	}
+}
+
+// TestComesBackSlowly: a mirror that comes back gets a part of its share first, and all
+// of it over the ramp, whatever the clock does meanwhile. What was never down, but for
+// the node's own fault, is not made to begin anew.
+func TestComesBackSlowly(t *testing.T) {
+	for _, step := range []time.Duration{0, -5 * 24 * time.Hour, 5 * 24 * time.Hour} {
+		isolated(t, func(t *testing.T) {
+			set := ten
+			set.more = `, "ramp": "20m"`
+			s := simulate(t, set)
+			s.during(5 * time.Minute)
+			s.turn(0, 0)
+			s.during(detection + 5*time.Minute)
+			s.turn(http.StatusOK, 0)
+			s.during(5*33*time.Second + 30*time.Second)
+			if share := s.during(4 * time.Minute).share(0); share == 0 || share > 0.045 {
+				t.Errorf("step %s: a share of %.3f in the first minutes", step, share)
+			}
+			s.change(func() { s.ahead = step })
+			if share := s.during(5 * time.Minute).share(0); share < 0.015 || share > 0.075 {
+				t.Errorf("step %s: a share of %.3f in the middle", step, share)
+			}
+			s.during(14 * time.Minute)
+			s.even("all of it", s.during(10*time.Minute), members(0, 10)...)
+
+			s.change(func() { s.cut[false], s.cut[true] = true, true })
+			s.during(5 * time.Minute)
+			s.change(func() { s.cut[false], s.cut[true] = false, false })
+			s.even("the network was gone", s.during(5*time.Minute), members(0, 10)...)
+		})
+	}
+}
+
+// TestTTLFollowsHealth: while a mirror is about to be taken down, answers are not kept
+// for longer than until then, or half a minute; before and after it is as ever.
+func TestTTLFollowsHealth(t *testing.T) {
+	isolated(t, func(t *testing.T) {
+		set := ten
+		set.ttl = 600
+		s := simulate(t, set)
+		s.during(19 * time.Minute) // all ask again a minute later
+		fault := time.Since(s.start)
+		s.turn(0, 0, 1)
+		time.Sleep(40 * time.Minute)
+		down := time.Duration(0)
+		for _, state := range s.prober.Report().All() {
+			if state.Verdict == health.Down {
+				down = max(down, state.Since.Sub(s.start))
+			}
+		}
+		known := fault + 34*time.Second // all have failed once by then
+		short := 0
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for _, one := range s.fetched {
+			switch {
+			case one.asked < fault-time.Second && one.ttl != 10*time.Minute, one.asked > down+time.Second && one.ttl != 10*time.Minute:
+				t.Fatalf("asked at %s, the fault at %s, down at %s: kept for %s", one.asked, fault, down, one.ttl)
+			case one.asked > known && one.asked < down-time.Second:
+				short++
+				if most := max(30*time.Second, fault+detection-one.asked); one.ttl > most {
+					t.Fatalf("asked at %s, the fault at %s: kept for %s, expected %s at most", one.asked, fault, one.ttl, most)
+				}
+			}
+			if one.failed && one.asked > known && one.at > down+31*time.Second {
+				t.Fatalf("asked at %s, when the failure was known, and it fails at %s, down since %s", one.asked, one.at, down)
+			}
+		}
+		if down == 0 || short == 0 {
+			t.Errorf("down at %s, %d answers between", down, short)
+		}
+	})
 }

@@ -65,6 +65,8 @@ type fetch struct {
 	ipv6   bool
 	mirror string
 	failed bool
+	asked  time.Duration // when the resolver asked, and for how long it keeps the answer
+	ttl    time.Duration
 }
 
 const resolvers = 60 // of each family
@@ -197,6 +199,7 @@ func (s *simulation) resolver(ctx context.Context, ipv6 bool, phase time.Duratio
 	}
 	var kept []netip.Addr
 	var until time.Time
+	one := fetch{ipv6: ipv6}
 	random := rand.NewPCG(uint64(phase), 7)
 	sleep := phase
 	for {
@@ -208,9 +211,11 @@ func (s *simulation) resolver(ctx context.Context, ipv6 bool, phase time.Duratio
 		sleep = 5 * time.Second
 		if now := time.Now(); !now.Before(until) {
 			kept = kept[:0]
+			one.asked = now.Sub(s.start)
 			answer := s.table.Load().Answer(zones.Question{Name: "dl.example.test.", Type: kind}, random)
 			for _, record := range answer.Answer {
-				until = now.Add(time.Duration(record.Header().Ttl) * time.Second)
+				one.ttl = time.Duration(record.Header().Ttl) * time.Second
+				until = now.Add(one.ttl)
 				switch r := record.(type) {
 				case *dns.A:
 					address, _ := netip.AddrFromSlice(r.A.To4())
@@ -221,14 +226,14 @@ func (s *simulation) resolver(ctx context.Context, ipv6 bool, phase time.Duratio
 				}
 			}
 		}
-		s.fetch(ipv6, kept)
+		s.fetch(one, kept)
 	}
 }
 
-func (s *simulation) fetch(ipv6 bool, kept []netip.Addr) {
+func (s *simulation) fetch(one fetch, kept []netip.Addr) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	one := fetch{at: time.Since(s.start), ipv6: ipv6, failed: true}
+	one.at, one.failed = time.Since(s.start), true
 	if len(kept) > 0 {
 		m := s.mirrors[kept[0]]
 		one.mirror, one.failed = m.id, m.answers() != http.StatusOK
