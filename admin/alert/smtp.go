@@ -12,6 +12,7 @@ import (
 	"net/textproto"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // Encryption is how the connection to a mail server is protected.
@@ -66,6 +67,9 @@ const maxConversation = 1 << 20
 // MaxRecipients is how many administrators one mail may go to.
 const MaxRecipients = 50
 
+// leaveTime is how long a mail server is waited for at the end.
+const leaveTime = 2 * time.Second
+
 // send implements sender.
 func (s *Mail) send(ctx context.Context, m *message) error {
 	recipients := s.To
@@ -86,6 +90,8 @@ func (s *Mail) send(ctx context.Context, m *message) error {
 	client, err := s.open(ctx, &boundedConn{Conn: conn, left: maxConversation})
 	if err == nil {
 		err = s.hand(client, recipients, m)
+		_ = conn.SetDeadline(time.Now().Add(leaveTime))
+		_ = client.Quit() // it has the mail, or has said why not
 	}
 	if ctx.Err() != nil && err != nil && !errors.As(err, &partly{}) {
 		return fmt.Errorf("%w: the time was over", err)
@@ -167,7 +173,7 @@ func (s *Mail) logIn(client *smtp.Client, host string) error {
 
 // hand gives the mail to the server. It is delivered when one recipient is taken.
 func (s *Mail) hand(client *smtp.Client, recipients []*mail.Address, m *message) error {
-	if err := client.Mail(s.From.Address); err != nil {
+	if err := begin(client, s.From.Address, recipients); err != nil {
 		return said("naming the sender", err)
 	}
 	var refused []error
@@ -192,11 +198,38 @@ func (s *Mail) hand(client *smtp.Client, recipients []*mail.Address, m *message)
 	if err := data.Close(); err != nil {
 		return said("ending the mail", err)
 	}
-	_ = client.Quit() // it has the mail
 	if len(refused) > 0 {
 		return partly{errors.Join(refused...)}
 	}
 	return nil
+}
+
+// begin names the sender. smtp.Client's own Mail asks for SMTPUTF8 (RFC 6531) wherever
+// it is offered, and a server that has to hand on to one without it then returns the
+// mail. Only addresses beyond ASCII need it.
+func begin(client *smtp.Client, from string, recipients []*mail.Address) error {
+	all := from
+	for _, to := range recipients {
+		all += to.Address
+	}
+	if strings.ContainsFunc(all, unicode.IsControl) {
+		return hopeless{errors.New("a mail address with a control character")}
+	}
+	options := ""
+	if strings.ContainsFunc(all, func(c rune) bool { return c > unicode.MaxASCII }) {
+		if offered, _ := client.Extension("SMTPUTF8"); !offered {
+			return hopeless{errors.New("an address beyond ASCII, and the mail server does not offer SMTPUTF8")}
+		}
+		options = " SMTPUTF8"
+	}
+	id, err := client.Text.Cmd("MAIL FROM:<%s>%s", from, options)
+	if err != nil {
+		return err
+	}
+	client.Text.StartResponse(id)
+	defer client.Text.EndResponse(id)
+	_, _, err = client.Text.ReadResponse(250)
+	return err
 }
 
 // said words an error. What the server has refused for good is without hope.

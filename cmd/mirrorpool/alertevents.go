@@ -220,7 +220,8 @@ func refusedEvent(commit string, at time.Time, err error, meanwhile string) aler
 func (a *alerting) lookAtStages() {
 	var events []alert.Event
 	for _, one := range a.node.stages.list() {
-		if one.stage == stageSource || one.stage == stageCommit {
+		switch one.stage {
+		case stageSource, stageCommit, stageProber:
 			continue // they are told of by themselves
 		}
 		events = append(events, alert.Event{
