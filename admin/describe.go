@@ -21,7 +21,7 @@ type poolState struct {
 	Members     []memberState `json:"members"`
 }
 
-// familyModes are how an unlocated client is served now: "normal", "reserve",
+// familyModes are how an unlocated client is served now: "normal", "kept", "reserve",
 // "all", "self" or "empty"; null for a family in which the pool has nothing.
 type familyModes struct {
 	IPv4 *selection.Mode `json:"ipv4"`

@@ -21,6 +21,7 @@ import (
 	"golang.org/x/tools/txtar"
 
 	"mirrorpool/pool/geo"
+	"mirrorpool/pool/health"
 	"mirrorpool/zones"
 )
 
@@ -31,7 +32,7 @@ var fuzzTables = sync.OnceValue(func() []*archived {
 	all := readTables(t, "testdata/tables/*.txtar")
 	all = append(all, readTables(t, "../zones/testdata/answers-*.txtar")...)
 	all = append(all, wireArchive(t), manyMembers(t), manyNames(t))
-	all = append(all, world(t, all), recompiled(t, all))
+	all = append(all, world(t, all), recompiled(t, all), aboutToChange(t, all))
 	return append(append(all, signedTables(t, all)...), nil)
 })
 
@@ -128,6 +129,37 @@ func recompiled(t testing.TB, all []*archived) *archived {
 	a := *of
 	a.path, a.input.Previous = "recompiled", before.table
 	a.compile(t)
+	return &a
+}
+
+// aboutToChange serves pools whose TTL follows health, each of another time left, with
+// members that come back.
+func aboutToChange(t testing.TB, all []*archived) *archived {
+	t.Helper()
+	a := *all[slices.IndexFunc(all, func(a *archived) bool { return strings.HasSuffix(a.path, "tables/pools.txtar") })]
+	states := map[health.Target]health.State{}
+	for target, state := range a.input.Health.All() {
+		state.Change = a.input.Now.Add(time.Duration(20+len(states)%40) * time.Second)
+		state.Returned = a.input.Now.Add(-time.Duration(len(states)) * time.Second)
+		states[target] = state
+	}
+	definition := *a.input.Definition
+	definition.Pools = slices.Clone(definition.Pools)
+	for i, one := range definition.Pools {
+		changed := *one
+		changed.TTL, changed.Health.Ramp, changed.MinMembers = 100, time.Minute, i%4
+		definition.Pools[i] = &changed
+	}
+	static, problems := zones.Parse(&definition)
+	if static == nil {
+		t.Fatal(problems)
+	}
+	a.input.Definition, a.input.Static = &definition, static
+	a.path, a.input.Health, a.input.Previous = "about to change", health.NewReport(states), nil
+	a.compile(t)
+	if !slices.ContainsFunc(a.table.Pools(nil), func(p zones.PoolDescription) bool { return p.IPv4.TTL < p.TTL }) {
+		t.Fatal("no TTL follows health")
+	}
 	return &a
 }
 

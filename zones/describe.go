@@ -47,6 +47,9 @@ type FamilyDescription struct {
 	// TTL is that of what is given now, in seconds: less than the pool's while a
 	// change of health is near.
 	TTL uint32 `json:"ttl"`
+	// Kept are the ids of those that are given though they are not up, since fewer
+	// members than min_members are.
+	Kept []string `json:"kept,omitempty"`
 }
 
 // MemberDescription says what a pool's member is and what is known of it.
@@ -162,8 +165,8 @@ func (s *servedPool) describe(live *health.Report) PoolDescription {
 	d := PoolDescription{
 		Name: s.definition.Name, Zone: s.apex(), TTL: s.definition.TTL, Answers: s.definition.Answers,
 		Policy: s.definition.Policy, WhenAllDown: s.definition.WhenAllDown,
-		IPv4:    FamilyDescription{Served: s.ipv4.served, Mode: s.ipv4.mode, TTL: s.families[0].ttl},
-		IPv6:    FamilyDescription{Served: s.ipv6.served, Mode: s.ipv6.mode, TTL: s.families[1].ttl},
+		IPv4:    s.describeFamily(0),
+		IPv6:    s.describeFamily(1),
 		Members: make([]MemberDescription, 0, len(s.definition.Members)),
 	}
 	for i, member := range s.definition.Members {
@@ -182,6 +185,11 @@ func (s *servedPool) describe(live *health.Report) PoolDescription {
 		d.Members = append(d.Members, m)
 	}
 	return d
+}
+
+func (s *servedPool) describeFamily(index int) FamilyDescription {
+	f := s.families[index]
+	return FamilyDescription{Served: f.served, Mode: f.mode, TTL: f.ttl, Kept: s.standing.keptIDs(s.definition, index)}
 }
 
 // Hosts describes the redirect hosts, sorted by name; live is as for Pools.

@@ -111,9 +111,24 @@ func (s *standing) keptNote(p *pool.Pool, family int) string {
 			up++
 		}
 	}
-	good := *s.lastGood.of(family)
-	if good == nil {
-		return fmt.Sprintf("%d members are up, min_members is %d, and no set of so many is known: all are taken for up", up, p.MinMembers)
+	are := "are"
+	if up == 1 {
+		are = "is"
 	}
-	return fmt.Sprintf("%d members are up, min_members is %d: the last set of so many is given as well", up, p.MinMembers)
+	text := fmt.Sprintf("%d of at least %d members %s up (min_members)", up, p.MinMembers, are)
+	if *s.lastGood.of(family) == nil {
+		return text + ", and no set of so many is known: all are given"
+	}
+	return text + ": those of the last set of so many are given as well"
+}
+
+// keptIDs are the members that are given in a family though they are not up.
+func (s *standing) keptIDs(p *pool.Pool, family int) []string {
+	var ids []string
+	for i, kept := range s.kept[family] {
+		if kept {
+			ids = append(ids, p.Members[i].ID)
+		}
+	}
+	return ids
 }

@@ -63,8 +63,8 @@ func newTown(t testing.TB, change func(*town), members ...string) *town {
 		t.Fatal(problems)
 	}
 	w.in = Input{Definition: definition, Static: static, Now: testNow}
-	for _, id := range members {
-		w.set(id, health.State{Verdict: health.Up, Reason: "status 200"})
+	for _, member := range w.pool.Members {
+		w.set(member.ID, health.State{Verdict: health.Up, Reason: "status 200"})
 	}
 	return w
 }

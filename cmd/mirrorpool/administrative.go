@@ -253,7 +253,11 @@ func (w *words) modes(changed []administrative.Word) []string {
 			kind string
 			zones.FamilyDescription
 		}{{"A", p.IPv4}, {"AAAA", p.IPv6}} {
-			if affected(p.Name) && family.Served && family.Mode != selection.Normal {
+			switch {
+			case !affected(p.Name) || !family.Served || family.Mode == selection.Normal:
+			case family.Mode == selection.Kept:
+				notes = append(notes, fmt.Sprintf("fewer members of %s than its min_members are up for %s: %s, who were up before, are given as well", p.Name, family.kind, strings.Join(family.Kept, ", ")))
+			default:
 				notes = append(notes, fmt.Sprintf("no member of %s that is left is up for %s: clients get what the mode %q gives", p.Name, family.kind, family.Mode))
 			}
 		}

@@ -60,6 +60,9 @@ type compiler struct {
 	serialsKept bool // they are on disk
 	// onDisk is what was written last.
 	onDisk keptSerials
+	// lastGood is who was up when pools had min_members of their members.
+	lastGood     zones.LastGood
+	lastGoodKept bool // it is on disk
 	// recorded is why the journal is not; nil: it is.
 	recorded error
 	// due is when to compile though nothing has happened; zero: never.
@@ -100,6 +103,7 @@ func (c *compiler) run(ctx context.Context) {
 			c.recompile()
 		case <-retry.C:
 			c.promiseSerials()
+			c.retryLastGood()
 			c.retryJournal()
 		}
 	}
@@ -186,6 +190,7 @@ func (c *compiler) compile(commit *commitContent) error {
 		return err
 	}
 	c.serials = c.with(table.Serials())
+	c.keepLastGood(table.LastGood())
 	c.record(table)
 	c.table.Store(table)
 	tellSecondaries(c.notifier, table)
@@ -207,6 +212,7 @@ func (c *compiler) makeTable(commit *commitContent, now time.Time) (*zones.Table
 		Health:         c.prober.Report(),
 		Geo:            c.geo(),
 		Serials:        c.serials,
+		LastGood:       c.lastGood,
 		SerialShare:    c.transfer.Load().serials,
 		SelfAddresses:  *c.selfAddresses.Load(),
 		Commit:         commit.commit,

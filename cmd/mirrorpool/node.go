@@ -205,6 +205,7 @@ func (n *node) newCompiler(config *config) (*compiler, error) {
 	n.words.mark = n.markWord
 	n.words.serve = func(ctx context.Context) error { return c.serve(ctx, nil) }
 	c.readSerials()
+	c.readLastGood()
 	addresses, err := selfAddresses(config.HTTP.Listen)
 	if err != nil {
 		return nil, err

@@ -101,6 +101,16 @@ func (l *serialsLab) restart(later time.Duration) {
 // gives the serial.
 func (l *serialsLab) compile(later time.Duration, verdict string) uint32 {
 	l.Helper()
+	table, given := l.serve(later, verdict)
+	if want := map[string]int{"up": 2, "down": 1}[verdict]; given != want {
+		l.Errorf("%d addresses are given, expected %d at once", given, want)
+	}
+	return table.Version("example.test.").SOA.Serial
+}
+
+// serve is compile for the table, and how many addresses it gives.
+func (l *serialsLab) serve(later time.Duration, verdict string) (*zones.Table, int) {
+	l.Helper()
 	l.at = l.at.Add(later)
 	c := l.node.compiler
 	now := time.Now().Format(time.RFC3339Nano)
@@ -123,10 +133,7 @@ func (l *serialsLab) compile(later time.Duration, verdict string) uint32 {
 	c.current = l.commit
 	table := c.table.Load()
 	answer := table.Answer(zones.Question{Name: "dl.example.test.", Type: dns.TypeA}, constant{})
-	if want := map[string]int{"up": 2, "down": 1}[verdict]; len(answer.Answer) != want {
-		l.Errorf("%d addresses are given, expected %d at once", len(answer.Answer), want)
-	}
-	return table.Version("example.test.").SOA.Serial
+	return table, len(answer.Answer)
 }
 
 type constant struct{}

@@ -40,6 +40,8 @@ const (
 	stageProber      stage = "prober" // believing the health checks
 	// stageAlerts is telling people what is wrong.
 	stageAlerts stage = "alerts"
+	// stageLastGood is keeping who was up when pools had enough members.
+	stageLastGood stage = "last_good"
 	// stageAdministrative is keeping what administrators have said of members.
 	stageAdministrative stage = "administrative"
 	// stageHostnames is resolving the host names of members, and keeping what they have.
@@ -50,7 +52,7 @@ const (
 )
 
 // staleStages are those that can be stale, in their order.
-var staleStages = []stage{stageSource, stageCommit, stageCompile, stageGeo, stageKept, stageSerials, stageJournal, stageCatalog, stageHealth, stageHistory, stageProber, stageCookies, stageTLS, stageTSIG, stageKeys, stageSigning, stageClock, stageRollovers, stagePublish, stagePublishKeys, stageAlerts, stageAdministrative, stagePrograms, stageHostnames, stageConfig}
+var staleStages = []stage{stageSource, stageCommit, stageCompile, stageGeo, stageKept, stageSerials, stageLastGood, stageJournal, stageCatalog, stageHealth, stageHistory, stageProber, stageCookies, stageTLS, stageTSIG, stageKeys, stageSigning, stageClock, stageRollovers, stagePublish, stagePublishKeys, stageAlerts, stageAdministrative, stagePrograms, stageHostnames, stageConfig}
 
 // stageFailure tells since when a stage has given nothing new, and why.
 type stageFailure struct {
