@@ -102,12 +102,13 @@ func (h *History) answer(ctx context.Context, tx *sql.Tx, q Question) (Answer, e
 	if len(members) > mostMembers {
 		return answer, fmt.Errorf("%w: the question names %d, and %d are answered for at once: name fewer", ErrTooMany, len(members), mostMembers)
 	}
-	present := h.present()
+	present, places := h.present(), h.presentPlaces()
 	for _, m := range members {
 		data, err := load(ctx, tx, m)
 		if err != nil {
 			return answer, err
 		}
+		data.forgetPlaces(q.Since, places)
 		one, err := data.history(q, now)
 		if err != nil {
 			return answer, err
@@ -130,6 +131,27 @@ func (h *History) present() map[Member]bool {
 		all[at.Member] = true
 	}
 	return all
+}
+
+// presentPlaces are the addresses of the members that are in what is served.
+func (h *History) presentPlaces() map[place]bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	all := make(map[place]bool, len(h.subjects))
+	for at := range h.subjects {
+		all[at] = true
+	}
+	return all
+}
+
+// forgetPlaces leaves out addresses that the member has no more, and of which nothing is
+// known in the time that was asked for.
+func (d *memberData) forgetPlaces(from time.Time, present map[place]bool) {
+	d.places = slices.DeleteFunc(d.places, func(p placeData) bool {
+		address, _ := netip.ParseAddr(p.address) // the zero one for mirrors
+		known := len(p.days) > 0 && p.days[len(p.days)-1].day >= dayOf(from)
+		return !known && !present[place{d.Member, address}]
+	})
 }
 
 // names reports whether the question is about a member.
