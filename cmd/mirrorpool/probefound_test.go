@@ -45,7 +45,7 @@ func TestProbeAsksEveryAddress(t *testing.T) {
 		}
 		fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nConnection: close\r\nX: %s\r\n\r\n%d\n", host, time.Now().Unix())
 	}).(*net.TCPAddr)
-	o := probeOptions{path: "project/trace", maxAge: time.Hour, timeout: 10 * time.Second, bytes: 1000, fast: true}
+	o := probeOptions{path: "project/trace", maxAge: time.Hour, timeout: time.Minute, bytes: 1000, fast: true}
 	if err := o.check([]string{"http://mirror.test:" + strconv.Itoa(at.Port) + "/tails"}, func(string) bool { return false }); err != nil {
 		t.Fatal(err)
 	}
@@ -132,15 +132,15 @@ func TestProbeEndsAtOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	ended := func(arguments ...string) string {
-		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	ended := func(after time.Duration, arguments ...string) string {
+		ctx, cancel := context.WithTimeout(t.Context(), after)
 		defer cancel()
 		var out, mistakes bytes.Buffer
 		start := time.Now()
 		if code := run(ctx, append([]string{"probe"}, arguments...), &out, &mistakes); code != exitNo {
 			t.Errorf("%q: exit code %d: %s", arguments, code, mistakes.String())
 		}
-		if took := time.Since(start); took > 10*time.Second {
+		if took := time.Since(start); took > 60*time.Second {
 			t.Errorf("%q: took %s", arguments, took)
 		}
 		if mistakes.Len() > 0 {
@@ -148,15 +148,15 @@ func TestProbeEndsAtOnce(t *testing.T) {
 		}
 		return out.String()
 	}
-	if said := ended("--all", directory); !strings.Contains(said, "good           1  http://"+trace.String()) ||
+	if said := ended(3*time.Second, "--all", directory); !strings.Contains(said, "good           1  http://"+trace.String()) ||
 		!strings.Contains(said, "not asked      1  http://"+silent.String()) ||
 		!strings.Contains(said, "of 2 with a weight 1 are good, 0 not, 1 not asked;") {
 		t.Errorf("said\n%s", said)
 	}
-	if said := ended("http://"+silent.String()+"/", "--timeout", "5m"); !strings.Contains(said, "verdict: none, ended before all was asked\n") {
+	if said := ended(300*time.Millisecond, "http://"+silent.String()+"/", "--timeout", "5m"); !strings.Contains(said, "verdict: none, ended before all was asked\n") {
 		t.Errorf("said\n%s", said)
 	}
-	if said := ended("--json", "http://"+silent.String()+"/", "--timeout", "5m"); !strings.Contains(said, `"verdict": "unfinished"`) {
+	if said := ended(300*time.Millisecond, "--json", "http://"+silent.String()+"/", "--timeout", "5m"); !strings.Contains(said, `"verdict": "unfinished"`) {
 		t.Errorf("said\n%s", said)
 	}
 }
