@@ -38,6 +38,7 @@ type policyState struct {
 type memberState struct {
 	ID        string         `json:"id"`
 	Mirror    string         `json:"mirror"`
+	Host      string         `json:"host,omitempty"` // that has the addresses; absent: they are given
 	Weight    uint32         `json:"weight"`
 	Reserve   bool           `json:"reserve"`
 	Place     placeState     `json:"place"`
@@ -137,7 +138,7 @@ func describePool(p zones.PoolDescription, check pool.CheckKind, said said) pool
 	}
 	for i, m := range p.Members {
 		member := memberState{
-			ID: m.ID, Mirror: m.Mirror, Weight: m.Weight, Reserve: m.Reserve,
+			ID: m.ID, Mirror: m.Mirror, Host: m.HostName, Weight: m.Weight, Reserve: m.Reserve,
 			Place: describePlace(m.Place), Notes: m.Notes,
 			Addresses: make([]addressState, len(m.Addresses)), Administrative: said.of(p.Name, m.ID),
 		}

@@ -124,6 +124,9 @@ func collectPools(d descriptions, pools []zones.PoolDescription, said said, gaug
 					gauge(d.target, number(a.State.Verdict == health.Up), p.Name, m.ID, a.Address.String(), "", "")
 				}
 			}
+			if len(m.Addresses) == 0 { // a host name that has none
+				best = stateOf(m.Weight, health.State{})
+			}
 			if said.disables(p.Name, m.ID) {
 				best = disabled
 			}

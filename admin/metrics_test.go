@@ -28,7 +28,7 @@ mirrorpool_commit_timestamp_seconds 1.7723664e+09
 # TYPE mirrorpool_pool_members gauge
 mirrorpool_pool_members{pool="dl.pool.test",state="disabled"} 1
 mirrorpool_pool_members{pool="dl.pool.test",state="down"} 1
-mirrorpool_pool_members{pool="dl.pool.test",state="unknown"} 1
+mirrorpool_pool_members{pool="dl.pool.test",state="unknown"} 2
 mirrorpool_pool_members{pool="dl.pool.test",state="up"} 2
 # HELP mirrorpool_ready 1 once answers can be given, otherwise 0.
 # TYPE mirrorpool_ready gauge

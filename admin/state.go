@@ -2,6 +2,7 @@ package admin
 
 import (
 	"net/http"
+	"net/netip"
 	"time"
 
 	"mirrorpool/pool"
@@ -28,6 +29,7 @@ type state struct {
 	Secondaries []secondaryState   `json:"secondaries"`
 	Geo         []databaseState    `json:"geo"`
 	Publish     []publicationState `json:"publish"`
+	HostNames   []hostNameState    `json:"host_names"`
 	// Administrative is all that was said of members on this node, also of those that
 	// the repository does not have any more.
 	Administrative     []wordState `json:"administrative"`
@@ -76,6 +78,26 @@ type zoneState struct {
 	DNSSEC *Signing `json:"dnssec"`
 }
 
+type hostNameState struct {
+	Name         string       `json:"name"`
+	IPv4         []netip.Addr `json:"ipv4"`
+	IPv6         []netip.Addr `json:"ipv6"`
+	Answered     moment       `json:"answered"`
+	FailingSince moment       `json:"failing_since"`
+	Problem      string       `json:"problem"`
+}
+
+func describeHostNames(names []HostName) []hostNameState {
+	described := make([]hostNameState, len(names))
+	for i, name := range names {
+		described[i] = hostNameState{
+			Name: name.Name, IPv4: append([]netip.Addr{}, name.IPv4...), IPv6: append([]netip.Addr{}, name.IPv6...),
+			Answered: moment(name.Answered), FailingSince: moment(name.FailingSince), Problem: name.Problem,
+		}
+	}
+	return described
+}
+
 type databaseState struct {
 	Kind     string `json:"kind"`
 	Path     string `json:"path"`
@@ -116,6 +138,7 @@ func (h *handler) serveState(w http.ResponseWriter, _ *http.Request) {
 		Secondaries:        describeSecondaries(status.Secondaries),
 		Geo:                describeDatabases(status.Geo),
 		Publish:            describePublications(status.Publications),
+		HostNames:          describeHostNames(status.HostNames),
 		Administrative:     h.said().all(),
 		LogClientAddresses: status.LogClientAddresses,
 	}

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"net/netip"
 	"time"
 
 	"mirrorpool/pool"
@@ -28,10 +29,22 @@ type Status struct {
 	Secondaries []Secondary
 	// Signing is how zones are signed, by apex; those that are not are not in it.
 	Signing map[string]*Signing
+	// HostNames are those of members, sorted.
+	HostNames []HostName
 	// Publications are the pools that are kept in zones of other primaries.
 	Publications []Publication
 	// LogClientAddresses tells that log.client_addresses is on.
 	LogClientAddresses bool
+}
+
+// HostName is a name that stands in place of members' addresses, with what it has.
+type HostName struct {
+	Name       string
+	IPv4, IPv6 []netip.Addr // the last good answers
+	Answered   time.Time    // when the name was last answered for
+	// FailingSince is since when one family cannot be resolved; zero: both can.
+	FailingSince time.Time
+	Problem      string // why, or what of the answers is left out; empty: nothing
 }
 
 // Source is how the following of the Git repository goes.

@@ -40,6 +40,7 @@ const (
         {"id": "two", "addresses": ["127.0.0.12"], "weight": 20, "location": {"country": "US"}, "notes": "on tape"},
         {"id": "new", "addresses": ["127.0.0.13"], "weight": 5},
         {"id": "gone", "addresses": ["127.0.0.14"], "weight": 0},
+        {"id": "named", "host": "named.mirror.test", "weight": 1},
         {"id": "spare", "addresses": ["127.0.0.15"], "weight": 1, "reserve": true}
       ]
     }
@@ -177,6 +178,10 @@ func testStatus() Status {
 				},
 			},
 			{Address: "[::1]:5302", Silent: true},
+		},
+		HostNames: []HostName{
+			{Name: "a.mirror.test", IPv4: []netip.Addr{netip.MustParseAddr("127.0.0.11")}, Answered: testNow.Add(-time.Minute)},
+			{Name: "named.mirror.test", FailingSince: testNow.Add(-time.Hour), Problem: "A: asking 127.0.0.1:53: no answer"},
 		},
 		Geo: []geo.Database{{Kind: geo.KindCountry, Built: testNow.AddDate(0, -1, 0), Entries: 3, Licence: "CC BY-SA 4.0"}},
 	}

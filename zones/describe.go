@@ -56,7 +56,8 @@ type FamilyDescription struct {
 type MemberDescription struct {
 	ID        string               `json:"id"`
 	Mirror    string               `json:"mirror,omitempty"`
-	Weight    uint32               `json:"weight"` // 0: disabled
+	HostName  string               `json:"host,omitempty"` // that has the addresses; empty: they are given
+	Weight    uint32               `json:"weight"`         // 0: disabled
 	Reserve   bool                 `json:"reserve"`
 	Place     geo.Place            `json:"place"`
 	Notes     string               `json:"notes,omitempty"`
@@ -171,7 +172,7 @@ func (s *servedPool) describe(live *health.Report) PoolDescription {
 	}
 	for i, member := range s.definition.Members {
 		m := MemberDescription{
-			ID: member.ID, Mirror: member.Mirror, Weight: member.Weight, Reserve: member.Reserve,
+			ID: member.ID, Mirror: member.Mirror, HostName: member.HostName, Weight: member.Weight, Reserve: member.Reserve,
 			Place: s.places[i], Notes: member.Notes, Word: s.standing.word(i),
 			Addresses: make([]AddressDescription, 0, len(member.Addresses)),
 		}

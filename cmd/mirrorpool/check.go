@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -28,7 +29,8 @@ or by the node's configuration with --config.
 
 Exit code 0: the tree would be taken (there may be warnings). 1: it would be
 refused. What only the running server knows is not checked: how much capacity
-a commit would remove compared with the one that is served.`,
+a commit would remove compared with the one that is served, and what addresses
+the host names of members have.`,
 		Args: cobra.ExactArgs(1),
 		Example: `  mirrorpool check .
 
@@ -68,9 +70,27 @@ func printVerdict(out io.Writer, files fs.FS, quiet bool, published ...string) e
 		return errNo
 	}
 	if !quiet {
+		printUnresolved(out, content.definition)
 		fmt.Fprintln(out, "ok:", content.summary())
 	}
 	return nil
+}
+
+// printUnresolved says of which members no addresses are known without the network.
+func printUnresolved(out io.Writer, definition *pool.Definition) {
+	const most = 5
+	var names []string
+	for _, name := range definition.HostNames() {
+		names = append(names, name.Name)
+	}
+	if len(names) == 0 {
+		return
+	}
+	text := strings.Join(names[:min(most, len(names))], ", ")
+	if len(names) > most {
+		text += fmt.Sprintf(" and %d more", len(names)-most)
+	}
+	fmt.Fprintln(out, "note: host names of members are resolved by the nodes, and not here:", text)
 }
 
 func isDirectory(path string) error {

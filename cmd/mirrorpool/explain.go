@@ -35,7 +35,8 @@ the reason, and every candidate's share. The address is neither logged nor kept.
 Without --pool and --host it explains the only pool there is.
 
 With --dir it asks no server: it reads a working tree, takes every mirror for
-up, and tells what a push would do. Geo data is then the embedded country data,
+up, and tells what a push would do. Members that are given by host name have no
+addresses then: only a node resolves them. Geo data is then the embedded country data,
 or what the file named by --config says.`,
 		Example: `  mirrorpool explain --client 192.0.2.7
   mirrorpool explain --client 2001:db8::7 --host download.example.org --https

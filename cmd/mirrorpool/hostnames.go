@@ -11,6 +11,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"mirrorpool/admin"
 	"mirrorpool/pool"
 	"mirrorpool/pool/hostnames"
 )
@@ -246,6 +247,19 @@ func (h *hosts) judge() {
 		err = fmt.Errorf("%w (and %d more host names)", err, more)
 	}
 	h.stages.fail(stageHostnames, err)
+}
+
+// status is what the admin listener shows of the host names.
+func (h *hosts) status() []admin.HostName {
+	states := h.resolver.States()
+	names := make([]admin.HostName, len(states))
+	for i, one := range states {
+		names[i] = admin.HostName{
+			Name: one.Name.Name, IPv4: one.IPv4.Addresses, IPv6: one.IPv6.Addresses,
+			Answered: one.Said(), FailingSince: one.FailingSince(), Problem: one.Problem(),
+		}
+	}
+	return names
 }
 
 // urlResolver finds the addresses of mirrors' host names by the configured resolver, or

@@ -36,6 +36,7 @@ func (n *node) status() admin.Status {
 	if warnings := n.warnings.Load(); warnings != nil {
 		status.Warnings = *warnings
 	}
+	status.HostNames = n.hosts.status()
 	status.Publications = n.publishing.status()
 	status.Signing = n.rollovers.describe(n.compiler.table.Load())
 	return status

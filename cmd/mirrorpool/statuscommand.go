@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -23,9 +24,9 @@ func statusCommand() *cobra.Command {
 		Long: `status shows the running server on one page: its version, the commit that is
 served and how following the repository goes, the stages that fail, each zone with its
 serial, its keys, the end of its signatures, whether the parent's DS is in sync and
-where a rollover stands, the secondaries, what is published at other primaries, and
-the members of pools with their health, and what was said of them on this node by
-mirrorpool disable and force-up.
+where a rollover stands, the secondaries, what is published at other primaries, the
+addresses of members that are given by host name, the members of pools with their
+health, and what was said of them on this node by mirrorpool disable and force-up.
 
 Exit code 0: the server has answered, whatever it has said. 2: the command line or the
 configuration. 3: the server cannot be reached.
@@ -131,6 +132,14 @@ type statusPage struct {
 			Problem      string `json:"problem"`
 		} `json:"zones"`
 	} `json:"secondaries"`
+	HostNames []struct {
+		Name         string     `json:"name"`
+		IPv4         []string   `json:"ipv4"`
+		IPv6         []string   `json:"ipv6"`
+		Answered     *time.Time `json:"answered"`
+		FailingSince *time.Time `json:"failing_since"`
+		Problem      string     `json:"problem"`
+	} `json:"host_names"`
 	Publish []struct {
 		Pool      string     `json:"pool"`
 		Server    string     `json:"server"`
@@ -144,6 +153,7 @@ type statusPage struct {
 		Name    string `json:"name"`
 		Members []struct {
 			ID        string `json:"id"`
+			Host      string `json:"host"`
 			Weight    uint32 `json:"weight"`
 			Addresses []struct {
 				Address string     `json:"address"`
@@ -187,6 +197,7 @@ func (p *statusPage) print(out io.Writer, now time.Time) {
 	p.printZones(out, now)
 	p.printSecondaries(out, now)
 	p.printPublications(out, now)
+	p.printHostNames(out, now)
 	p.printAdministrative(out, now)
 	p.printPools(out, now)
 }
@@ -223,6 +234,25 @@ func (p *statusPage) said(pool, member string, now time.Time) string {
 		}
 	}
 	return ""
+}
+
+func (p *statusPage) printHostNames(out io.Writer, now time.Time) {
+	if len(p.HostNames) > 0 {
+		fmt.Fprintln(out, "\nhost names of members")
+	}
+	for _, one := range p.HostNames {
+		addresses := strings.Join(slices.Concat(one.IPv4, one.IPv6), ", ")
+		if addresses == "" {
+			addresses = "no address"
+		}
+		fmt.Fprintf(out, "  %s: %s, last answered %s\n", one.Name, addresses, when(one.Answered, now))
+		switch {
+		case one.FailingSince != nil:
+			fmt.Fprintf(out, "    PROBLEM since %s: %s\n", when(one.FailingSince, now), one.Problem)
+		case one.Problem != "":
+			fmt.Fprintf(out, "    %s\n", one.Problem)
+		}
+	}
 }
 
 func (p *statusPage) printPublications(out io.Writer, now time.Time) {
@@ -295,6 +325,9 @@ func (p *statusPage) printPools(out io.Writer, now time.Time) {
 	for _, pool := range p.Pools {
 		fmt.Fprintf(out, "\npool %s\n", pool.Name)
 		for _, member := range pool.Members {
+			if member.Host != "" && len(member.Addresses) == 0 && member.Weight > 0 {
+				fmt.Fprintf(out, "  %-8s %s: no address of %s is known\n", "unknown", member.ID, member.Host)
+			}
 			for _, address := range member.Addresses {
 				printSeen(out, member.ID+" "+address.Address, member.Weight, address.Health, p.said(pool.Name, member.ID, now), now)
 			}

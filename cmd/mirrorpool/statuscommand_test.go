@@ -61,3 +61,37 @@ func TestStatusTellsOfSecondaries(t *testing.T) {
 		})
 	}
 }
+
+func TestStatusTellsOfHostNames(t *testing.T) {
+	const state = `{
+		"host_names": [
+			{"name": "a.example", "ipv4": ["127.0.0.1"], "ipv6": ["::1"], "answered": "2027-01-15T07:59:00Z", "failing_since": null, "problem": ""},
+			{"name": "b.example", "ipv4": [], "ipv6": [], "answered": null, "failing_since": "2027-01-15T07:00:00Z", "problem": "A: no answer"},
+			{"name": "c.example", "ipv4": ["127.0.0.3"], "ipv6": [], "answered": "2027-01-15T07:59:00Z", "failing_since": null, "problem": "A: 169.254.1.1 is left out"}
+		],
+		"pools": [{"name": "dl.example", "members": [
+			{"id": "b", "host": "b.example", "weight": 1, "addresses": []}, {"id": "off", "host": "off.example", "weight": 0, "addresses": []}
+		]}]
+	}`
+	var page statusPage
+	if err := json.Unmarshal([]byte(state), &page); err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	page.printHostNames(&out, time.Unix(1_800_000_000, 0))
+	page.printPools(&out, time.Unix(1_800_000_000, 0))
+	const want = `
+host names of members
+  a.example: 127.0.0.1, ::1, last answered 2027-01-15 07:59:00 UTC (1m0s ago)
+  b.example: no address, last answered never
+    PROBLEM since 2027-01-15 07:00:00 UTC (1h00m ago): A: no answer
+  c.example: 127.0.0.3, last answered 2027-01-15 07:59:00 UTC (1m0s ago)
+    A: 169.254.1.1 is left out
+
+pool dl.example
+  unknown  b: no address of b.example is known
+`
+	if out.String() != want {
+		t.Errorf("found\n%s\nexpected\n%s", out.String(), want)
+	}
+}
