@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -72,4 +73,52 @@ func TestMissingPrograms(t *testing.T) {
 			t.Errorf("%+v: got %v, want %q", test.config, err, test.mistake)
 		}
 	}
+}
+
+// TestMissingProgramIsSaid holds that a command which a node lacks takes no mirror down,
+// that the node says so, and that a reload takes up what was added to its configuration.
+func TestMissingProgramIsSaid(t *testing.T) {
+	r := newRunning(t, "")
+	r.write("checkout/pools.json", `{ "version": 1, "pools": [ {
+  "name": "dl.example.test", "ttl": 5, "answers": 1,
+  "health": { "check": "exec", "command": "look", "interval": "1s", "timeout": "1s", "down_after": 1, "up_after": 1 },
+  "members": [ { "id": "one", "addresses": ["127.0.0.41"], "weight": 1 } ] } ] }`)
+	commit := r.push("A check by a command")
+	r.start()
+	r.serving(commit)
+	health := func() string {
+		var state struct {
+			Pools []struct {
+				Members []struct {
+					Addresses []struct{ Health statusSeen }
+				}
+			}
+		}
+		_, body := r.get("/api/v1/state")
+		if err := json.Unmarshal([]byte(body), &state); err != nil {
+			t.Fatal(err)
+		}
+		seen := state.Pools[0].Members[0].Addresses[0].Health
+		return seen.State + ": " + seen.Reason
+	}
+	if got := health(); !strings.HasPrefix(got, "up: not looked at: ") {
+		t.Errorf("without the command: %s", got)
+	}
+	r.eventually("the operator is told", func() bool {
+		return strings.Contains(r.stage(stagePrograms).Error, `health.commands has no "look"`)
+	})
+	r.write("look", "#!/bin/sh\necho \"$MIRRORPOOL_ADDRESS for $MIRRORPOOL_HOST is bad\"; exit 7\n")
+	if err := os.Chmod(r.path("look"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	r.write("node.yaml", r.config("")+"health: {commands: {look: ["+r.path("look")+"]}}\n")
+	if err := r.node.requestReload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if failed := r.stage(stagePrograms); failed.Error != "" {
+		t.Errorf("stage %+v after the reload", failed)
+	}
+	r.eventually("the command is believed", func() bool {
+		return health() == "down: exit status 7: 127.0.0.41 for dl.example.test is bad"
+	})
 }
