@@ -1,0 +1,251 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"mirrorpool/admin/alert"
+	"mirrorpool/pool/health"
+	"mirrorpool/pool/health/history"
+)
+
+// room takes what a node's webhook is sent.
+type room struct {
+	*httptest.Server
+	mutex  sync.Mutex
+	events []alert.DocumentEvent
+}
+
+func newRoom(t *testing.T) *room {
+	r := &room{}
+	r.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+		var d alert.Document
+		body, err := io.ReadAll(request.Body)
+		if err == nil {
+			err = json.Unmarshal(body, &d)
+		}
+		if err != nil || !strings.HasPrefix(request.Header.Get("X-Mirrorpool-Signature"), "sha256=") {
+			t.Errorf("%v: %q with %v", err, body, request.Header)
+		}
+		r.mutex.Lock()
+		defer r.mutex.Unlock()
+		r.events = append(r.events, d.Events...)
+	}))
+	t.Cleanup(r.Close)
+	return r
+}
+
+// take finds the events of a status and kind, and takes them out.
+func (r *room) take(status string, kind alert.Kind) []alert.DocumentEvent {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	var found []alert.DocumentEvent
+	r.events = slices.DeleteFunc(r.events, func(e alert.DocumentEvent) bool {
+		is := e.Status == status && e.Kind == kind
+		if is {
+			found = append(found, e)
+		}
+		return is
+	})
+	return found
+}
+
+// comes waits for one such event.
+func (r *room) comes(to *running, status string, kind alert.Kind) alert.DocumentEvent {
+	to.Helper()
+	var found []alert.DocumentEvent
+	to.eventually(status+" of "+string(kind)+" is told", func() bool {
+		found = r.take(status, kind)
+		return len(found) > 0
+	})
+	if len(found) > 1 {
+		to.Errorf("%d events where one was expected: %+v", len(found), found)
+	}
+	return found[0]
+}
+
+// alertedPools is a pool with one member that is checked, and an operator.
+const alertedPools = `{ "version": 1, "pools": [ {
+  "name": "dl.example.test", "ttl": 30, "answers": 1,
+  "health": { "check": "http", "port": %s, "path": "/trace", "interval": "1s", "timeout": "900ms", "down_after": 2, "up_after": 2 },
+  "members": [ { "id": "one", "mirror": "one.example", "addresses": ["127.0.0.1"], "weight": 10, "email": "op@localhost" } ] } ] }
+`
+
+func TestPeopleAreTold(t *testing.T) {
+	var broken atomic.Bool
+	mirror := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if broken.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}))
+	t.Cleanup(mirror.Close)
+	_, port, err := net.SplitHostPort(mirror.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	room := newRoom(t)
+	r := newRunning(t, "")
+	r.write("secret", "open sesame\n")
+	r.write("checkout/pools.json", fmt.Sprintf(alertedPools, port))
+	alerts := fmt.Sprintf(`alerts:
+  - webhook: {url: %q, secret_file: %q}
+    wait: 0s
+    at_most: 100/m
+    stale_after: 0s
+  - exec: [/bin/sh, -c, "cat >>%s"]
+    wait: 0s
+    events: [state]
+    pools: [dl.example.test]
+  - exec: [/bin/false]
+    name: fails
+    events: [state]
+    wait: 0s
+`, room.URL+"/T0PSECRET", r.path("secret"), r.path("program"))
+	r.write("node.yaml", r.config(alerts))
+	good := r.push("Good")
+	r.start()
+	r.serving(good)
+
+	broken.Store(true)
+	down := room.comes(r, "trouble", alert.State)
+	if down.Key != "state dl.example.test one 127.0.0.1" || down.Words != "is down: status 503, expected 200" || !slices.Equal(down.Pools, []string{"dl.example.test"}) ||
+		down.Subject != "member one of dl.example.test at 127.0.0.1" || down.Details["reason"] != "status 503, expected 200" || time.Since(down.Begin) > time.Minute {
+		t.Errorf("down: %+v", down)
+	}
+	evidence := strings.Join(down.Evidence, "\n")
+	for _, want := range []string{"asked: GET http://127.0.0.1:" + port + "/trace, Host: dl.example.test", "what came back: status 503", "status: 503", "step connect: "} {
+		if !strings.Contains(evidence, want) {
+			t.Errorf("no %q in the evidence\n%s", want, evidence)
+		}
+	}
+	r.eventually("the program is told", func() bool {
+		data, _ := os.ReadFile(r.path("program"))
+		return strings.Contains(string(data), `"key":"state dl.example.test one 127.0.0.1"`)
+	})
+
+	// A restart repeats nothing, and the end is told of all the same.
+	r.stop()
+	r.start()
+	r.serving(good)
+	time.Sleep(2 * alertsPause)
+	if again := room.take("trouble", alert.State); len(again) > 0 {
+		t.Errorf("told again after a restart: %+v", again)
+	}
+	broken.Store(false)
+	up := room.comes(r, "over", alert.State)
+	if up.Key != down.Key || up.End == nil || up.Over != "is up again: status 200" || !up.Begin.Equal(down.Begin) {
+		t.Errorf("up: %+v", up)
+	}
+
+	// A commit with a mistake, and its mending.
+	r.write("checkout/pools.json", strings.Replace(fmt.Sprintf(alertedPools, port), `"answers": 1`, `"answers": 0`, 1))
+	bad := r.push("Bad")
+	refused := room.comes(r, "trouble", alert.Commit)
+	if evidence := strings.Join(refused.Evidence, "\n"); refused.Details["commit"] != bad || !strings.Contains(evidence, "author: Test <test@localhost>") || !strings.Contains(evidence, "pools.json:2:") {
+		t.Errorf("refused: %+v", refused)
+	}
+	r.write("checkout/pools.json", fmt.Sprintf(alertedPools, port))
+	r.push("Mended")
+	if mended := room.comes(r, "over", alert.Commit); mended.Key != refused.Key {
+		t.Errorf("mended: %+v", mended)
+	}
+
+	// The repository is gone.
+	if err := os.Rename(r.path("mirrors.git"), r.path("gone.git")); err != nil {
+		t.Fatal(err)
+	}
+	if stale := room.comes(r, "trouble", alert.Stale); !strings.Contains(stale.Words, "the last good commit goes on being served") {
+		t.Errorf("stale: %+v", stale)
+	}
+	if err := os.Rename(r.path("gone.git"), r.path("mirrors.git")); err != nil {
+		t.Fatal(err)
+	}
+	room.comes(r, "over", alert.Stale)
+
+	// A red flag of the history, which has no end.
+	r.node.flagged(history.Flag{Member: history.Member{Pool: "dl.example.test", ID: "one"}, Kind: history.FlagAltered, Since: time.Now(), Words: "a file was changed"})
+	if flag := room.comes(r, "notice", alert.Flag); flag.Severity != alert.Error || flag.Words != "has a red flag: a file was changed" {
+		t.Errorf("flag: %+v", flag)
+	}
+
+	// What fails here is said, and holds up nobody.
+	r.stop()
+	if log := r.log.String(); strings.Contains(log, "T0PSECRET") || strings.Contains(log, "open sesame") {
+		t.Error("a secret is in the log")
+	}
+}
+
+func TestAlertsAreReloaded(t *testing.T) {
+	room := newRoom(t)
+	r := newRunning(t, "")
+	r.write("secret", "open sesame\n")
+	r.start()
+	r.node.stages.fail("one", io.ErrUnexpectedEOF)
+	entry := fmt.Sprintf("alerts:\n  - webhook: {url: %q, secret_file: %q}\n    wait: 0s\n", room.URL, r.path("secret"))
+	r.write("node.yaml", r.config(entry))
+	if err := r.node.requestReload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	told := room.comes(r, "trouble", alert.Stage)
+	if told.Key != "stage one" || told.Words != "fails: unexpected EOF" {
+		t.Errorf("told %+v", told)
+	}
+
+	// A secret that is gone changes nothing.
+	r.write("node.yaml", r.config(strings.Replace(entry, "/secret", "/no-secret", 1)))
+	if err := r.node.requestReload(t.Context()); err == nil || !strings.Contains(err.Error(), "no-secret") {
+		t.Errorf("a secret that is not there: %v", err)
+	}
+	// A dry run prints, and leaves secrets out.
+	r.write("node.yaml", r.config(strings.Replace(entry, "alerts:\n", "alerts:\n  - {name: dry, exec: [/bin/false], wait: 0s, dry_run: true}\n", 1)))
+	if err := r.node.requestReload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.node.stages.fail("two", io.ErrShortWrite)
+	r.eventually("the dry run prints", func() bool {
+		return strings.Contains(r.log.String(), "dry run: this message would be sent") && strings.Contains(r.log.String(), `"way":"dry"`)
+	})
+}
+
+func TestWayThatFailsIsAStage(t *testing.T) {
+	r := newRunning(t, "alerts:\n  - {name: gone, exec: [/bin/true], wait: 0s}\n")
+	r.start()
+	r.node.alerts.told(alert.Told{Way: "", Err: io.ErrShortWrite})
+	if got := r.stage(stageAlerts).Error; got != io.ErrShortWrite.Error() {
+		t.Errorf("stage %q", got)
+	}
+	r.node.alerts.told(alert.Told{})
+	if got := r.stage(stageAlerts).Error; got != "" {
+		t.Errorf("stage %q", got)
+	}
+}
+
+func TestEvidenceIsBounded(t *testing.T) {
+	e := newEvidence()
+	target := func(i int) health.Target { return health.Target{URL: fmt.Sprintf("http://127.0.0.1/%d", i)} }
+	for i := range maxEvidence + 10 {
+		e.observe(health.Observation{Target: target(i), Result: health.Result{Outcome: health.Slow}})
+	}
+	if len(e.failed) != maxEvidence {
+		t.Errorf("%d targets", len(e.failed))
+	}
+	e.observe(health.Observation{Target: target(0), Result: health.Result{Outcome: health.Success}})
+	if _, there := e.failed[target(0)]; there {
+		t.Error("a success has left the failure")
+	}
+	e.keepOnly(health.NewReport(map[health.Target]health.State{target(1): {Verdict: health.Down}}))
+	if len(e.failed) != 1 {
+		t.Errorf("%d targets after the others have left", len(e.failed))
+	}
+}
