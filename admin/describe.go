@@ -2,6 +2,7 @@ package admin
 
 import (
 	"net/netip"
+	"time"
 
 	"mirrorpool/pool"
 	"mirrorpool/pool/geo"
@@ -95,6 +96,11 @@ type healthState struct {
 	Milliseconds      float64    `json:"duration_ms"`
 	Address           netip.Addr `json:"address"` // where the last probe went; empty: nowhere yet
 	CertificateExpiry moment     `json:"certificate_expiry"`
+	// What follows is left out where there is nothing to say.
+	Returned   *moment `json:"returned,omitempty"`         // from being down
+	Change     *moment `json:"change,omitempty"`           // when it may turn at the soonest
+	Frozen     bool    `json:"frozen,omitempty"`           // failures do not count now
+	Throughput int64   `json:"bytes_per_second,omitempty"` // as it was measured last
 }
 
 type placeState struct {
@@ -196,5 +202,18 @@ func describeHealth(weight uint32, s health.State, counts bool) healthState {
 		Milliseconds:      float64(s.Duration.Microseconds()) / 1000,
 		Address:           s.Address,
 		CertificateExpiry: moment(s.CertificateExpiry),
+		Returned:          unlessZero(s.Returned),
+		Change:            unlessZero(s.Change),
+		Frozen:            s.Frozen,
+		Throughput:        s.Throughput,
 	}
+}
+
+// unlessZero is a time that is left out where there is none.
+func unlessZero(t time.Time) *moment {
+	if t.IsZero() {
+		return nil
+	}
+	at := moment(t)
+	return &at
 }

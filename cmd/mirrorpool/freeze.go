@@ -15,6 +15,7 @@ type freezes struct {
 	logger zerolog.Logger
 	stages *stages
 	before map[health.Family]health.Freeze
+	said   string // as the stage's failure; empty: it does not fail
 	// mark is told of each that begins, or is over.
 	mark func(f health.Freeze, over bool)
 }
@@ -42,11 +43,13 @@ func (f *freezes) observe(report *health.Report) {
 	}
 	switch {
 	case len(words) > 0:
-		if len(after) != len(f.before) {
-			f.stages.fail(stageProber, errors.New(strings.Join(words, "; ")))
+		if said := strings.Join(words, "; "); said != f.said {
+			f.stages.fail(stageProber, errors.New(said))
+			f.said = said
 		}
-	case len(f.before) > 0:
+	case f.said != "":
 		f.stages.succeed(stageProber)
+		f.said = ""
 	}
 	f.before = after
 }

@@ -176,6 +176,7 @@ type statusSeen struct {
 	State  string     `json:"state"`
 	Since  *time.Time `json:"since"`
 	Reason string     `json:"reason"`
+	Frozen bool       `json:"frozen"`
 }
 
 func (p *statusPage) print(out io.Writer, now time.Time) {
@@ -346,6 +347,9 @@ func printSeen(out io.Writer, what string, weight uint32, seen statusSeen, said 
 	state, words := seen.State, ""
 	if seen.State != "up" {
 		words = fmt.Sprintf(" since %s: %s", when(seen.Since, now), seen.Reason)
+	}
+	if seen.Frozen {
+		words = " (frozen)" + words
 	}
 	switch {
 	case weight == 0:
