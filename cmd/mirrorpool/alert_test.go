@@ -16,8 +16,11 @@ import (
 	"time"
 
 	"mirrorpool/admin/alert"
+	"mirrorpool/pool"
 	"mirrorpool/pool/health"
 	"mirrorpool/pool/health/history"
+	"mirrorpool/pool/selection"
+	"mirrorpool/zones"
 )
 
 // room takes what a node's webhook is sent.
@@ -48,17 +51,32 @@ func newRoom(t *testing.T) *room {
 
 // take finds the events of a status and kind, and takes them out.
 func (r *room) take(status string, kind alert.Kind) []alert.DocumentEvent {
+	return r.takeWhere(func(e alert.DocumentEvent) bool { return e.Status == status && e.Kind == kind })
+}
+
+func (r *room) takeWhere(wanted func(alert.DocumentEvent) bool) []alert.DocumentEvent {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
 	var found []alert.DocumentEvent
 	r.events = slices.DeleteFunc(r.events, func(e alert.DocumentEvent) bool {
-		is := e.Status == status && e.Kind == kind
+		is := wanted(e)
 		if is {
 			found = append(found, e)
 		}
 		return is
 	})
 	return found
+}
+
+// comesOf waits for an event of a key.
+func (r *room) comesOf(to *running, status, key string) alert.DocumentEvent {
+	to.Helper()
+	var found []alert.DocumentEvent
+	to.eventually(status+" of "+key+" is told", func() bool {
+		found = r.takeWhere(func(e alert.DocumentEvent) bool { return e.Status == status && e.Key == key })
+		return len(found) > 0
+	})
+	return found[0]
 }
 
 // comes waits for one such event.
@@ -118,7 +136,10 @@ func TestPeopleAreTold(t *testing.T) {
 	r.serving(good)
 
 	broken.Store(true)
-	down := room.comes(r, "trouble", alert.State)
+	down := room.comesOf(r, "trouble", "state dl.example.test one 127.0.0.1")
+	if all := room.comesOf(r, "trouble", "pool dl.example.test IPv4"); all.Severity != alert.Error || !strings.Contains(all.Words, "clients get all of them") {
+		t.Errorf("the pool: %+v", all)
+	}
 	if down.Key != "state dl.example.test one 127.0.0.1" || down.Words != "is down: status 503, expected 200" || !slices.Equal(down.Pools, []string{"dl.example.test"}) ||
 		down.Subject != "member one of dl.example.test at 127.0.0.1" || down.Details["reason"] != "status 503, expected 200" || time.Since(down.Begin) > time.Minute {
 		t.Errorf("down: %+v", down)
@@ -143,7 +164,8 @@ func TestPeopleAreTold(t *testing.T) {
 		t.Errorf("told again after a restart: %+v", again)
 	}
 	broken.Store(false)
-	up := room.comes(r, "over", alert.State)
+	up := room.comesOf(r, "over", "state dl.example.test one 127.0.0.1")
+	room.comesOf(r, "over", "pool dl.example.test IPv4")
 	if up.Key != down.Key || up.End == nil || up.Over != "is up again: status 200" || !up.Begin.Equal(down.Begin) {
 		t.Errorf("up: %+v", up)
 	}
@@ -247,5 +269,65 @@ func TestEvidenceIsBounded(t *testing.T) {
 	e.keepOnly(health.NewReport(map[health.Target]health.State{target(1): {Verdict: health.Down}}))
 	if len(e.failed) != 1 {
 		t.Errorf("%d targets after the others have left", len(e.failed))
+	}
+}
+
+func TestCertificatesNearTheirEnd(t *testing.T) {
+	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	check := &pool.Check{CertificateWarning: 14 * 24 * time.Hour}
+	for _, c := range []struct {
+		left    time.Duration
+		verdict health.Verdict
+		want    string // empty: no flag
+	}{
+		{left: 15 * 24 * time.Hour, verdict: health.Up},
+		{left: 13 * 24 * time.Hour, verdict: health.Up, want: "has a certificate that ends on 2026-12-06 12:00 UTC"},
+		{left: 13 * 24 * time.Hour, verdict: health.Down},
+		{left: -time.Hour, verdict: health.Up, want: "has a certificate that ended on 2026-11-23 11:00 UTC"},
+		{left: -1 << 63, verdict: health.Up},
+	} {
+		s := &standings{now: now, evidence: newEvidence(), verdicts: map[string]health.Verdict{}, words: map[string]string{}}
+		state := health.State{Verdict: c.verdict, CertificateExpiry: now.Add(c.left)}
+		if c.left == -1<<63 {
+			state.CertificateExpiry = time.Time{}
+		}
+		s.add(watchedMember{
+			key: "state p m 127.0.0.1", subject: "member m", operator: "op@example", mirror: "m", pool: "p", check: check, state: state,
+			targets: []health.Target{{URL: "https://127.0.0.1/", Probe: pool.Probe{Kind: pool.CheckHTTPS}}}, details: map[string]string{},
+		})
+		got := ""
+		if len(s.flags) > 0 {
+			got = s.flags[0].Words
+			if s.flags[0].Key != "certificate p m 127.0.0.1" || s.flags[0].Operator != "op@example" {
+				t.Errorf("flag %+v", s.flags[0])
+			}
+		}
+		if got != c.want {
+			t.Errorf("%s left, %s: got %q, want %q", c.left, c.verdict, got, c.want)
+		}
+	}
+	off := &standings{now: now, verdicts: map[string]health.Verdict{}, words: map[string]string{}}
+	off.add(watchedMember{check: &pool.Check{}, state: health.State{Verdict: health.Up, CertificateExpiry: now}, details: map[string]string{}})
+	if len(off.flags) > 0 {
+		t.Error("a flag though nobody wants one")
+	}
+}
+
+func TestWhatClientsGetInstead(t *testing.T) {
+	s := &standings{verdicts: map[string]health.Verdict{}, words: map[string]string{}}
+	s.addFallenPool(zones.PoolDescription{Name: "p", IPv4: zones.FamilyDescription{Served: true, Mode: selection.Reserve}, IPv6: zones.FamilyDescription{Mode: selection.Empty}})
+	s.addFallenHost(zones.HostDescription{Host: "h", Plain: zones.ModeFallbacks, Mirrors: []zones.MirrorDescription{{Weight: 1}}})
+	s.addFallenHost(zones.HostDescription{Host: "none", Plain: "empty", Mirrors: []zones.MirrorDescription{{}}})
+	s.addFallenHost(zones.HostDescription{Host: "well", Plain: "normal", Mirrors: []zones.MirrorDescription{{Weight: 1}}})
+	var got []string
+	for _, e := range s.states {
+		got = append(got, e.Key+": "+e.Subject+" "+e.Words)
+	}
+	want := []string{
+		"pool p IPv4: p over IPv4 has no member that is up: clients get the reserve",
+		"host h: h has no mirror that is up: clients get the fallbacks",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }

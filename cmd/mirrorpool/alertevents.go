@@ -47,11 +47,17 @@ func (a *alerting) lookAtStates() {
 		}
 		return s.words[key], verdict == health.Up
 	})
-	a.Settle(alert.Flag, s.flags, nil)
+	a.Settle(alert.Flag, s.flags, func(key string) (string, bool) {
+		verdict, there := s.verdicts["state "+strings.TrimPrefix(key, "certificate ")]
+		if !there {
+			return "is not asked any more", true
+		}
+		return "has a certificate that lasts", verdict == health.Up
+	})
 	a.evidence.keepOnly(s.report)
 }
 
-// member is what a state is of.
+// watchedMember is an address of a pool's member, or a redirect host's mirror.
 type watchedMember struct {
 	key, subject, mirror, operator, pool string
 	check                                *pool.Check
@@ -70,6 +76,7 @@ func (s *standings) addPools(table *zones.Table) {
 		if of == nil {
 			continue
 		}
+		s.addFallenPool(described)
 		for _, member := range described.Members {
 			at := slices.IndexFunc(of.Members, func(m *pool.Member) bool { return m.ID == member.ID })
 			if at < 0 || member.Weight == 0 || silenced(member.Word) {
@@ -102,6 +109,7 @@ func (s *standings) addHosts(table *zones.Table) {
 		if of == nil {
 			continue
 		}
+		s.addFallenHost(described)
 		for i, mirror := range described.Mirrors {
 			if i >= len(of.List.Mirrors) || mirror.Weight == 0 || silenced(mirror.Word) {
 				continue
