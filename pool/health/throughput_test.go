@@ -108,6 +108,11 @@ func TestThroughputOverTime(t *testing.T) {
 		got := piped(t, 10*time.Second, probe, sends(whole, 100_000, 1000, 5001*time.Microsecond))
 		expect(t, got, Success, "status 200, 2.0 MB in 10s, 199 kB/s (2.0 MB of 100.0 MB within 10s)")
 	})
+	synctest.Test(t, func(t *testing.T) { // what differs is to be seen
+		probe := pool.Probe{Purpose: pool.PurposeThroughput, Bytes: 100_000, MinRate: 200_500}
+		got := piped(t, 10*time.Second, probe, sends("HTTP/1.1 200 OK\r\nContent-Length: 100000", 100, 1000, 5*time.Millisecond))
+		expect(t, got, Slow, "200000 B/s, at least 200500 B/s is wanted")
+	})
 	synctest.Test(t, func(t *testing.T) {
 		stops := func(c net.Conn) { sends(whole, 1000, 10_000, 5*time.Millisecond)(c); time.Sleep(time.Hour) }
 		got := piped(t, 10*time.Second, probe, stops)
