@@ -2,9 +2,10 @@
 //
 // A [Target] is an address of a pool's member, or a mirror's URL, with what is
 // asked of it. A [Prober] asks every target once per interval over tcp, http,
-// https or rsync, or by a command of this machine, counts failures and successes against the thresholds of its schedule,
-// and publishes an immutable [Report]. It forgets nothing over a change of
-// targets, and [Prober.Save] and [Prober.Restore] carry it over a restart.
+// https or rsync, or by a command of this machine, counts failures and successes
+// against the thresholds of its schedule, and publishes an immutable [Report]. It
+// forgets nothing over a change of targets, and [Prober.Save] and [Prober.Restore]
+// carry it over a restart.
 //
 // # Thresholds
 //
@@ -23,6 +24,29 @@
 // A probe that was cut short because Run ends, or because its target left, is
 // no failure: it is forgotten.
 //
+// # Freezes
+//
+// A machine whose own network is broken sees everything fail. So failures of an
+// address family do not count, and successes do, from when more than half of its
+// addresses that were up have begun to fail within one round. An address fails when
+// all fails that is asked of it as often as anything, and nothing has answered since.
+//
+//   - With control addresses ([Prober.SetControl]) these are asked first, and what
+//     would go down meanwhile waits for them: if one can be connected to, the failures
+//     count. They know nothing of the clock: where it was set, and most fail by what it
+//     says, they are not asked.
+//   - Without, at least five addresses have to have been up.
+//   - What went down by these failures is taken back ([Observation.TakenBack]).
+//   - It ends when no more than half of the addresses fail, for one round; when a
+//     control address answers twice in a row; or, while others of the family answer,
+//     after ten rounds. Failures count from zero then, but for that last case, where
+//     what still fails goes down with its next probe.
+//
+// A round is the time in which more than half of the addresses are asked. Those that
+// are asked less often are asked sooner once when most others fail, and when a freeze
+// begins. Mirrors belong to the family of the address that they led to last; one
+// that never led anywhere is frozen only while all families are.
+//
 // # Schedule
 //
 // Every target has a phase of its own within its interval, drawn when it first
@@ -32,7 +56,10 @@
 // their second probe, half to one and a half intervals later. The next start is
 // counted from the last start, not from its end; a target is never probed twice
 // at the same time. Where there are more targets than the rate permits, those
-// that wait longest go first and the intervals grow.
+// that wait longest go first and the intervals grow. The schedule follows the
+// monotonic clock. After the machine has stood still, what was missed is spread over
+// a minute, and failures of probes that were under way count for nothing; when the wall
+// clock is set, [State.Returned] and [State.Change] move with it.
 //
 // # Processes
 //

@@ -148,6 +148,35 @@ func TestEverythingFailsAtOnce(t *testing.T) {
 	})
 }
 
+// TestFailuresBeforeAFreeze holds that after a freeze failures are counted from zero:
+// what failed before it is not added to.
+func TestFailuresBeforeAFreeze(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, all := newFarm(), nths(0, 10)
+		p, end := begin(t, Config{}, f, with(pool.Schedule{Interval: 30 * time.Second, DownAfter: 3, UpAfter: 50}, all...))
+		defer end()
+		time.Sleep(5 * time.Minute)
+		f.turn(true, nth(0))
+		for p.Report().State(nth(0)).Failures < 2 && !t.Failed() {
+			time.Sleep(time.Second)
+		}
+		f.turn(false, nth(0))
+		time.Sleep(time.Minute)
+		f.turn(true, all...)
+		time.Sleep(5 * time.Minute)
+		if got := verdictsOf(p, all...); got != "10 up" || frozen(p) == "" {
+			t.Errorf("%s, frozen: %s", got, frozen(p))
+		}
+		f.turn(false, all...)
+		time.Sleep(75 * time.Second)
+		for _, target := range all {
+			if s := p.Report().State(target); s.Frozen || s.Failures != 0 || !s.Change.IsZero() {
+				t.Errorf("%s: %+v", target, s)
+			}
+		}
+	})
+}
+
 // TestSingleFailuresAreNotHeldUp holds that the freeze is only for more than half.
 func TestSingleFailuresAreNotHeldUp(t *testing.T) {
 	for failing := 1; failing <= 5; failing++ {
