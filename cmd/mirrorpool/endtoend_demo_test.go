@@ -54,6 +54,9 @@ func TestEndToEndDemo(t *testing.T) {
 		"check .":       `(?m)^ok: `,
 		"/api/v1/state": `"id": "paris",[^}]*"weight": 0`,
 		"/metrics":      `(?m)^mirrorpool_pool_members\{pool="dl\.demo\.test",state="disabled"\} 1$`,
+		"history":       `(?m)no answer within 1s`,
+		"disable":       `(?m)^tokyo of dl\.demo\.test is disabled on this node until .*: a new disk`,
+		"enable":        `(?m)^tokyo of dl\.demo\.test is not disabled any more`,
 		"kill -STOP":    `(?m)^127\.0\.0\.1[2-5]$`,
 	} {
 		if got := answers.to(line); !regexp.MustCompile(want).MatchString(got) {
