@@ -71,6 +71,16 @@
 // start one, the probe is a success, and [Result.NotMade] says so: no target goes
 // down for what a node lacks.
 //
+// # Files
+//
+// Beyond an answer, an http or https target can be asked how fast a part of a file
+// comes, whether a file is what its origin has or has its published hash, and
+// whether files are there. What stands besides the target, an origin or an index of
+// files, never takes it down: without it the probe is a success with
+// [Result.NotMade], or [Result.Stands] where something was found wrong before. All
+// that is read, of whomever, is bounded; redirects lead no further than those of
+// other probes.
+//
 // The package imports package pool and nothing else of this program, writes no
 // log, and reads no proxy from the environment.
 package health
