@@ -189,10 +189,15 @@ func (n *node) probeFirst(ctx context.Context, served *pool.Definition, wanted [
 	n.await("the first round of health checks")
 	all := union(wanted, targetsOf(served))
 	n.prober.SetTargets(all)
-	longest := time.Duration(0)
+	longest, processes := time.Duration(0), 0
 	for _, assignment := range wanted {
 		longest = max(longest, assignment.Target.Probe.Timeout)
+		if kind := assignment.Target.Probe.Kind; kind == pool.CheckRsync || kind == pool.CheckExec {
+			processes++
+		}
 	}
+	// Those that start processes wait for each other: a second is more than they need.
+	longest += time.Duration(processes) * time.Second / health.MaxProcesses
 	// Starts are spread by the cap on the rate of probes.
 	longest += firstRoundSlack + time.Duration(float64(len(all))/n.prober.Rate()*float64(time.Second))
 	round, cancel := context.WithTimeout(ctx, min(longest, longestFirstRound))

@@ -59,7 +59,7 @@ func probeTree(command *cobra.Command, o probeOptions, with asking) error {
 		return err
 	}
 	ctx, start := command.Context(), time.Now()
-	names := treeNames{ctx: ctx, resolver: with.resolver, known: map[string]*resolvedName{}}
+	names := newTreeNames(ctx, with.resolver, definition)
 	mirrors := treeMirrors(definition, names.addresses, o.fast)
 	progress := newProgress(command.ErrOrStderr(), len(mirrors), o.json)
 	askTree(ctx, with.prober(with.resolver), mirrors, progress)
@@ -113,7 +113,21 @@ func treeDefinition(command *cobra.Command, directory string) (*pool.Definition,
 type treeNames struct {
 	ctx      context.Context
 	resolver health.Resolver
-	known    map[string]*resolvedName
+	hosts    map[string]pool.HostName
+	known    map[string]treeName
+}
+
+type treeName struct {
+	addresses []netip.Addr
+	mistake   string // why there is none
+}
+
+func newTreeNames(ctx context.Context, resolver health.Resolver, definition *pool.Definition) treeNames {
+	n := treeNames{ctx: ctx, resolver: resolver, hosts: map[string]pool.HostName{}, known: map[string]treeName{}}
+	for _, host := range definition.HostNames() {
+		n.hosts[host.Name] = host
+	}
+	return n
 }
 
 // addresses are those of a member, or why its name has none.
@@ -121,15 +135,33 @@ func (n treeNames) addresses(m *pool.Member) ([]netip.Addr, string) {
 	if m.HostName == "" {
 		return m.Addresses, ""
 	}
-	found := n.known[m.HostName]
-	if found == nil {
-		found = resolve(n.ctx, n.resolver, m.HostName, treeResolving)
+	found, ok := n.known[m.HostName]
+	if !ok {
+		found = n.find(m.HostName)
 		n.known[m.HostName] = found
 	}
-	if found.mistake != "" {
-		return nil, "resolving " + found.name + ": " + found.mistake
+	return found.addresses, found.mistake
+}
+
+// find takes the addresses that a node would take.
+func (n treeNames) find(name string) treeName {
+	host, ok := n.hosts[name]
+	if !ok {
+		host.Name = name // of members of weight 0 alone
 	}
-	return found.addresses, ""
+	resolved := resolve(n.ctx, n.resolver, name, treeResolving)
+	if resolved.mistake != "" {
+		return treeName{mistake: "resolving " + name + ": " + resolved.mistake}
+	}
+	var found treeName
+	for _, address := range resolved.addresses {
+		if kind := host.Refuses(address); kind != "" {
+			found.mistake = fmt.Sprintf("resolving %s: %s is not taken: %s", name, address, kind)
+			continue
+		}
+		found.addresses = append(found.addresses, address)
+	}
+	return found
 }
 
 // treeMirrors lists what is to be asked, in the order of the tree.

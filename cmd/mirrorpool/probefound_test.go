@@ -267,3 +267,35 @@ func TestInDays(t *testing.T) {
 		}
 	}
 }
+
+// TestProbeTreeNames holds that members given by host name are asked at the addresses that
+// a node would take.
+func TestProbeTreeNames(t *testing.T) {
+	check := pool.Check{Probe: pool.Probe{Kind: pool.CheckTCP, Port: 1}}
+	literal := []netip.Addr{netip.MustParseAddr("127.0.0.2")}
+	definition := &pool.Definition{Pools: []*pool.Pool{
+		{Name: "in.test", Health: check, Members: []*pool.Member{
+			{ID: "literal", Addresses: literal, Weight: 1}, {ID: "named", HostName: "in.mirror.test", Weight: 1}, {ID: "gone", HostName: "gone.test", Weight: 0},
+		}},
+		{Name: "out.test", Health: check, Members: []*pool.Member{{ID: "named", HostName: "out.mirror.test", Weight: 1}}},
+	}}
+	inside := []netip.Addr{netip.MustParseAddr("127.0.0.8"), netip.MustParseAddr("127.0.0.7")}
+	names := newTreeNames(t.Context(), fixedNames{"in.mirror.test": inside, "out.mirror.test": inside}, definition)
+	var got []string
+	for _, m := range treeMirrors(definition, names.addresses, false) {
+		got = append(got, fmt.Sprintf("%s %d %s", m.name(), len(m.targets), m.unresolved))
+	}
+	want := []string{
+		"in.test literal 127.0.0.2 1 ", "in.test named 127.0.0.7 1 ", "in.test named 127.0.0.8 1 ",
+		"in.test gone 0 resolving gone.test: lookup gone.test: no such host",
+		"out.test named 0 resolving out.mirror.test: 127.0.0.8 is not taken: ",
+	}
+	if len(got) != len(want) {
+		t.Fatalf("got %q", got)
+	}
+	for i := range want {
+		if !strings.HasPrefix(got[i], want[i]) {
+			t.Errorf("got %q, want %q", got[i], want[i])
+		}
+	}
+}

@@ -188,7 +188,7 @@ func TestExecCancelled(t *testing.T) {
 	}
 }
 
-// TestProcessesAreFew holds that no more than maxProcesses are probed by processes at a
+// TestProcessesAreFew holds that no more than MaxProcesses are probed by processes at a
 // time, and that those that wait lose nothing of their own time.
 func TestProcessesAreFew(t *testing.T) {
 	var running, most atomic.Int32
@@ -204,7 +204,7 @@ func TestProcessesAreFew(t *testing.T) {
 		return Result{Outcome: Success}
 	}})
 	var all sync.WaitGroup
-	for range 10 * maxProcesses {
+	for range 10 * MaxProcesses {
 		all.Go(func() {
 			target := execTarget("look")
 			target.Probe.Timeout = time.Minute
@@ -214,7 +214,7 @@ func TestProcessesAreFew(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if most.Load() != maxProcesses {
-		t.Errorf("%d at a time, want %d", most.Load(), maxProcesses)
+	if most.Load() != MaxProcesses {
+		t.Errorf("%d at a time, want %d", most.Load(), MaxProcesses)
 	}
 }

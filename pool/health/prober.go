@@ -141,7 +141,7 @@ func NewProber(config Config) *Prober {
 		changed:   make(chan struct{}, 1),
 		metrics:   newMetrics(),
 		observe:   config.Observe,
-		processes: make(chan struct{}, maxProcesses),
+		processes: make(chan struct{}, MaxProcesses),
 		index:     map[Target]int{},
 		watches:   newWatches(),
 		beat:      -1,

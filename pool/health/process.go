@@ -9,9 +9,11 @@ import (
 	"time"
 )
 
+// MaxProcesses is how many processes of probes run at the same time.
+const MaxProcesses = 16
+
 // Limits of one process that a probe starts.
 const (
-	maxProcesses   = 16          // at the same time
 	maxKept        = 64 << 10    // bytes of what it prints that are looked at
 	maxPrinted     = 1 << 20     // bytes that it may print before it is ended
 	leftoversDelay = time.Second // until what a process has left behind no longer holds its output open

@@ -23,7 +23,7 @@ func TestProcessesHoldNobodyUp(t *testing.T) {
 		running, most := 0, 0
 		begun := map[string]time.Time{}
 		p := NewProber(Config{
-			Random: rand.NewPCG(1, 2), Concurrency: maxProcesses + 4, Rate: 1e6,
+			Random: rand.NewPCG(1, 2), Concurrency: MaxProcesses + 4, Rate: 1e6,
 			Probe: func(ctx context.Context, target Target) Result {
 				mutex.Lock()
 				if _, ok := begun[target.String()]; !ok {
@@ -71,8 +71,8 @@ func TestProcessesHoldNobodyUp(t *testing.T) {
 		if err := <-done; err != nil {
 			t.Fatal(err)
 		}
-		if most != maxProcesses {
-			t.Errorf("%d processes at a time, want %d", most, maxProcesses)
+		if most != MaxProcesses {
+			t.Errorf("%d processes at a time, want %d", most, MaxProcesses)
 		}
 		if late := begun[plain.String()].Sub(start); late > time.Second {
 			t.Errorf("a probe without a process waited %s", late)

@@ -250,7 +250,7 @@ func (p *Prober) due(now time.Duration) (e *entry, wait time.Duration) {
 		switch {
 		case !startsProcess(e.target.Probe):
 			return e, 0
-		case p.processing < maxProcesses:
+		case p.processing < MaxProcesses:
 			p.processing++
 			return e, 0
 		}
