@@ -109,7 +109,12 @@ func never(t *testing.T, p *Prober, verdict Verdict, during time.Duration, targe
 func TestEverythingFailsAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, all := newFarm(), nths(0, 10)
-		p, end := begin(t, Config{}, f, with(everyHalfMinute, all...))
+		told := 0
+		p, end := begin(t, Config{Observe: func(o Observation) {
+			if o.Before.Frozen && o.Result.Outcome != Success && !o.TakenBack {
+				told++
+			}
+		}}, f, with(everyHalfMinute, all...))
 		defer end()
 		time.Sleep(5 * time.Minute)
 		since := p.Report().State(nth(3)).Since
@@ -130,6 +135,9 @@ func TestEverythingFailsAtOnce(t *testing.T) {
 		}
 		if !changed(p) || testutil.ToFloat64(p.metrics.frozen.WithLabelValues("ipv4")) != 1 || testutil.ToFloat64(p.metrics.frozen.WithLabelValues("ipv6")) != 0 {
 			t.Error("it was not told")
+		}
+		if told != 0 {
+			t.Errorf("%d failures that do not count were told as if they did", told)
 		}
 		f.turn(false, all...)
 		f.turn(true, nth(3))
