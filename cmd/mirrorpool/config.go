@@ -301,6 +301,7 @@ func (c *config) validate(v *validation) {
 	c.validateSource(v)
 	c.DNS.validate(v)
 	c.Health.validate(v)
+	c.validateResolver(v)
 	v.listen("http.listen", c.HTTP.Listen)
 	v.prefixes("http.trusted_proxies", c.HTTP.TrustedProxies)
 	v.addressPort("admin.listen", c.Admin.Listen)

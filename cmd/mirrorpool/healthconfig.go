@@ -19,6 +19,5 @@ type healthConfig struct {
 
 func (h *healthConfig) validate(v *validation) {
 	h.validatePace(v)
-	h.validateResolver(v)
 	h.validatePrograms(v)
 }

@@ -38,9 +38,21 @@ type hosts struct {
 	unkept atomic.Pointer[error] // why it is not; nil: it is
 }
 
-func (h *healthConfig) validateResolver(v *validation) {
-	if h.Resolver != "" {
-		v.addressPort("health.resolver", h.Resolver)
+func (c *config) validateResolver(v *validation) {
+	const key = "health.resolver"
+	if c.Health.Resolver == "" {
+		return
+	}
+	v.addressPort(key, c.Health.Resolver)
+	resolver, err := netip.ParseAddrPort(c.Health.Resolver)
+	if err != nil {
+		return // said already
+	}
+	for _, listen := range c.DNS.Listen {
+		own, err := netip.ParseAddrPort(listen)
+		if err == nil && own == resolver {
+			v.wrong(key, c.Health.Resolver, "a resolver: at this address, which dns.listen has, this server answers for its own zones alone")
+		}
 	}
 }
 
@@ -111,11 +123,10 @@ func (h *hosts) adopt(commit *commitContent) {
 	if commit != nil {
 		h.adopted = commit
 	}
-	var names []pool.HostName
-	if h.adopted != nil {
-		names = h.adopted.definition.HostNames()
+	if h.adopted == nil {
+		return // nothing is served: what is known may be of use for the next commit
 	}
-	h.resolver.SetNames(names)
+	h.resolver.SetNames(h.adopted.definition.HostNames())
 	h.judge()
 }
 
@@ -216,11 +227,13 @@ func (h *hosts) told(before, now hostnames.State) {
 	case now.Failing():
 		log(h.logger.Error().Str("problem", problem), "a host name cannot be resolved: trying again")
 	case before.Failing():
-		log(h.logger.Info().Dur("after", now.Said().Sub(before.FailingSince())).Str("left_out", problem), "a host name can be resolved again")
+		log(h.logger.Info().Dur("after", now.Said().Sub(before.FailingSince())).Str("problem", problem), "a host name can be resolved again")
 	case problem != "":
-		log(h.logger.Warn().Str("problem", problem), "a part of what a host name has is left out")
+		log(h.logger.Warn().Str("problem", problem), "a host name needs somebody to look at it")
 	}
-	h.judge()
+	if now.Failing() || before.Failing() {
+		h.judge()
+	}
 }
 
 func stringers(addresses []netip.Addr) []fmt.Stringer {
@@ -237,13 +250,13 @@ func (h *hosts) judge() {
 		h.stages.fail(stageHostnames, *unkept)
 		return
 	}
-	failing := slices.DeleteFunc(h.resolver.States(), func(s hostnames.State) bool { return !s.Failing() })
-	if len(failing) == 0 {
+	first, failing := h.resolver.Failing()
+	if failing == 0 {
 		h.stages.succeed(stageHostnames)
 		return
 	}
-	err := fmt.Errorf("resolving %s: %s", failing[0].Name.Name, failing[0].Problem())
-	if more := len(failing) - 1; more > 0 {
+	err := fmt.Errorf("resolving %s: %s", first.Name.Name, first.Problem())
+	if more := failing - 1; more > 0 {
 		err = fmt.Errorf("%w (and %d more host names)", err, more)
 	}
 	h.stages.fail(stageHostnames, err)

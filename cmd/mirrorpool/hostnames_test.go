@@ -226,10 +226,11 @@ func TestHostNamesUnresolved(t *testing.T) {
 func TestResolverSetting(t *testing.T) {
 	for value, mistake := range map[string]string{
 		"127.0.0.1:53": "", "[::1]:5353": "",
+		"127.0.0.2:53":        `health.resolver: found "127.0.0.2:53", expected a resolver: at this address`,
 		"127.0.0.1":           `health.resolver: found "127.0.0.1", expected an IP address and a port`,
 		"resolver.example:53": `health.resolver: found "resolver.example:53", expected an IP address and a port`,
 	} {
-		_, err := parseConfig("node.yaml", []byte(fmt.Sprintf("git: {url: /x}\nhealth: {resolver: %q}\n", value)))
+		_, err := parseConfig("node.yaml", fmt.Appendf(nil, "git: {url: /x}\ndns: {listen: [\"127.0.0.2:53\"]}\nhealth: {resolver: %q}\n", value))
 		if (err == nil) != (mistake == "") || err != nil && !strings.Contains(err.Error(), mistake) {
 			t.Errorf("%s: %v, want %q", value, err, mistake)
 		}

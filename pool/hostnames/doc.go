@@ -17,7 +17,8 @@
 // IPv6 looks like, and a name without both is taken for a mistake.
 //
 // Of a family the first [MaxAddresses] are used, in the order of their numbers, so that
-// a resolver that rotates its answers changes nothing.
+// a resolver that rotates its answers changes nothing. A name that has other addresses
+// with each answer, as those of large services have, is told of.
 //
 // The package imports package pool and nothing else of this program. It writes no log
 // and no file: [Config.Tell] is told of every name that begins to fail, or fails for

@@ -23,6 +23,7 @@ type Family struct {
 	Reason string
 
 	emptied int // times in a row that the name was found without any of these
+	moved   int // times in a row that the answer was another one
 }
 
 // State is what is known of a name. It is never written after it is given to anybody.
@@ -92,6 +93,11 @@ func listed(addresses []netip.Addr) string {
 // and with the other's, before these are given up.
 const emptiedAfter = 2
 
+// restlessAfter is how many answers in a row have to be other ones for a name to be taken
+// for one that is spread over many machines. All that is made for a member's addresses is
+// made anew each time.
+const restlessAfter = 5
+
 // after is the state that follows when a name was looked up.
 func (s State) after(v4, v6 finding, now time.Time) State {
 	own4, own6 := s.judge(v4), s.judge(v6)
@@ -148,7 +154,14 @@ func (s State) judge(f finding) judged {
 func (k Family) after(own, other judged, now time.Time) Family {
 	switch {
 	case own.found():
-		return Family{Addresses: own.addresses, Said: now, Reason: own.note}
+		next := Family{Addresses: own.addresses, Said: now, Reason: own.note}
+		if len(k.Addresses) > 0 && !slices.Equal(k.Addresses, own.addresses) {
+			next.moved = k.moved + 1
+		}
+		if next.moved >= restlessAfter && next.Reason == "" {
+			next.Reason = "each answer has other addresses: a name that is spread over many machines is no member"
+		}
+		return next
 	case own.err != nil:
 		k.emptied = 0
 		k.fail(own.err.Error(), now)

@@ -87,6 +87,18 @@ func TestState(t *testing.T) {
 			{answered("8.8.8.1"), noneOfIt, "8.8.8.1 2606:4700::1", "AAAA: the name has no such address now" + kept + "(2606:4700::1)"},
 			{answered("8.8.8.1"), answered("2606:4700::1"), "8.8.8.1 2606:4700::1", ""},
 		},
+		"restless": {
+			{answered("8.8.8.1"), noneOfIt, "8.8.8.1", ""},
+			{answered("8.8.8.2"), noneOfIt, "8.8.8.2", ""},
+			{answered("8.8.8.3"), noneOfIt, "8.8.8.3", ""},
+			{answered("8.8.8.4"), noneOfIt, "8.8.8.4", ""},
+			{answered("8.8.8.5"), noneOfIt, "8.8.8.5", ""},
+			{answered("8.8.8.6"), noneOfIt, "8.8.8.6", "A: each answer has other addresses: a name that is spread over many machines is no member"},
+			{broken, noneOfIt, "8.8.8.6", "A: " + asked + kept + "(8.8.8.6)"},
+			{answered("8.8.8.7"), noneOfIt, "8.8.8.7", "A: each answer has other addresses: a name that is spread over many machines is no member"},
+			{answered("8.8.8.7"), noneOfIt, "8.8.8.7", ""},
+			{answered("8.8.8.8"), noneOfIt, "8.8.8.8", ""},
+		},
 		"no server's addresses": {
 			{answered("8.8.8.1 10.0.0.1"), answered("fe80::1"), "8.8.8.1", "A: 10.0.0.1 (a private address) is left out; AAAA: fe80::1 (a link-local address) is left out, and there is no other"},
 			{answered("127.0.0.1"), noneOfIt, "8.8.8.1", "A: 127.0.0.1 (a loopback address) is left out, and there is no other" + kept + "(8.8.8.1)"},

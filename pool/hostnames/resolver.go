@@ -200,6 +200,22 @@ func (r *Resolver) States() []State {
 	return states
 }
 
+// Failing gives the first name, in their order, of those that fail now, and how many they
+// are.
+func (r *Resolver) Failing() (first State, count int) {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	for name, one := range r.names {
+		if !one.state.Failing() {
+			continue
+		}
+		if count++; count == 1 || name < first.Name.Name {
+			first = one.state
+		}
+	}
+	return first, count
+}
+
 func byName(a, b State) int { return strings.Compare(a.Name.Name, b.Name.Name) }
 
 // Changed is readable when a name has other addresses than before. Several changes may
