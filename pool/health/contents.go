@@ -161,17 +161,20 @@ func (s *search) run(ctx context.Context) error {
 	for range min(maxHelpers, (len(s.files)-1)/filesPerHelp) {
 		helpers.Go(func() { s.help(helping) })
 	}
-	err := own.lookForAll(ctx)
-	dismiss() // what they are still waiting for is soon asked for again
-	helpers.Wait()
+	err := func() error {
+		defer helpers.Wait()
+		defer dismiss() // what they are still waiting for is soon asked for again
+		return own.lookForAll(ctx)
+	}()
 	if err != nil {
 		return err
 	}
 	return own.lookForRest(ctx)
 }
 
-// help looks for files until it fails: then the probe's own connection looks for
-// that file, since servers may refuse several connections at a time.
+// help looks for files until it fails. What it does not find as it has to be is
+// left to the probe's own connection, since servers may treat several connections
+// worse than one.
 func (s *search) help(ctx context.Context) {
 	a := s.attempt
 	helper := &finder{search: s, party: &party{
@@ -183,10 +186,13 @@ func (s *search) help(ctx context.Context) {
 		if i < 0 {
 			return
 		}
-		if !helper.tries(ctx, i) {
+		found, failed := helper.tries(ctx, i)
+		if !found {
 			s.mutex.Lock()
 			s.left = append(s.left, i)
 			s.mutex.Unlock()
+		}
+		if failed {
 			return
 		}
 	}
@@ -263,19 +269,23 @@ func (f *finder) lookForRest(ctx context.Context) error {
 	return nil
 }
 
-// tries looks for a file, and tells whether what it saw counts.
-func (f *finder) tries(ctx context.Context, i int) (counts bool) {
+// tries looks for a file, and tells whether it is as it has to be, and whether the
+// server answers no more, or not to this connection.
+func (f *finder) tries(ctx context.Context, i int) (found, failed bool) {
 	defer func() {
 		if recover() != nil {
-			counts = false // the probe's own goroutine meets the same, where it is told of
+			found, failed = false, true // the probe's own goroutine meets the same, and tells of it
 		}
 	}()
 	seen, err := f.sight(ctx, i)
-	if err != nil || seen.status == http.StatusTooManyRequests || seen.status == http.StatusServiceUnavailable {
-		return false
+	switch {
+	case err != nil, seen.status == http.StatusTooManyRequests, seen.status == http.StatusServiceUnavailable:
+		return false, true
+	case seen.wrong != "":
+		return false, false
 	}
 	f.search.sights[i] = seen
-	return true
+	return true, false
 }
 
 // look looks for a file.

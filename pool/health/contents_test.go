@@ -187,7 +187,7 @@ func TestManyFiles(t *testing.T) {
 // TestFewConnections holds that a server that gives one client one connection alone
 // is not taken for one that has no files.
 func TestFewConnections(t *testing.T) {
-	for _, refusal := range []string{"", "HTTP/1.1 ", "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 429 Slow\r\nContent-Length: 0\r\n\r\n", "nonsense\r\n\r\n"} {
+	for _, refusal := range []string{"", "HTTP/1.1 ", "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 429 Slow\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "nonsense\r\n\r\n"} {
 		var first atomic.Bool
 		at := raw(t, func(c net.Conn) {
 			if first.Swap(true) {

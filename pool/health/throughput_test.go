@@ -75,6 +75,7 @@ func TestThroughput(t *testing.T) {
 		{"nonsense", sends("HTTP/1.1 206 Partial Content\r\nContent-Range: lines 0-9/10", 1, 1000, 0), Content, `Content-Range "lines 0-9/10" is not of the form bytes 0-99/100`, 0},
 		{"parts", sends("HTTP/1.1 206 Partial Content\r\nContent-Type: Multipart/byteranges; boundary=x", 1, 1000, 0), Content, "asked for one part of the file, bytes 0-99999, and sent a body of several", 0},
 		{"lying length", sends("HTTP/1.1 206 Partial Content\r\nContent-Length: 99\r\nContent-Range: bytes 0-99999/5000000", 1, 99, 0), Content, "sent bytes 0-99999 in a body of 99 bytes", 0},
+		{"longer than told", sends("HTTP/1.1 206 Partial Content\r\nContent-Length: 5000000\r\nContent-Range: bytes 0-99999/5000000", 1, 100_000, 0), Content, "sent bytes 0-99999 in a body of 5000000 bytes", 0},
 		{"lying chunks", func(c net.Conn) {
 			answerWith("HTTP/1.1 206 Partial Content\r\nTransfer-Encoding: chunked\r\nContent-Range: bytes 0-99999/5000000\r\n\r\n5\r\nhello\r\n0\r\n\r\n")(c)
 		}, Content, "sent bytes 0-99999 in a body of 5 bytes", 0},
