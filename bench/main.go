@@ -19,6 +19,7 @@ import (
 
 const usage = `usage: bench [compare] [flags]   servers side by side, for each kind of question
        bench growth [flags]      mirrorpool with more pools, members and names
+       bench health [flags]      what probing 10,000 mirrors costs mirrorpool
        bench reload [flags]      mirrorpool while pushes, health and SIGHUP come
        bench robustness [flags]  mirrorpool while packets of every kind and damage come
        bench connections [flags] mirrorpool under 10,000 connections of all kinds
@@ -48,6 +49,7 @@ func run(arguments []string, in io.Reader, out, errorOut io.Writer) int {
 	commands := map[string]func(context.Context, []string, io.Writer, io.Writer) error{
 		"compare":     compareCommand,
 		"growth":      growthCommand,
+		"health":      healthCommand,
 		"reload":      reloadCommand,
 		"connections": connectionsCommand,
 		"robustness":  robustnessCommand,

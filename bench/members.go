@@ -14,6 +14,7 @@ import (
 type memberListeners struct {
 	addresses []string
 	port      int
+	accepted  func(net.Conn) // takes each connection
 
 	mutex     sync.Mutex
 	listeners map[string]net.Listener // those that are open
@@ -23,15 +24,20 @@ type memberListeners struct {
 // portTries is how many ports are tried to find one that is free everywhere.
 const portTries = 20
 
-// listenAsMembers listens on every address.
-func listenAsMembers(addresses []string) (*memberListeners, error) {
+// listenAsMembers listens on every address. Connections are given to accepted, which
+// returns at once; without it they are closed.
+func listenAsMembers(addresses []string, accepted ...func(net.Conn)) (*memberListeners, error) {
+	take := func(connection net.Conn) { connection.Close() }
+	if len(accepted) > 0 {
+		take = accepted[0]
+	}
 	var err error
 	for range portTries {
 		var port int
 		if port, err = freePort(); err != nil {
 			return nil, err
 		}
-		m := &memberListeners{addresses: addresses, port: port, listeners: map[string]net.Listener{}}
+		m := &memberListeners{addresses: addresses, port: port, accepted: take, listeners: map[string]net.Listener{}}
 		if err = m.openAll(); err == nil {
 			return m, nil
 		}
@@ -65,7 +71,7 @@ func (m *memberListeners) open(address string) error {
 				return
 			}
 			if err == nil {
-				connection.Close()
+				m.accepted(connection)
 			}
 		}
 	})

@@ -170,6 +170,7 @@ type (
 	}
 	healthText struct {
 		Check     string `json:"check"`
+		Path      string `json:"path,omitempty"`
 		Port      int    `json:"port,omitempty"`
 		Interval  string `json:"interval,omitempty"`
 		Timeout   string `json:"timeout,omitempty"`

@@ -198,8 +198,9 @@ func (n *node) probeFirst(ctx context.Context, served *pool.Definition, wanted [
 	}
 	// Those that start processes wait for each other: a second is more than they need.
 	longest += time.Duration(processes) * time.Second / health.MaxProcesses
-	// Starts are spread by the cap on the rate of probes.
-	longest += firstRoundSlack + time.Duration(float64(len(all))/n.prober.Rate()*float64(time.Second))
+	// Starts are spread by the cap on the rate of probes, which a loaded machine does not
+	// reach.
+	longest += firstRoundSlack + 2*time.Duration(float64(len(all))/n.prober.Rate()*float64(time.Second))
 	round, cancel := context.WithTimeout(ctx, min(longest, longestFirstRound))
 	defer cancel()
 	if err := n.prober.WaitKnown(round); err != nil && ctx.Err() == nil {
