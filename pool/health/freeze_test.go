@@ -558,18 +558,27 @@ func TestIntervalsDiffer(t *testing.T) {
 // TestSeldomAskedAnswer holds that those that are asked seldom are asked when a freeze
 // begins, so that it does not last for hours because nobody knows that they answer.
 func TestSeldomAskedAnswer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f, fast, slow := newFarm(), nths(0, 8), nths(10, 14)
-		seldom := pool.Schedule{Interval: 12 * time.Hour, DownAfter: 2, UpAfter: 1}
-		p, end := begin(t, Config{}, f, append(with(everyHalfMinute, fast...), with(seldom, slow...)...))
-		defer end()
-		time.Sleep(24 * time.Hour)
-		f.turn(true, fast...)
-		time.Sleep(10 * time.Minute)
-		if got := verdictsOf(p, append(fast, slow...)...); got != "4 up, 8 down" || frozen(p) != "" {
-			t.Errorf("%s, frozen: %s", got, frozen(p))
-		}
-	})
+	for _, test := range []struct {
+		fast, slow int
+		control    bool
+		want       string
+	}{{8, 4, false, "4 up, 8 down"}, {4, 3, true, "3 up, 4 down"}} {
+		synctest.Test(t, func(t *testing.T) {
+			f, c, fast, slow := newFarm(), newControl("silent"), nths(0, test.fast), nths(10, 10+test.slow)
+			seldom := pool.Schedule{Interval: 12 * time.Hour, DownAfter: 2, UpAfter: 1}
+			p, end := begin(t, Config{Dial: c.dial}, f, append(with(everyHalfMinute, fast...), with(seldom, slow...)...))
+			defer end()
+			if test.control {
+				p.SetControl(controls)
+			}
+			time.Sleep(24 * time.Hour)
+			f.turn(true, fast...)
+			time.Sleep(10 * time.Minute)
+			if got := verdictsOf(p, append(fast, slow...)...); got != test.want || frozen(p) != "" {
+				t.Errorf("%s, frozen: %s", got, frozen(p))
+			}
+		})
+	}
 }
 
 // TestInspectionsOfOneAddress holds that what fails beside a check that answers is no
