@@ -25,16 +25,17 @@ whether the daemon has the file too. It needs neither a server nor a
 configuration. With --config the node's resolver, rsync and commands are used.
 
 The verdict is good if every address passes, but those of IPv6 where this machine
-has none. Red flags are what somebody should know before the mirror is added:
-  certificate   it ends within 14 days
-  no IPv6       the name has no IPv6 address; no IPv4 likewise
-  http only     it was asked over http, and https does not answer at port 443
-  slow          less than --floor came in a second
-  no ranges     parts of files cannot be had: broken downloads begin anew
-  redirects     it sends clients elsewhere
-  HTTP/1.0      connections cannot be used for a second file
-  not looked at this machine could not look, such as without rsync
-They leave the verdict as it is, unless --strict is given.
+has none. Red flags are what somebody should know before the mirror is added. They
+leave the verdict as it is, unless --strict is given:
+
+    certificate    it ends within 14 days
+    no IPv6        the name has no IPv6 address; no IPv4 likewise
+    http only      asked over http at port 80, and there is no https
+    slow           less than --floor came in a second
+    no ranges      parts of files cannot be had: downloads begin anew
+    redirects      it sends clients elsewhere
+    HTTP/1.0       it answers in that version
+    not looked at  this machine could not look, as without rsync
 
 With --all DIR every member and mirror of a working tree is asked what its pool's
 or redirect host's health check asks, those of weight 0 as well, 16 at a time.
@@ -43,21 +44,33 @@ Exit code 0: good; with --all everything that has a weight is. 1: not. 2: the co
 line, or the configuration. Ctrl-C ends it at once; what is known by then is printed,
 and the exit code is 1.
 
-With --json one object is printed; other keys may be added to it, none goes:
-  verdict     "good", "bad", or "unfinished" if it was ended early
-  reasons     what is wrong, in words; red_flags: objects with flag and text
-  target      the argument; host: the Host header, if it was given
-  seconds     that it took
-  resolve     of a URL's name: seconds, addresses, error
-  probes      in their order: what ("answer", "throughput", "ranges", "https",
-              "integrity", "must_have", "rsync", "exec"), url, address, outcome ("success",
-              "timeout", "resolution", "connection", "certificate", "protocol",
-              "status", "content", "slow", "altered", "missing", "failed"), reason,
-              judged (false: the verdict does not go by it), seconds, status,
-              http_version, bytes, bytes_per_second, certificate_expiry, and steps,
-              each with name, seconds and words
-With --all it has verdict, directory, seconds, and mirrors: objects with verdict,
-reasons, red_flags, probes, weight, and pool and member or host and url_prefix.`
+With --json one object is printed. Keys may be added to it, and none goes:
+
+    verdict    "good", "bad", or "unfinished" if it was ended early
+    reasons    what is wrong, in words
+    red_flags  objects with flag and text
+    target     the argument; host: the Host header, if it was given
+    seconds    that it took
+    resolve    of a URL's name: seconds, addresses, error
+    probes     in their order, see below
+
+Each probe has:
+
+    what       "answer", "throughput", "ranges", "https", "integrity",
+               "must_have", "rsync" or "exec"
+    url        address: what was asked
+    outcome    "success", "timeout", "resolution", "connection",
+               "certificate", "protocol", "status", "content", "slow",
+               "altered", "missing" or "failed"
+    reason     the same in words
+    judged     false: the verdict does not go by it
+    seconds    status, http_version, bytes, bytes_per_second,
+               certificate_expiry: what was seen, where it was
+    steps      each with name, seconds and words
+
+With --all it has verdict, directory, seconds, and mirrors, in the order of the tree:
+objects with verdict, reasons, red_flags, probes, weight, seconds, and pool, member and
+address, or host and url_prefix.`
 
 func probeCommand() *cobra.Command {
 	command := &cobra.Command{
