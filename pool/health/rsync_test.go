@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -273,6 +274,21 @@ echo "-rw-r--r-- 11 2026/11/23 15:10:08 file"`)
 			t.Errorf("it was also told %q", line)
 		}
 	}
+}
+
+// TestRsyncMemory holds that a daemon cannot have the program take all memory of the
+// machine for its list of files.
+func TestRsyncMemory(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux bounds another process")
+	}
+	at := raw(t, func(c net.Conn) {
+		io.WriteString(c, "@RSYNCD: 31.0\n@RSYNCD: EXIT\n")
+		io.Copy(io.Discard, c)
+	})
+	p := NewProber(Config{})
+	p.SetPrograms(Programs{Rsync: script(t, `while [ "$(ulimit -v)" = unlimited ]; do :; done; echo "-rw-r--r-- 11 2026/11/23 15:10:08 $(ulimit -v)"`)})
+	expect(t, p.Probe(t.Context(), rsyncMember(at, "tails", strconv.Itoa(maxRsyncMemory>>10))), Success, `"524288" in module "tails" is there`)
 }
 
 func TestRsyncMirrors(t *testing.T) {
