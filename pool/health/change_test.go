@@ -114,5 +114,16 @@ func TestChangedIsBounded(t *testing.T) {
 		if n := fires(25); n < 20 || n > 30 {
 			t.Errorf("%d changes told in 25 s", n)
 		}
+		for i := range 300 {
+			f.turn(false, nth(i))
+		}
+		// Until they have cleared their failures; and what goes away is told too.
+		fires(120)
+		f.turn(true, nth(0))
+		fires(40)
+		f.turn(false, nth(0))
+		if n := fires(180); n < 2 || n > 12 {
+			t.Errorf("%d changes told of one target that gets well", n)
+		}
 	})
 }

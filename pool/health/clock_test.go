@@ -73,7 +73,7 @@ func TestClockIsSet(t *testing.T) {
 }
 
 // TestFailuresByTheClock holds that states freeze if mirrors fail by what a clock says
-// that was set, though the control addresses answer.
+// that was set, or for want of a resolver, though the control addresses answer.
 func TestFailuresByTheClock(t *testing.T) {
 	for _, test := range []struct {
 		step    time.Duration
@@ -82,6 +82,7 @@ func TestFailuresByTheClock(t *testing.T) {
 	}{
 		{72 * time.Hour, Content, true},
 		{-72 * time.Hour, Certificate, true},
+		{0, Resolution, true},
 		{0, Content, false},
 		{72 * time.Hour, Status, false},
 	} {

@@ -95,7 +95,7 @@ func (p *Prober) answered(w *watch, answered, cut bool, now time.Duration) {
 	}
 	if w.freeze == nil {
 		if p.look(w, now); !answered && w.seen.mass() {
-			p.begin(w, now, &freeze{byControl: true})
+			p.begin(w, now, &freeze{cause: byControl})
 		}
 	} else if w.answers++; !answered {
 		w.answers = 0

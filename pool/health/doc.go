@@ -33,8 +33,9 @@
 //
 //   - With control addresses ([Prober.SetControl]) these are asked first, and what
 //     would go down meanwhile waits for them: if one can be connected to, the failures
-//     count. They know nothing of the clock: where it was set, and most fail by what it
-//     says, they are not asked.
+//     count. They know nothing of clocks and names: where the clock was set and most
+//     fail by what it says, or most fail because their names are not resolved, it is as
+//     without control addresses.
 //   - Without, at least five addresses have to have been up.
 //   - What went down by these failures is taken back ([Observation.TakenBack]).
 //   - It ends when no more than half of the addresses fail, for one round; when a

@@ -50,12 +50,21 @@ type freeze struct {
 	since       time.Time
 	began       time.Duration
 	failing, up int
-	byControl   bool // the control addresses do not answer
-	byClock     bool // the clock was set, and targets fail by it
+	cause       cause
 	// answering is since when others of the family answer, calm since when no more than
 	// half of them fail; negative: they do not.
 	answering, calm time.Duration
 }
+
+// cause is what of this machine is taken to be at fault.
+type cause string
+
+const (
+	bySome    cause = ""        // who knows
+	byControl cause = "control" // its network: no control address answers
+	byClock   cause = "clock"   // its clock, which was set
+	byNames   cause = "names"   // its resolver
+)
 
 // Limits of a freeze.
 const (
@@ -131,16 +140,28 @@ func (p *Prober) suspect(w *watch, now time.Duration) {
 		}
 		return
 	}
-	byClock := seen.byClock*2 > seen.failing && p.turned >= 0 && now-p.turned <= seen.window
+	why := p.causeOf(seen, now)
 	switch {
-	case len(w.control) > 0 && !byClock:
+	case len(w.control) > 0 && why == bySome:
 		if !w.asking && (w.vouched < 0 || now-w.vouched >= controlEvery) {
 			w.wanted = true
 			signal(p.wake)
 		}
 	case seen.up >= leastSites:
-		p.begin(w, now, &freeze{byClock: byClock})
+		p.begin(w, now, &freeze{cause: why})
 	}
+}
+
+// causeOf is what of this machine may be at fault that control addresses know nothing of:
+// they are asked by their address, and do not look at a clock. p.mu is held.
+func (p *Prober) causeOf(seen tally, now time.Duration) cause {
+	switch {
+	case seen.byNames*2 > seen.failing:
+		return byNames
+	case seen.byClock*2 > seen.failing && p.turned >= 0 && now-p.turned <= seen.window:
+		return byClock
+	}
+	return bySome
 }
 
 // begin freezes a family's states. What was taken down by the same failures is up
@@ -266,7 +287,7 @@ func (p *Prober) keepFrozen(w *watch, now time.Duration) {
 		p.end(w, now, false)
 	case f.answering >= 0 && now-f.answering >= longestFreeze*seen.round:
 		p.end(w, now, true)
-	case len(w.control) > 0 && !f.byClock && !w.asking && now-w.asked >= controlEvery:
+	case len(w.control) > 0 && (f.cause == bySome || f.cause == byControl) && !w.asking && now-w.asked >= controlEvery:
 		w.wanted = true
 		signal(p.wake)
 	}
@@ -296,11 +317,13 @@ func (p *Prober) freezes() []Freeze {
 // words do not change while the counts do, so that they can be compared.
 func (f *freeze) words(family Family) string {
 	why := "so many at once"
-	switch {
-	case f.byControl:
+	switch f.cause {
+	case byControl:
 		why = "and no control address (health.control) answers either"
-	case f.byClock:
+	case byClock:
 		why = "by what this machine's clock says, which was set meanwhile"
+	case byNames:
+		why = "because this machine's resolver does not find their names"
 	}
 	return fmt.Sprintf("more than half of all %s addresses that were up fail, %s: taken for this machine's own fault, so that failures do not count", family, why)
 }

@@ -25,10 +25,9 @@ type saved struct {
 }
 
 type savedFreeze struct {
-	Family    Family    `json:"family"`
-	Since     time.Time `json:"since"`
-	ByControl bool      `json:"by_control,omitempty"`
-	ByClock   bool      `json:"by_clock,omitempty"`
+	Family Family    `json:"family"`
+	Since  time.Time `json:"since"`
+	Cause  cause     `json:"cause,omitempty"`
 }
 
 type savedTarget struct {
@@ -86,7 +85,7 @@ func (p *Prober) Save() ([]byte, error) {
 	p.mu.Lock()
 	for _, w := range p.watches {
 		if f := w.freeze; f != nil {
-			form.Freezes = append(form.Freezes, savedFreeze{Family: w.family, Since: f.since, ByControl: f.byControl, ByClock: f.byClock})
+			form.Freezes = append(form.Freezes, savedFreeze{Family: w.family, Since: f.since, Cause: f.cause})
 		}
 	}
 	p.mu.Unlock()
@@ -149,7 +148,7 @@ func parseSaved(data []byte, now time.Time) (carried, error) {
 	}
 	restored := carried{states: make(map[Target]State, len(form.Targets)), freezes: map[Family]freeze{}}
 	for _, f := range form.Freezes {
-		restored.freezes[f.Family] = freeze{since: notAfter(stamp(f.Since), now), byControl: f.ByControl, byClock: f.ByClock}
+		restored.freezes[f.Family] = freeze{since: notAfter(stamp(f.Since), now), cause: f.Cause}
 	}
 	for i, f := range form.Targets {
 		if f.Probe < 0 || f.Probe >= len(form.Probes) {

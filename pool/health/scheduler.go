@@ -34,7 +34,7 @@ type entry struct {
 	answered time.Duration // the last probe that succeeded
 	failing  time.Duration // the first of those that have failed in a row
 	streak   int           // how many those are
-	byClock  bool          // the last one failed by what the clock says
+	cause    cause         // of the last failure, if it may be this machine's
 	fell     *State        // before it was taken down; nil: it was not
 	waiting  int           // findings that wait for the control addresses
 
@@ -368,10 +368,16 @@ func (e *entry) note(r Result) {
 			e.failing = e.started
 		}
 		e.streak++
-		e.byClock = r.Outcome == Certificate || r.Outcome == Content
+		e.cause = bySome
+		switch r.Outcome {
+		case Certificate, Content:
+			e.cause = byClock
+		case Resolution:
+			e.cause = byNames
+		}
 		return
 	}
-	e.failing, e.streak, e.byClock = -1, 0, false
+	e.failing, e.streak = -1, 0
 	if !r.NotMade {
 		e.answered = e.started
 	}
@@ -399,7 +405,8 @@ func (p *Prober) count(f finding, now time.Duration) {
 	case before.Verdict != e.state.Verdict:
 		e.fell = nil
 		if e.state.Verdict == Down {
-			e.fell = &before
+			fell := before
+			e.fell = &fell
 		}
 		p.tellNow(now)
 	case nearer(before.Change, e.state.Change):

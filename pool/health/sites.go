@@ -14,7 +14,7 @@ type site struct {
 	// answered is the start of the last probe that succeeded, failing that of the first
 	// of those that have failed since; negative: there is none.
 	answered, failing time.Duration
-	byClock           bool // the failure is one by what the clock says
+	cause             cause // of the failure
 	// most is the interval of those of its targets that were up and are asked most often,
 	// asked how many these are, and failed how many of them fail.
 	most          time.Duration
@@ -39,7 +39,8 @@ type sites struct {
 type tally struct {
 	up      int // were up, until the failures began that are counted
 	failing int // of those, have begun to fail within one round
-	byClock int // of those, fail by what the clock says
+	// byClock and byNames of those fail by what the clock says, or for want of an address.
+	byClock, byNames int
 	// answering have succeeded since the freeze began.
 	answering int
 	// round is the time in which more than half of the sites are asked once, window that
@@ -54,7 +55,7 @@ type tally struct {
 func (t tally) mass() bool { return t.failing*2 > t.up }
 
 // part is what was counted of the sites with one interval.
-type part struct{ sites, up, failing, byClock, answering int }
+type part struct{ sites, up, failing, byClock, byNames, answering int }
 
 // look counts a family's sites. p.mu is held.
 func (p *Prober) look(w *watch, now time.Duration) {
@@ -84,8 +85,11 @@ func (p *Prober) look(w *watch, now time.Duration) {
 		switch {
 		case s.fails():
 			part.failing++
-			if s.byClock {
+			switch s.cause {
+			case byClock:
 				part.byClock++
+			case byNames:
+				part.byNames++
 			}
 		case s.up() && w.freeze != nil && s.answered >= w.freeze.began:
 			part.answering++
@@ -95,7 +99,7 @@ func (p *Prober) look(w *watch, now time.Duration) {
 	for i, interval := range ascending {
 		part := parts[interval]
 		seen.up, seen.failing = seen.up+part.up, seen.failing+part.failing
-		seen.byClock, seen.answering = seen.byClock+part.byClock, seen.answering+part.answering
+		seen.byClock, seen.byNames, seen.answering = seen.byClock+part.byClock, seen.byNames+part.byNames, seen.answering+part.answering
 		if seen.hasty == 0 && i < len(ascending)-1 && seen.up >= leastSites && seen.mass() {
 			seen.hasty = interval
 		}
@@ -161,7 +165,7 @@ func (p *Prober) judge(w *watch, round, now time.Duration) {
 		if e.failing >= 0 && (w.freeze != nil || e.failing >= now-window) {
 			s.failed++
 			if s.failing < 0 || e.failing < s.failing {
-				s.failing, s.byClock = e.failing, e.byClock
+				s.failing, s.cause = e.failing, e.cause
 			}
 		}
 	}
