@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/miekg/dns"
 
@@ -122,6 +123,45 @@ func BenchmarkCompileHealth(b *testing.B) {
 				in.Previous = table
 			}
 		})
+	}
+}
+
+// BenchmarkCompileTTL is a change of one member that comes near, so that the TTL is
+// another one, and of nothing else: all pools have that member's target.
+func BenchmarkCompileTTL(b *testing.B) {
+	for _, signed := range []bool{false, true} {
+		for _, pools := range []int{1, 10, 100, 1000} {
+			b.Run(fmt.Sprint("pools-", pools, "-signed-", signed), func(b *testing.B) {
+				in := benchInput(b, pools)
+				if signed {
+					signInput(b, &in, dns.ECDSAP256SHA256)
+				}
+				var reports [2]*health.Report
+				for i := range reports {
+					states := map[health.Target]health.State{}
+					for target, state := range in.Health.All() {
+						if strings.HasPrefix(target.Address.String(), "127.0.") {
+							state.Change = in.Now.Add(time.Duration(40+i) * time.Second)
+						}
+						states[target] = state
+					}
+					reports[i] = health.NewReport(states)
+				}
+				var err error
+				if in.Previous, err = Compile(in); err != nil {
+					b.Fatal(err)
+				}
+				b.ReportAllocs()
+				for i := 0; b.Loop(); i++ {
+					in.Health = reports[i%2]
+					table, err := Compile(in)
+					if err != nil {
+						b.Fatal(err)
+					}
+					in.Previous = table
+				}
+			})
+		}
 	}
 }
 

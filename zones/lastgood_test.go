@@ -125,6 +125,11 @@ func TestNoLastGood(t *testing.T) {
 	if good := table.LastGood()["dl.example.org"]; good.IPv4 != nil || good.IPv6 != nil {
 		t.Errorf("nobody was probed yet, but %v were up", good)
 	}
+	w.say(saying(administrative.ForceUp, "one", "needed", 0))
+	if good := w.compileGood(t).LastGood()["dl.example.org"]; good.IPv4 != nil || good.IPv6 != nil {
+		t.Errorf("one is forced up and nobody was probed yet, but %v were up", good)
+	}
+	w.in.Administrative = nil
 	w.set("one", health.State{Verdict: health.Up})
 	w.set("two", isDown)
 	w.set("three", isDown)
@@ -219,5 +224,16 @@ func TestKeptIsExplained(t *testing.T) {
 	}
 	if d := table.Pools(nil)[0]; d.IPv4.Mode.String() != "kept" || d.Members[1].Addresses[0].Up || !slices.Equal(d.IPv4.Kept, []string{"two"}) {
 		t.Errorf("described as %+v", d)
+	}
+}
+
+// A pool is not taken over from the table before where others were up before.
+func TestAnotherLastGood(t *testing.T) {
+	w := newTown(t, withMinimum(2), "one", "two", "three")
+	w.set("two", isDown)
+	w.set("three", isDown)
+	for member, want := range map[string]string{"two": "kept one:0.5000 two:0.5000", "three": "kept one:0.5000 three:0.5000"} {
+		w.in.LastGood = LastGood{"dl.example.org": {IPv4: []string{"one", member}, IPv6: []string{"one", member}}}
+		w.expectPool(t, w.compile(t, 0), want)
 	}
 }

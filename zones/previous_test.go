@@ -25,6 +25,8 @@ type changing struct {
 	map1   *geo.Map
 	self   []netip.Addr
 	words  *administrative.State
+	now    time.Time
+	good   LastGood
 }
 
 func (c *changing) definition() *pool.Definition {
@@ -35,8 +37,9 @@ func (c *changing) definition() *pool.Definition {
 	for i := range 6 {
 		one := &pool.Pool{
 			Name: fmt.Sprintf("dl%d.example.org", i), TTL: 60, Answers: 2, WhenAllDown: pool.AnswerSelf,
-			Policy: pool.Policy{Nearness: pool.Near, MinCandidates: 2, MaxShare: 1},
-			Health: pool.Check{Probe: pool.Probe{Kind: pool.CheckTCP, Port: 80}},
+			Policy:     pool.Policy{Nearness: pool.Near, MinCandidates: 2, MaxShare: 1},
+			Health:     pool.Check{Probe: pool.Probe{Kind: pool.CheckTCP, Port: 80}, Ramp: time.Duration(i) * 20 * time.Second},
+			MinMembers: i % 4,
 		}
 		for j := range 4 {
 			one.Members = append(one.Members, &pool.Member{
@@ -68,13 +71,13 @@ func (c *changing) input(t *testing.T) (in Input, what string) {
 		}},
 		{"own address", func() { c.self = []netip.Addr{netip.AddrFrom4([4]byte{127, 9, 9, byte(c.random.IntN(256))})} }},
 		{"words", func() {
-			c.words = c.words.With(testNow, administrative.Word{
+			c.words = c.words.With(c.now, administrative.Word{
 				Action: []administrative.Action{administrative.Disable, administrative.ForceUp}[c.random.IntN(2)],
 				Pool:   fmt.Sprintf("dl%d.example.org", c.random.IntN(6)), Member: fmt.Sprint("m", c.random.IntN(4)),
-				Since: testNow, Until: testNow.Add(time.Duration(1+c.random.IntN(9)) * time.Minute),
+				Since: c.now, Until: c.now.Add(time.Duration(1+c.random.IntN(9)) * time.Minute),
 			})
 			if c.random.IntN(3) == 0 {
-				c.words, _ = c.words.Without(testNow, func(string, string) bool { return c.random.IntN(2) == 0 })
+				c.words, _ = c.words.Without(c.now, func(string, string) bool { return c.random.IntN(2) == 0 })
 			}
 		}},
 		{"location", func() { c.home = []string{"FR", "BR"}[c.random.IntN(2)] }},
@@ -91,23 +94,33 @@ func (c *changing) input(t *testing.T) (in Input, what string) {
 			for _, address := range member.Addresses {
 				target := health.MemberTarget(one, address)
 				if _, known := c.states[target]; !known || c.random.IntN(30) == 0 {
-					c.states[target] = health.State{Verdict: health.Verdict(c.random.IntN(3))}
+					state := health.State{Verdict: health.Verdict(c.random.IntN(3))}
+					if c.random.IntN(3) == 0 {
+						state.Change = c.now.Add(time.Duration(c.random.IntN(80)) * time.Second)
+					}
+					if c.random.IntN(3) == 0 {
+						state.Returned = c.now
+					}
+					c.states[target] = state
 				}
 			}
 		}
 	}
 	return Input{
 		Definition: definition, Static: static, Health: health.NewReport(c.states), Geo: c.map1,
-		SelfAddresses: c.self, Administrative: c.words, Now: testNow,
+		SelfAddresses: c.self, Administrative: c.words, LastGood: c.good, Now: c.now,
 	}, change.what
 }
 
 // What is taken over from the table before changes nothing of what is served.
 func TestCompileWithPrevious(t *testing.T) {
-	c := &changing{random: rand.New(rand.NewPCG(1, 2)), states: map[health.Target]health.State{}, home: "FR", weight: 1}
+	c := &changing{random: rand.New(rand.NewPCG(1, 2)), states: map[health.Target]health.State{}, home: "FR", weight: 1, now: testNow}
 	var previous *Table
 	kept, compiled := 0, 0
-	for round := range 200 {
+	for round := range 300 {
+		if c.random.IntN(2) == 0 {
+			c.now = c.now.Add(time.Duration(c.random.IntN(20)) * time.Second)
+		}
 		in, what := c.input(t)
 		if previous != nil {
 			in.Serials = previous.Serials()
@@ -124,6 +137,10 @@ func TestCompileWithPrevious(t *testing.T) {
 		if diff := cmp.Diff(fresh.Serials(), table.Serials()); diff != "" {
 			t.Fatalf("round %d, %s changed: serials differ:\n%s", round, what, diff)
 		}
+		if diff := cmp.Diff(fresh.LastGood(), table.LastGood()); diff != "" || !fresh.next.Equal(table.next) {
+			t.Fatalf("round %d, %s changed: due at %v and %v, or who was up differs:\n%s", round, what, fresh.next, table.next, diff)
+		}
+		c.good = table.LastGood()
 		for _, one := range in.Definition.Pools {
 			for _, client := range []netip.Addr{{}, netip.MustParseAddr("127.1.2.3"), netip.MustParseAddr("127.3.0.1"), netip.MustParseAddr("fd01::1")} {
 				for _, kind := range []uint16{dns.TypeA, dns.TypeAAAA} {
