@@ -169,6 +169,7 @@ func (c *Center) Report(e Event) {
 
 func (c *Center) report(e Event, now time.Time) {
 	if e.Key == "" || len(e.Key) > maxKey {
+		c.metrics.dropped.Inc()
 		return
 	}
 	e = e.bounded(now)
@@ -386,7 +387,10 @@ func (c *Center) arrived(w *wayState, d *draft, err error, dry bool) {
 		said.Subject = d.letterSubject()
 	}
 	c.mutex.Lock()
-	w.flight, w.err = nil, err
+	w.flight = nil
+	if d.operator == "" || !errors.As(err, &hopeless{}) {
+		w.err = err // that an operator's address is wrong says nothing of the way
+	}
 	if said.Delivered = err == nil || errors.As(err, &partly{}); said.Delivered {
 		d.delivered(now)
 		w.failures, w.until, w.last = 0, time.Time{}, now

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -109,6 +110,34 @@ func enter(t *testing.T, disk *[]byte, ways ...Way) *room {
 	return r
 }
 
+// messages are those that have come since the last take.
+func (r *receiver) messages() []*message {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	return slices.Clone(r.got)
+}
+
+// tried is how often it was tried to send.
+func (r *receiver) tried() int {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	return r.tries
+}
+
+// said is what was told of messages.
+func (r *room) said() []Told {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	return slices.Clone(*r.told)
+}
+
+// troubles are those that are known.
+func (r *room) troubles() map[string]*trouble {
+	r.center.mutex.Lock()
+	defer r.center.mutex.Unlock()
+	return maps.Clone(r.center.troubles)
+}
+
 // way is one to a receiver.
 func way(name string, to sender) Way {
 	return Way{Name: name, Wait: time.Minute, AtMost: Limit{10, time.Hour}, Repeat: 24 * time.Hour, Timeout: time.Second, test: to}
@@ -116,6 +145,12 @@ func way(name string, to sender) Way {
 
 func down(key string) Event {
 	return Event{Key: key, Kind: State, Severity: Warning, Subject: key, Words: "is down: refused"}
+}
+
+// pass lets time pass, and all of the bubble come to rest.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
 }
 
 func expect(t *testing.T, what string, got []string, want ...string) {
@@ -131,21 +166,21 @@ func TestTroubleAndItsEndAreTold(t *testing.T) {
 		r := enter(t, &disk, way("a", to))
 		defer r.stop()
 		r.center.Report(down("a"))
-		time.Sleep(30 * time.Second)
+		pass(30 * time.Second)
 		r.center.Report(down("b"))
 		r.center.Report(down("a")) // is known
 		expect(t, "before the wait is over", to.take())
-		time.Sleep(31 * time.Second)
+		pass(31 * time.Second)
 		expect(t, "together", to.take(), "0 trouble a", "0 trouble b")
 		r.center.Resolve("a", "is up again")
 		r.center.Resolve("unknown", "")
 		r.center.Report(down("c"))
 		r.center.Resolve("c", "is up again") // within the wait
-		time.Sleep(2 * time.Minute)
+		pass(2 * time.Minute)
 		expect(t, "the end goes to who was told, and of nothing else", to.take(), "0 over a")
-		time.Sleep(24 * time.Hour)
+		pass(24 * time.Hour)
 		expect(t, "what lasts is told of again", to.take(), "0 reminder b")
-		time.Sleep(24*time.Hour + time.Minute)
+		pass(24*time.Hour + time.Minute)
 		expect(t, "and again", to.take(), "0 reminder b")
 	})
 }
@@ -156,18 +191,18 @@ func TestEndNamesTheMessageOfTheBeginning(t *testing.T) {
 		r := enter(t, &disk, way("a", to))
 		defer r.stop()
 		r.center.Report(down("a"))
-		time.Sleep(25 * time.Hour)
+		pass(25 * time.Hour)
 		r.center.Resolve("a", "is up")
-		time.Sleep(2 * time.Minute)
-		if len(to.got) != 3 {
-			t.Fatalf("%d messages", len(to.got))
+		pass(2 * time.Minute)
+		if len(to.messages()) != 3 {
+			t.Fatalf("%d messages", len(to.messages()))
 		}
-		for _, later := range to.got[1:] {
-			if got := later.threads(); !slices.Equal(got, []string{to.got[0].id}) {
-				t.Errorf("%s: threads %q, the first is %s", later.notices[0].status, got, to.got[0].id)
+		for _, later := range to.messages()[1:] {
+			if got := later.threads(); !slices.Equal(got, []string{to.messages()[0].id}) {
+				t.Errorf("%s: threads %q, the first is %s", later.notices[0].status, got, to.messages()[0].id)
 			}
 		}
-		if got := to.got[2].text(); !strings.Contains(got, "a is up\n  from 2000-01-01 00:00:00 UTC to 2000-01-02 01:00:00 UTC (1d1h)") {
+		if got := to.messages()[2].text(); !strings.Contains(got, "a is up\n  from 2000-01-01 00:00:00 UTC to 2000-01-02 01:00:00 UTC (1d1h)") {
 			t.Errorf("the end: %s", got)
 		}
 	})
@@ -182,16 +217,16 @@ func TestStormIsAHandfulOfMessages(t *testing.T) {
 		defer r.stop()
 		for i := range 10_000 {
 			r.center.Report(down(fmt.Sprintf("m%05d", i)))
-			if i%100 == 0 {
-				time.Sleep(time.Second)
+			if i%500 == 0 {
+				pass(5 * time.Second)
 			}
 		}
-		time.Sleep(2 * time.Minute)
-		if len(to.got) != 2 {
-			t.Errorf("%d messages for 10,000 troubles within 100 s, want 2", len(to.got))
+		pass(2 * time.Minute)
+		if len(to.messages()) != 2 {
+			t.Errorf("%d messages for 10,000 troubles within 100 s, want 2", len(to.messages()))
 		}
 		told := 0
-		for _, m := range to.got {
+		for _, m := range to.messages() {
 			told += len(m.notices) + m.omitted
 			if len(m.notices) > maxNotices || len(m.text()) > 64<<10 {
 				t.Errorf("a message of %d notices, %d bytes", len(m.notices), len(m.text()))
@@ -203,22 +238,22 @@ func TestStormIsAHandfulOfMessages(t *testing.T) {
 		to.take()
 		for i := range 10_000 {
 			r.center.Resolve(fmt.Sprintf("m%05d", i), "is up")
-			if i%50 == 0 {
-				time.Sleep(time.Second)
+			if i%250 == 0 {
+				pass(5 * time.Second)
 			}
 		}
-		time.Sleep(50 * time.Minute)
-		if n := len(to.got); n != 1 {
+		pass(50 * time.Minute)
+		if n := len(to.messages()); n != 1 {
 			t.Errorf("%d messages for the end, where the limit leaves 1", n)
 		}
-		time.Sleep(30 * time.Minute)
-		last := to.got[len(to.got)-1]
-		if len(to.got) != 2 || last.heldBack < 1000 || !strings.Contains(last.text(), "Held back since") {
-			t.Errorf("%d messages, the last with %d held back", len(to.got), last.heldBack)
+		pass(30 * time.Minute)
+		last := to.messages()[len(to.messages())-1]
+		if len(to.messages()) != 2 || last.heldBack < 1000 || !strings.Contains(last.text(), "Held back since") {
+			t.Errorf("%d messages, the last with %d held back", len(to.messages()), last.heldBack)
 		}
-		time.Sleep(2 * time.Hour)
-		if len(r.center.troubles) != 0 {
-			t.Errorf("%d troubles are remembered", len(r.center.troubles))
+		pass(2 * time.Hour)
+		if len(r.troubles()) != 0 {
+			t.Errorf("%d troubles are remembered", len(r.troubles()))
 		}
 	})
 }
@@ -231,7 +266,7 @@ func TestRoomIsBounded(t *testing.T) {
 		for i := range maxTroubles + 100 {
 			r.center.Report(down(fmt.Sprint(i)))
 		}
-		if n := len(r.center.troubles); n != maxTroubles {
+		if n := len(r.troubles()); n != maxTroubles {
 			t.Errorf("%d troubles", n)
 		}
 		if n := counted(t, r.center, "mirrorpool_alerts_dropped_total"); n != 100 {
@@ -240,9 +275,9 @@ func TestRoomIsBounded(t *testing.T) {
 		for i := range 200 {
 			r.center.Resolve(fmt.Sprint(i), "")
 		}
-		time.Sleep(time.Second)
+		pass(time.Second)
 		r.center.Report(down("new"))
-		if r.center.troubles["new"] == nil {
+		if r.troubles()["new"] == nil {
 			t.Error("what nobody was told of and is over has not made room")
 		}
 	})
@@ -255,27 +290,27 @@ func TestFlappingIsToldOnce(t *testing.T) {
 		defer r.stop()
 		for range 40 {
 			r.center.Report(down("a"))
-			time.Sleep(40 * time.Second)
+			pass(40 * time.Second)
 			r.center.Resolve("a", "is up")
-			time.Sleep(40 * time.Second)
+			pass(40 * time.Second)
 		}
 		expect(t, "while it comes and goes", to.take(), "0 flapping a")
-		time.Sleep(28 * time.Minute)
+		pass(28 * time.Minute)
 		expect(t, "not yet quiet", to.take())
-		time.Sleep(4 * time.Minute)
+		pass(4 * time.Minute)
 		expect(t, "quiet", to.take(), "0 over a")
 
 		for range 4 {
 			r.center.Report(down("b"))
-			time.Sleep(2 * time.Minute)
+			pass(2 * time.Minute)
 			r.center.Resolve("b", "is up")
-			time.Sleep(2 * time.Minute)
+			pass(2 * time.Minute)
 		}
 		expect(t, "slower", to.take(), "0 trouble b", "1 over b", "2 trouble b", "3 over b", "4 flapping b")
 		r.center.Report(down("b"))
-		time.Sleep(29 * time.Minute)
+		pass(29 * time.Minute)
 		expect(t, "down for good, not yet certain", to.take())
-		time.Sleep(3 * time.Minute)
+		pass(3 * time.Minute)
 		expect(t, "down for good", to.take(), "0 trouble b")
 	})
 }
@@ -286,28 +321,28 @@ func TestRestartRepeatsNothingAndForgetsNoEnd(t *testing.T) {
 		r := enter(t, &disk, way("a", to))
 		r.center.Report(down("a"))
 		r.center.Report(down("b"))
-		time.Sleep(2 * time.Minute)
+		pass(2 * time.Minute)
 		expect(t, "before", to.take(), "0 trouble a", "0 trouble b")
 		r.center.Report(down("c"))
-		time.Sleep(time.Second)
+		pass(time.Second)
 		r.stop()
 
 		r = enter(t, &disk, way("a", to))
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		r.center.Settle(State, []Event{down("a"), down("c")}, nil)
-		time.Sleep(2 * time.Minute)
+		pass(2 * time.Minute)
 		expect(t, "after", to.take(), "0 trouble c", "0 over b")
 		r.stop()
 
 		// One without the way keeps what the way was told.
 		other := &receiver{}
 		r = enter(t, &disk, way("other", other))
-		time.Sleep(2 * time.Minute)
+		pass(2 * time.Minute)
 		expect(t, "a new way hears of all", other.take(), "0 trouble a", "0 trouble c")
 		r.stop()
 		r = enter(t, &disk, way("a", to))
 		r.center.Settle(State, nil, func(key string) (string, bool) { return "is up", key == "a" })
-		time.Sleep(2 * time.Minute)
+		pass(2 * time.Minute)
 		expect(t, "the way is back", to.take(), "0 over a")
 		r.stop()
 		expect(t, "who is not there is not told", other.take())
@@ -333,29 +368,27 @@ func TestDeadReceiverHoldsUpNobody(t *testing.T) {
 		r := enter(t, &disk, way("dead", dead), way("well", well))
 		defer r.stop()
 		r.center.Report(down("a"))
-		time.Sleep(62 * time.Second)
+		pass(62 * time.Second)
 		expect(t, "the other way", well.take(), "0 trouble a")
-		time.Sleep(5 * time.Minute)
-		if dead.tries != attempts {
-			t.Errorf("%d attempts, want %d", dead.tries, attempts)
+		pass(5 * time.Minute)
+		if dead.tried() != attempts {
+			t.Errorf("%d attempts, want %d", dead.tried(), attempts)
 		}
 		states := r.center.States()
 		if states[0].Err == nil || states[0].Pending != 1 || states[1].Err != nil {
 			t.Errorf("states %+v", states)
 		}
-		r.mutex.Lock()
-		if told := *r.told; len(told) != 2 || told[1].Way != "dead" || told[1].Err == nil || told[1].Delivered {
+		if told := r.said(); len(told) != 2 || told[1].Way != "dead" || told[1].Err == nil || told[1].Delivered {
 			t.Errorf("told %+v", told)
 		}
-		r.mutex.Unlock()
 		r.center.Report(down("b"))
-		time.Sleep(24 * time.Hour)
-		if dead.tries > 40*attempts {
-			t.Errorf("%d attempts in a day", dead.tries)
+		pass(24 * time.Hour)
+		if dead.tried() > 40*attempts {
+			t.Errorf("%d attempts in a day", dead.tried())
 		}
 		r.center.Resolve("a", "is up")
 		dead.fail(nil)
-		time.Sleep(longestRest + time.Minute)
+		pass(longestRest + time.Minute)
 		expect(t, "back again, it hears of what is so", dead.take(), "0 trouble b")
 	})
 }
@@ -366,13 +399,13 @@ func TestRefusedForGoodIsNotTriedAgainAtOnce(t *testing.T) {
 		r := enter(t, &disk, way("a", to))
 		defer r.stop()
 		r.center.Report(down("a"))
-		time.Sleep(3 * time.Minute)
-		if to.tries != 1 {
-			t.Errorf("%d attempts, want 1", to.tries)
+		pass(3 * time.Minute)
+		if to.tried() != 1 {
+			t.Errorf("%d attempts, want 1", to.tried())
 		}
-		time.Sleep(4 * time.Minute)
-		if to.tries != 2 {
-			t.Errorf("%d attempts after the rest, want 2", to.tries)
+		pass(4 * time.Minute)
+		if to.tried() != 2 {
+			t.Errorf("%d attempts after the rest, want 2", to.tried())
 		}
 	})
 }
@@ -382,9 +415,9 @@ func TestHangingReceiverEndsWithItsTime(t *testing.T) {
 		to, disk := &receiver{hang: true}, []byte(nil)
 		r := enter(t, &disk, way("a", to))
 		r.center.Report(down("a"))
-		time.Sleep(2 * time.Minute)
-		if to.tries < 3 {
-			t.Errorf("%d attempts", to.tries)
+		pass(2 * time.Minute)
+		if to.tried() < 3 {
+			t.Errorf("%d attempts", to.tried())
 		}
 		began := time.Now()
 		r.stop()
@@ -400,9 +433,9 @@ func TestPartOfTheRecipientsIsDeliveredAndSaid(t *testing.T) {
 		r := enter(t, &disk, way("a", to))
 		defer r.stop()
 		r.center.Report(down("a"))
-		time.Sleep(10 * time.Minute)
-		if told := *r.told; to.tries != 1 || len(told) != 1 || !told[0].Delivered || told[0].Err == nil {
-			t.Errorf("%d attempts, told %+v", to.tries, told)
+		pass(10 * time.Minute)
+		if told := r.said(); to.tried() != 1 || len(told) != 1 || !told[0].Delivered || told[0].Err == nil {
+			t.Errorf("%d attempts, told %+v", to.tried(), told)
 		}
 	})
 }
@@ -422,7 +455,7 @@ func TestFilters(t *testing.T) {
 		r.center.Report(out)
 		r.center.Report(Event{Key: "commit", Kind: Commit, Severity: Error})
 		r.center.Report(Event{Key: "stage", Kind: Stage})
-		time.Sleep(2 * time.Minute)
+		pass(2 * time.Minute)
 		expect(t, "by kind and pool", a.take(), "0 trouble commit", "0 trouble in")
 		expect(t, "by kind", b.take(), "0 trouble stage")
 		// Another configuration does not want it any more: its end is told all the same.
@@ -431,7 +464,7 @@ func TestFilters(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.center.Resolve("in", "")
-		time.Sleep(2 * time.Minute)
+		pass(2 * time.Minute)
 		expect(t, "the end", a.take(), "0 over in")
 	})
 }
@@ -444,9 +477,9 @@ func TestStaleIsToldAfterItsTime(t *testing.T) {
 		r := enter(t, &disk, w)
 		defer r.stop()
 		r.center.Report(Event{Key: "source", Kind: Stale, Begin: time.Now().Add(-10 * time.Minute)})
-		time.Sleep(49 * time.Minute)
+		pass(49 * time.Minute)
 		expect(t, "too soon", to.take())
-		time.Sleep(3 * time.Minute)
+		pass(3 * time.Minute)
 		expect(t, "an hour after it began", to.take(), "0 trouble source")
 	})
 }
@@ -459,13 +492,13 @@ func TestOnceIsToldOnce(t *testing.T) {
 		flag := Event{Key: "flag", Kind: Flag, Once: true}
 		for range 30 {
 			r.center.Report(flag)
-			time.Sleep(24 * time.Hour)
+			pass(24 * time.Hour)
 		}
 		r.center.Settle(Flag, nil, nil)
 		expect(t, "while it is reported", to.take(), "0 notice flag")
-		time.Sleep(72 * time.Hour)
+		pass(72 * time.Hour)
 		r.center.Report(flag)
-		time.Sleep(2 * time.Minute)
+		pass(2 * time.Minute)
 		expect(t, "later", to.take(), "0 notice flag")
 	})
 }
@@ -478,10 +511,10 @@ func TestDryRunPrints(t *testing.T) {
 		r := enter(t, &disk, w)
 		defer r.stop()
 		r.center.Report(down("a"))
-		time.Sleep(3 * time.Minute)
-		told := *r.told
-		if to.tries != 0 || len(told) != 1 || !strings.Contains(told[0].Text, "- a is down: refused\n") {
-			t.Errorf("%d sent, told %+v", to.tries, told)
+		pass(3 * time.Minute)
+		told := r.said()
+		if to.tried() != 0 || len(told) != 1 || !strings.Contains(told[0].Text, "- a is down: refused\n") {
+			t.Errorf("%d sent, told %+v", to.tried(), told)
 		}
 	})
 }
@@ -506,9 +539,9 @@ func TestClockThatIsSetBack(t *testing.T) {
 		expect(t, "in the future", to.take(), "0 trouble told")
 		r := enter(t, &disk, w)
 		defer r.stop()
-		time.Sleep(2 * time.Minute)
+		pass(2 * time.Minute)
 		expect(t, "by the right clock", to.take(), "0 trouble pending")
-		time.Sleep(25 * time.Hour)
+		pass(25 * time.Hour)
 		expect(t, "the reminders, together", to.take(), "0 reminder pending", "0 reminder told")
 	})
 }
@@ -529,29 +562,29 @@ func TestOperatorsAreToldOnceADay(t *testing.T) {
 		r := enter(t, &disk, w)
 		defer func() { r.stop() }()
 		r.center.Report(operated("m 4", "m", "op@example"))
-		time.Sleep(5 * time.Minute)
+		pass(5 * time.Minute)
 		r.center.Report(operated("m 6", "m", "op@example"))
 		r.center.Report(operated("n", "n", "other@example"))
 		r.center.Report(operated("nobody's", "x", ""))
-		time.Sleep(10 * time.Minute)
+		pass(10 * time.Minute)
 		to.take()
 		r.center.Resolve("n", "is up")
-		time.Sleep(43 * time.Minute)
+		pass(43 * time.Minute)
 		expect(t, "not within an hour, and never of what is over by then", to.take(), "0 over n")
-		time.Sleep(4 * time.Minute)
+		pass(4 * time.Minute)
 		expect(t, "after an hour, together", to.take(), "to op@example 0 trouble m 4", "to op@example 0 trouble m 6")
 		r.center.Report(operated("m 8", "m", "op@example"))
 		r.center.Resolve("m 4", "is up")
-		time.Sleep(3 * time.Minute)
+		pass(3 * time.Minute)
 		expect(t, "the end is told of at once", to.take(), "0 trouble m 8", "0 over m 4", "to op@example 1 over m 4")
 		r.stop()
 		r = enter(t, &disk, w)
-		time.Sleep(23*time.Hour + 30*time.Minute)
+		pass(23*time.Hour + 30*time.Minute)
 		expect(t, "within a day", to.take(), "0 reminder m 6", "0 reminder m 8", "0 reminder nobody's")
-		time.Sleep(45 * time.Minute)
+		pass(45 * time.Minute)
 		expect(t, "after a day", to.take(), "to op@example 0 trouble m 8")
 		r.center.Settle(State, nil, nil)
-		time.Sleep(2 * time.Minute)
+		pass(2 * time.Minute)
 		expect(t, "all over", to.take(), "0 over m 6", "0 over m 8", "0 over nobody's", "to op@example 1 over m 6", "to op@example 1 over m 8")
 	})
 }
@@ -570,10 +603,10 @@ func TestOperatorsAreNotToldWhileChecksAreNotBelieved(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.center.Report(operated("m", "m", "op@example"))
-		time.Sleep(10 * time.Hour)
+		pass(10 * time.Hour)
 		expect(t, "while it is frozen", to.take(), "0 trouble m", "0 trouble frozen")
 		r.center.Resolve("frozen", "")
-		time.Sleep(2 * time.Minute)
+		pass(2 * time.Minute)
 		expect(t, "afterwards", to.take(), "to op@example 0 trouble m", "1 over frozen")
 	})
 }
@@ -585,7 +618,10 @@ type picky struct {
 }
 
 func (p *picky) send(ctx context.Context, m *message) error {
-	if m.operator == p.refuses {
+	p.mutex.Lock()
+	refuses := p.refuses
+	p.mutex.Unlock()
+	if m.operator == refuses {
 		return hopeless{errors.New("no such person")}
 	}
 	return p.receiver.send(ctx, m)
@@ -601,10 +637,15 @@ func TestOperatorWhoIsGoneHoldsUpNobody(t *testing.T) {
 		defer r.stop()
 		r.center.Report(operated("1", "m", "a@example"))
 		r.center.Report(operated("2", "n", "b@example"))
-		time.Sleep(62 * time.Minute)
+		pass(62 * time.Minute)
 		expect(t, "the other", to.take(), "0 trouble 1", "0 trouble 2", "to b@example 1 trouble 2")
+		if state := r.center.States()[0]; state.Err != nil {
+			t.Errorf("the way fails: %v", state.Err)
+		}
+		to.mutex.Lock()
 		to.refuses = "nobody"
-		time.Sleep(24*time.Hour + time.Minute)
+		to.mutex.Unlock()
+		pass(24*time.Hour + time.Minute)
 		expect(t, "the next day", to.take(), "0 reminder 1", "0 reminder 2", "to a@example 1 trouble 1")
 	})
 }
@@ -619,11 +660,11 @@ func TestLimitOfLetters(t *testing.T) {
 		for i := range 25 {
 			r.center.Report(operated(fmt.Sprint(i), fmt.Sprint(i), fmt.Sprintf("%d@example", i)))
 		}
-		time.Sleep(time.Hour + 5*time.Minute)
+		pass(time.Hour + 5*time.Minute)
 		if got := len(to.take()) - 25; got != 10 {
 			t.Errorf("%d letters within an hour, want 10", got)
 		}
-		time.Sleep(2 * time.Hour)
+		pass(2 * time.Hour)
 		if got := len(to.take()); got != 15 {
 			t.Errorf("%d letters in the next two hours, want 15", got)
 		}

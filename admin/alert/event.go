@@ -49,7 +49,8 @@ func (s Severity) rank() int {
 // made one line each, and cut.
 type Event struct {
 	// Key names the trouble, the same one each time and after a restart, such as
-	// "state pool.example ams 192.0.2.1". An event without a key is passed over.
+	// "state pool.example ams 192.0.2.1". An event without a key, or with
+	// one of more than 1,024 bytes, is dropped.
 	Key      string   `json:"key"`
 	Kind     Kind     `json:"kind"`
 	Severity Severity `json:"severity"`

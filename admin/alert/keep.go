@@ -71,7 +71,9 @@ func (c *Center) save() {
 	for name, w := range c.absent {
 		w.Administrators.forget(c.troubles, c.now())
 		w.Operators.forget(c.troubles, c.now())
-		if len(w.Administrators.Told)+len(w.Operators.Told) > 0 && len(k.Ways) < MaxWays {
+		if len(w.Administrators.Told)+len(w.Operators.Told) == 0 {
+			delete(c.absent, name)
+		} else if len(k.Ways) < MaxWays {
 			k.Ways[name] = w.copied()
 		}
 	}

@@ -187,14 +187,28 @@ func (m *message) text() string {
 			before = n.status
 		}
 		fmt.Fprintf(&b, "- %s\n  %s\n", n.sentence(), n.times(m.time))
-		for _, line := range n.event.Evidence {
-			fmt.Fprintf(&b, "  %s\n", line)
-		}
+		n.writeEvidence(&b, len(m.notices))
 	}
 	if m.omitted > 0 {
 		fmt.Fprintf(&b, "\nand %d more: `mirrorpool status` shows what is so now.\n", m.omitted)
 	}
 	return b.String()
+}
+
+// maxTextEvidence is how many lines of evidence stand in a text, shared by its notices;
+// each has leastTextEvidence. JSON has all.
+const (
+	maxTextEvidence   = 100
+	leastTextEvidence = 2
+)
+
+func (n *notice) writeEvidence(b *strings.Builder, notices int) {
+	for i, line := range n.event.Evidence {
+		if i >= max(maxTextEvidence/notices, leastTextEvidence) {
+			return
+		}
+		fmt.Fprintf(b, "  %s\n", line)
+	}
 }
 
 // letter is the text for a mirror's operator, who knows nothing of this program.
@@ -215,9 +229,7 @@ func (m *message) letter() string {
 		}
 		wrong = true
 		fmt.Fprintf(&b, "What is wrong: %s.\nIt is so %s.\n", n.sentence(), n.times(m.time))
-		for _, line := range n.event.Evidence {
-			fmt.Fprintf(&b, "  %s\n", line)
-		}
+		n.writeEvidence(&b, len(m.notices))
 	}
 	if wrong {
 		b.WriteString("\nPlease have a look. A mirror that is down gets no downloads meanwhile; they come back by themselves\n" +

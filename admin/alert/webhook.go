@@ -67,11 +67,12 @@ func isLoopback(host string) bool {
 	return ip != nil && ip.IsLoopback() || strings.EqualFold(host, "localhost")
 }
 
-// maxReply is what is read of an answer, in bytes, and maxContent what Discord takes, in
-// characters.
+// maxReply is what is read of an answer, in bytes; maxContent is what Discord takes, and
+// maxText what Slack does, in characters.
 const (
 	maxReply   = 4096
 	maxContent = 2000
+	maxText    = 39_000
 )
 
 // send implements sender.
@@ -161,7 +162,7 @@ func (w *Webhook) body(m *message) ([]byte, error) {
 	switch w.Form {
 	case FormText:
 		// Otherwise a mirror could have everybody called by what it answers.
-		value = map[string]string{"text": strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(m.text())}
+		value = map[string]string{"text": strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(short(m.text(), maxText/2))}
 	case FormContent:
 		value = map[string]any{"content": short(m.text(), maxContent), "allowed_mentions": map[string][]string{"parse": {}}}
 	default:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"mirrorpool/admin/alert"
@@ -29,6 +30,9 @@ type alerting struct {
 	evidence *evidence
 	wake     chan struct{} // another table is served
 	warned   []string      // files of secrets that were warned of
+
+	staging sync.Mutex // held while the stage is made of all that fails
+	unkept  error      // why what was told is not kept; guarded by staging
 }
 
 // openAlerting reads what the last run kept, and the files that the configuration names.
@@ -67,7 +71,9 @@ func (n *node) useAlerts(ways []alert.Way, exposed []string) {
 	if err := n.alerts.use(ways); err != nil {
 		n.stages.fail(stageAlerts, err)
 		n.logger.Error().Err(err).Str("stage", string(stageAlerts)).Msg("people are told as before")
+		return
 	}
+	n.alerts.stage() // a way that has failed may be gone
 }
 
 func (a *alerting) warnExposed(exposed []string) {
@@ -149,14 +155,21 @@ func (a *alerting) told(t alert.Told) {
 	default:
 		logger.Error().Err(t.Err).Str("stage", string(stageAlerts)).Msg("nobody could be told this way: trying again")
 	}
-	a.stage(t)
+	if t.Way == "" {
+		a.staging.Lock()
+		a.unkept = t.Err
+		a.staging.Unlock()
+	}
+	a.stage()
 }
 
 // stage says what fails now, of all ways.
-func (a *alerting) stage(t alert.Told) {
+func (a *alerting) stage() {
+	a.staging.Lock()
+	defer a.staging.Unlock()
 	var failing []string
-	if t.Way == "" && t.Err != nil {
-		failing = append(failing, t.Err.Error())
+	if a.unkept != nil {
+		failing = append(failing, a.unkept.Error())
 	}
 	for _, way := range a.States() {
 		if way.Err != nil {
