@@ -26,8 +26,8 @@ func processorTime(t testing.TB) time.Duration {
 // TestTenThousandTargets leads an hour of 10,000 targets that are probed every 30 seconds,
 // as fast as it goes, and bounds what it takes.
 func TestTenThousandTargets(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes some seconds")
+	if testing.Short() || raced {
+		t.Skip("takes some seconds, and is about time")
 	}
 	const targets = 10_000
 	ids := make([]string, targets)

@@ -93,8 +93,8 @@ func use(t testing.TB, path string) {
 func TestDamagedFiles(t *testing.T) {
 	sound := soundFile(t)
 	seeds := 40
-	if testing.Short() {
-		seeds = 10
+	if testing.Short() || raced {
+		seeds = 8
 	}
 	for seed := range seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -211,14 +212,14 @@ func TestAYearIsKept(t *testing.T) {
 	w := newWorld(t, definitionOf("wiki", "edge"))
 	w.probes(1, time.Hour, good())
 	w.h.SetTargets(definitionOf("wiki"))
-	for range 450 {
-		w.now = w.now.Add(dayLength - 10*time.Minute)
+	for range 450 / 5 {
+		w.now = w.now.Add(5*dayLength - 10*time.Minute)
 		w.probes(0, 5*time.Minute, bad(health.Timeout, "no answer"))
 		w.probes(0, 5*time.Minute, good())
 		w.turn()
 	}
 	got := w.look("wiki")
-	if oldest := got.Incidents[len(got.Incidents)-1]; len(got.Incidents) != usualIncidents || got.Omitted < 250 || got.Omitted > 270 || oldest.Started.Before(begin) {
+	if oldest := got.Incidents[len(got.Incidents)-1]; len(got.Incidents) < 72 || len(got.Incidents) > 75 || got.Omitted != 0 || oldest.Started.Before(begin) {
 		t.Errorf("%d incidents and %d more", len(got.Incidents), got.Omitted)
 	}
 	answer, err := w.h.Look(t.Context(), Question{Member: "edge"})
@@ -312,7 +313,7 @@ func TestRun(t *testing.T) {
 		p := definition.Pools[0]
 		target := health.MemberTarget(p, p.Members[0].Addresses[0])
 		count := func(table string) (rows int) {
-			if err := h.store.read.QueryRow("SELECT count(*) FROM " + table).Scan(&rows); err != nil {
+			if err := h.readers.Load().read.QueryRow("SELECT count(*) FROM " + table).Scan(&rows); err != nil {
 				t.Error(err)
 			}
 			return rows
@@ -347,9 +348,14 @@ func TestRunTriesAgain(t *testing.T) {
 	path := filepath.Join(directory, "missing", "history.db")
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
+		var mutex sync.Mutex
 		var at []time.Duration
 		var last error
-		h, err := Open(path, Options{Report: func(err error) { at, last = append(at, time.Since(began)), err }})
+		h, err := Open(path, Options{Report: func(err error) {
+			mutex.Lock()
+			defer mutex.Unlock()
+			at, last = append(at, time.Since(began)), err
+		}})
 		if err == nil {
 			t.Error("opening a file in no directory gives no error")
 		}
@@ -361,16 +367,20 @@ func TestRunTriesAgain(t *testing.T) {
 		}()
 		h.SetTargets(definitionOf("wiki"))
 		time.Sleep(time.Hour)
+		mutex.Lock()
 		if len(at) < 10 || len(at) > 25 || !strings.Contains(last.Error(), "no such file or directory") {
 			t.Errorf("%d tries in an hour, at %v: %v", len(at), at, last)
 		}
+		mutex.Unlock()
 		if err := os.Mkdir(filepath.Join(directory, "missing"), 0o700); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(longestPause + time.Second)
+		mutex.Lock()
 		if last != nil {
 			t.Errorf("the last report is %v, expected that writing goes on", last)
 		}
+		mutex.Unlock()
 		stop()
 		<-done
 		if err := h.Close(); err != nil {
