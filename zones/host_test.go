@@ -134,7 +134,7 @@ func TestDescriptionsFollowTheLiveReport(t *testing.T) {
 		t.Errorf("shown: %+v", shown)
 	}
 	e := table.ExplainHost("plain.example", netip.Addr{}, false, live)
-	if !strings.Contains(e.String(), "up: seen just now") {
+	if !strings.Contains(e.String(), "up, 2 failures so far: seen just now") {
 		t.Errorf("explained:\n%s", e)
 	}
 	if again := table.ExplainHost("plain.example", netip.Addr{}, false, nil); strings.Contains(again.String(), "seen just now") {

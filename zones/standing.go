@@ -213,10 +213,30 @@ func healthWords(state health.State, trustUnknown bool) string {
 		return "not probed yet, and nothing is known to be up: taken for up"
 	case state.Verdict == health.Unknown:
 		return "not probed yet: not given before it is known to be up"
-	case state.Reason == "":
-		return state.Verdict.String()
 	}
-	return fmt.Sprintf("%s: %s", state.Verdict, state.Reason)
+	text := state.Verdict.String()
+	switch {
+	case state.Verdict == health.Up && state.Failures > 0:
+		text += soFar(state.Failures, "failure")
+	case state.Verdict == health.Down && state.Successes > 0:
+		text += soFar(state.Successes, "success")
+	}
+	if state.Reason == "" {
+		return text
+	}
+	return text + ": " + state.Reason
+}
+
+// soFar tells of probes that count towards another state.
+func soFar(count int, what string) string {
+	switch {
+	case count == 1:
+	case what == "success":
+		what = "successes"
+	default:
+		what += "s"
+	}
+	return fmt.Sprintf(", %d %s so far", count, what)
 }
 
 // withWord puts what was said of a member before what the checks say of it.

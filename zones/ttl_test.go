@@ -119,6 +119,21 @@ func TestTTLFollowsHealth(t *testing.T) {
 	}
 }
 
+// What is told of one that is about to change says so.
+func TestWordsOfProbesThatCount(t *testing.T) {
+	w := newTown(t, nil, "one", "two", "three")
+	w.set("one", near(time.Minute))
+	w.set("two", health.State{Verdict: health.Down, Reason: "status 200", Successes: 2})
+	words := w.words(w.compile(t, 0))
+	for member, want := range map[string]string{
+		"one": "up, 1 failure so far: connection refused", "two": "down, 2 successes so far: status 200", "three": "up: status 200",
+	} {
+		if words[member] != want || words["http://"+member+".test/"] != want {
+			t.Errorf("%s: %q and %q, expected %q", member, words[member], words["http://"+member+".test/"], want)
+		}
+	}
+}
+
 // Everything else keeps its TTL: aliases, negative answers, what is transferred, and
 // what the serial is of.
 func TestTTLOfTheRest(t *testing.T) {
