@@ -162,7 +162,7 @@ func (t *track) turn(o health.Observation, now time.Time) *incident {
 	case o.TakenBack:
 		i.voided = true
 		i.end(now, endedVoid)
-		t.incident, t.failing, t.series = nil, time.Time{}, 0
+		t.incident = nil
 		for _, s := range t.places {
 			s.takeBack(i.started, now)
 		}
