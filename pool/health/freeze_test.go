@@ -601,6 +601,27 @@ func TestInspectionsOfOneAddress(t *testing.T) {
 	})
 }
 
+// TestOtherThingsAnswer holds that what is asked less often tells that an address is
+// reached, too.
+func TestOtherThingsAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFarm()
+		checks, inspections := nths(0, 10), nths(0, 10)
+		for i := range inspections {
+			inspections[i].Probe.Path = "/needed"
+		}
+		seldom := pool.Schedule{Interval: 50 * time.Second, DownAfter: 2, UpAfter: 1}
+		p, end := begin(t, Config{}, f, append(with(everyHalfMinute, checks...), with(seldom, inspections...)...))
+		defer end()
+		time.Sleep(5 * time.Minute)
+		f.turn(true, checks...)
+		time.Sleep(5 * time.Minute)
+		if got := verdictsOf(p, checks...); got != "10 down" || frozen(p) != "" {
+			t.Errorf("%s, frozen: %s", got, frozen(p))
+		}
+	})
+}
+
 // TestDecay holds that mirrors that fail one by one go down one by one, to the last.
 func TestDecay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -92,6 +92,9 @@ type Prober struct {
 	programs  atomic.Pointer[Programs]
 	processes chan struct{} // has a place for every process that may run
 
+	jobs  chan func()                   // that Run does, see do
+	ended atomic.Pointer[chan struct{}] // closed when Run ends; nil: it does not run
+
 	report atomic.Pointer[Report]
 	stale  atomic.Bool // report is older than the entries; written under mu
 
@@ -138,6 +141,7 @@ func NewProber(config Config) *Prober {
 		wished:    config.Concurrency,
 		base:      time.Now(),
 		wake:      make(chan struct{}, 1),
+		jobs:      make(chan func()),
 		changed:   make(chan struct{}, 1),
 		metrics:   newMetrics(),
 		observe:   config.Observe,
@@ -266,12 +270,16 @@ func (p *Prober) Rate() float64 {
 // what has no check is left out. An interval that is not positive counts as
 // 30 s, a threshold under 1 as 1.
 func (p *Prober) SetTargets(assignments []Assignment) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	merged := merge(assignments)
+	p.do(func() { p.setTargets(merged) })
+}
+
+// setTargets does it. p.mu is held.
+func (p *Prober) setTargets(merged []Assignment) {
 	now := p.elapsed()
 	var entries []*entry
 	kept := make(map[*entry]bool)
-	for _, a := range merge(assignments) {
+	for _, a := range merged {
 		if unchecked(a.Target.Probe) {
 			continue
 		}
@@ -324,16 +332,15 @@ func (p *Prober) lookup(t Target) *entry {
 // Report is what is known of all targets now.
 func (p *Prober) Report() *Report {
 	if p.stale.Load() {
-		p.publish()
+		p.do(p.publish)
 	}
 	return p.report.Load()
 }
 
 // publish makes a report of what the entries hold. Most probes change nothing
 // that anybody waits for, so it is made when it is asked for, not each time.
+// p.mu is held.
 func (p *Prober) publish() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	if !p.stale.Load() {
 		return
 	}

@@ -179,8 +179,12 @@ func (p *Prober) Run(ctx context.Context) error {
 	}
 	p.beat = -1
 	p.mu.Unlock()
+	ended := make(chan struct{})
+	p.ended.Store(&ended)
 	var probes sync.WaitGroup
 	defer func() {
+		p.ended.Store(nil)
+		close(ended)
 		probes.Wait()
 		p.mu.Lock()
 		p.active = false
@@ -189,6 +193,11 @@ func (p *Prober) Run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for ctx.Err() == nil {
+		select {
+		case job := <-p.jobs:
+			p.perform(job)
+		default:
+		}
 		e, one, wait := p.next(ctx, p.elapsed())
 		for _, q := range p.inquiries() {
 			probes.Go(func() { p.ask(ctx, q) })
@@ -201,10 +210,37 @@ func (p *Prober) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 		case <-p.wake:
+		case job := <-p.jobs:
+			p.perform(job)
 		case <-timer.C:
 		}
 	}
 	return nil
+}
+
+// do has something done while mu is held, and returns when it is. While Run runs, it is
+// Run that does it: the caller may be on a thread that the system lets wait behind all
+// others, as what compiles tables is, and probes would wait for the lock as long.
+func (p *Prober) do(job func()) {
+	if ended := p.ended.Load(); ended != nil {
+		done := make(chan struct{})
+		select {
+		case p.jobs <- func() {
+			defer close(done)
+			job()
+		}:
+			<-done
+			return
+		case <-*ended:
+		}
+	}
+	p.perform(job)
+}
+
+func (p *Prober) perform(job func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	job()
 }
 
 // elapsed is the schedule's present.
