@@ -139,6 +139,8 @@ func (a *attempt) find(ctx context.Context, base question, files []pool.Requirem
 		return "", fail(Timeout, "%d of %d files looked for within %s", looked, len(files), a.timeout)
 	case err != nil:
 		return "", err
+	case looked < len(files): // nobody is good for what was not looked at
+		return "", fail(Failed, "%d of %d files looked for", looked, len(files))
 	}
 	if len(files) == 1 {
 		return "1 file is there", nil
