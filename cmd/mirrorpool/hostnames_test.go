@@ -256,3 +256,18 @@ func TestStopWhileResolving(t *testing.T) {
 		t.Errorf("stopping took %v", time.Since(start))
 	}
 }
+
+// The names in mirrors' URLs are asked of the same resolver, also of one that a reload names.
+func TestMirrorNamesAskTheResolver(t *testing.T) {
+	first, second := newNamesServer(t, "127.0.0.1:0"), newNamesServer(t, "127.0.0.1:0")
+	first.set("A 127.0.0.42")
+	second.set("A 127.0.0.43")
+	urls := newURLResolver(first.address)
+	for _, want := range []string{"127.0.0.42", "127.0.0.43"} {
+		got, err := urls.LookupNetIP(t.Context(), "ip", "m.example.")
+		if err != nil || len(got) != 1 || got[0].Unmap().String() != want {
+			t.Errorf("%v, %v, want %s", got, err, want)
+		}
+		urls.set(second.address)
+	}
+}
