@@ -69,7 +69,10 @@ type fetch struct {
 	ttl    time.Duration
 }
 
-const resolvers = 60 // of each family
+const (
+	resolvers = 60               // of each family
+	pause     = 20 * time.Second // between two downloads of a resolver's clients
+)
 
 // settings are those of the simulated pool that differ between tests.
 type settings struct {
@@ -111,7 +114,7 @@ func simulate(t *testing.T, set settings) *simulation {
 	s.compile()
 	all.Go(func() { s.follow(ctx) })
 	for i := range 2 * resolvers {
-		all.Go(func() { s.resolver(ctx, i%2 == 1, time.Duration(i)*5*time.Second/(2*resolvers)) })
+		all.Go(func() { s.resolver(ctx, i%2 == 1, time.Duration(i)*pause/(2*resolvers)) })
 	}
 	return s
 }
@@ -191,7 +194,7 @@ func (s *simulation) compile() {
 	s.compiled.Add(1)
 }
 
-// resolver asks for its clients, who fetch one thing every five seconds.
+// resolver asks for its clients, who fetch one thing after the other.
 func (s *simulation) resolver(ctx context.Context, ipv6 bool, phase time.Duration) {
 	kind := dns.TypeA
 	if ipv6 {
@@ -208,7 +211,7 @@ func (s *simulation) resolver(ctx context.Context, ipv6 bool, phase time.Duratio
 			return
 		case <-time.After(sleep):
 		}
-		sleep = 5 * time.Second
+		sleep = pause
 		if now := time.Now(); !now.Before(until) {
 			kept = kept[:0]
 			one.asked = now.Sub(s.start)
