@@ -52,9 +52,12 @@ type look struct {
 
 // download is one client's.
 type download struct {
-	began time.Time // when it asked for the name
-	err   error     // of the first address; nil: the file came whole
-	lost  bool      // neither of the others gave it
+	began, ended time.Time // ended with the first address
+	err          error     // of the first address; nil: the file came whole
+	lost         bool      // neither of the others gave it
+	// late: a mirror that works did not give it in time, which is no failure but a sign that
+	// this machine has too much to do.
+	late bool
 }
 
 // watchAll starts to look and to download everywhere, until the test ends.
@@ -89,7 +92,7 @@ func (w *healthWatch) look(ctx context.Context) {
 	ticker := time.NewTicker(looksEvery)
 	defer ticker.Stop()
 	for {
-		if given, err := givenBy(ctx, w.server, w.name, w.kind); err == nil {
+		if given, err := givenBy(ctx, w.server, w.name, w.kind, 3*looksEvery); err == nil {
 			present := slices.Contains(given, w.victim)
 			w.mutex.Lock()
 			if len(w.looks) == 0 || w.looks[len(w.looks)-1].present != present {
@@ -133,15 +136,18 @@ func (w *healthWatch) keepDownloading(ctx context.Context, lab *healthLab) {
 // What a client would have from the next ones is tried after that.
 func (w *healthWatch) download(ctx context.Context, lab *healthLab) download {
 	done := download{began: time.Now()}
-	given, err := givenBy(ctx, lab.resolver, w.name, w.kind)
+	given, err := givenBy(ctx, lab.resolver, w.name, w.kind, 2*clientWaits)
 	if err != nil || len(given) == 0 {
-		done.err, done.lost = fmt.Errorf("resolving %s: %v %w", w.name, given, err), true
+		done.err, done.lost, done.ended = fmt.Errorf("resolving %s: %v %w", w.name, given, err), true, time.Now()
 		return done
 	}
 	for i, address := range given {
 		err := w.fetch(ctx, lab, address)
+		if err != nil && address != w.victim && errors.Is(err, context.DeadlineExceeded) {
+			err, done.late = nil, true
+		}
 		if i == 0 {
-			done.err = err
+			done.err, done.ended = err, time.Now()
 		}
 		if err == nil {
 			return done
@@ -197,10 +203,10 @@ func (w *healthWatch) fetch(ctx context.Context, lab *healthLab, address string)
 }
 
 // givenBy asks a server on this machine for addresses, in their order.
-func givenBy(ctx context.Context, port int, name string, kind uint16) ([]string, error) {
+func givenBy(ctx context.Context, port int, name string, kind uint16, within time.Duration) ([]string, error) {
 	question := new(dns.Msg)
 	question.SetQuestion(dns.Fqdn(name), kind)
-	reply, _, err := (&dns.Client{Timeout: clientWaits}).ExchangeContext(ctx, question, fmt.Sprintf("127.0.0.1:%d", port))
+	reply, _, err := (&dns.Client{Timeout: within}).ExchangeContext(ctx, question, fmt.Sprintf("127.0.0.1:%d", port))
 	if err != nil {
 		return nil, err
 	}

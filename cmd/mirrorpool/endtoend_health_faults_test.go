@@ -129,8 +129,8 @@ func stopped(m *healthMirror) func() {
 }
 
 func suspended(m *healthMirror) func() {
-	m.signalWorkers(syscall.SIGSTOP)
-	return func() { m.signalWorkers(syscall.SIGCONT) }
+	m.signalAll(syscall.SIGSTOP)
+	return func() { m.signalAll(syscall.SIGCONT) }
 }
 
 func dropped(six bool) func(*healthMirror) func() {

@@ -16,7 +16,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -140,26 +139,17 @@ func (m *healthMirror) process() string { return "nginx-" + m.label }
 
 // signal reaches nginx itself, which reads its configuration and has a worker for all else.
 func (m *healthMirror) signal(signal syscall.Signal) {
-	if err := m.lab.processes[m.process()].Process.Signal(signal); err != nil {
-		m.lab.Errorf("signalling the mirror of %s: %v", m.label, err)
-	}
+	m.kill(m.lab.processes[m.process()].Process.Pid, signal)
 }
 
-// signalWorkers reaches those of nginx's processes that serve.
-func (m *healthMirror) signalWorkers(signal syscall.Signal) {
-	id := m.lab.processes[m.process()].Process.Pid
-	children, err := os.ReadFile(fmt.Sprintf("/proc/%[1]d/task/%[1]d/children", id))
-	if err != nil || len(strings.Fields(string(children))) == 0 {
-		m.lab.Errorf("finding the workers of the mirror of %s: %q %v", m.label, children, err)
-	}
-	for _, text := range strings.Fields(string(children)) {
-		worker, err := strconv.Atoi(text)
-		if err == nil {
-			err = syscall.Kill(worker, signal)
-		}
-		if err != nil {
-			m.lab.Errorf("signalling a worker of the mirror of %s: %v", m.label, err)
-		}
+// signalAll reaches nginx and its workers.
+func (m *healthMirror) signalAll(signal syscall.Signal) {
+	m.kill(-m.lab.processes[m.process()].Process.Pid, signal)
+}
+
+func (m *healthMirror) kill(id int, signal syscall.Signal) {
+	if err := syscall.Kill(id, signal); err != nil {
+		m.lab.Errorf("signalling the mirror of %s: %v", m.label, err)
 	}
 }
 
@@ -204,7 +194,8 @@ func (m *healthMirror) reconfigure(directives string) {
 
 func (m *healthMirror) start() {
 	m.lab.Helper()
-	m.lab.start(m.process(), "/usr/sbin/nginx", "-p", m.state, "-e", m.state+"/error.log", "-c", m.state+"/nginx.conf")
+	// It has a process group of its own.
+	m.lab.start(m.process(), "setsid", "/usr/sbin/nginx", "-p", m.state, "-e", m.state+"/error.log", "-c", m.state+"/nginx.conf")
 	port := 80
 	if m.secure && m.label != "well" {
 		port = 443

@@ -22,8 +22,10 @@ const (
 
 // healthTable is what the page shows.
 type healthTable struct {
-	rows      [][]string
-	all, lost int // downloads while faults were in, and of them those that no address gave
+	rows [][]string
+	// Downloads while faults were in, of them those that no address gave, and those that
+	// the machine was too slow for.
+	all, lost, late int
 }
 
 var healthColumns = []string{
@@ -40,6 +42,7 @@ func newHealthTable(faults []*faultPool, cuts []cutFigures) *healthTable {
 			ours, theirs, whole = append(ours, round.ours), append(theirs, round.theirs), append(whole, round.whole)
 			table.all += round.ours.all
 			table.lost += round.ours.lost
+			table.late += round.ours.late
 		}
 		row := []string{fault.name, fault.seen}
 		row = append(row, wordsOfFigures(ours, fault.steady, "not found")...)
@@ -135,6 +138,10 @@ func (table *healthTable) String() string {
 // write puts the table into the page, with what it was measured with.
 func (table *healthTable) write(t *testing.T, versions string) {
 	t.Helper()
+	if 200*table.late > table.all {
+		t.Errorf("this machine is too busy to measure on: of %d downloads %d took more than %s from mirrors that work", table.all, table.late, clientWaits)
+		return
+	}
 	before, _, after := pageParts(t)
 	others := fmt.Sprintf("All of the %d downloads that began while faults were in found the file at an address of their answer, if they tried the next ones.", table.all)
 	if table.lost > 0 {

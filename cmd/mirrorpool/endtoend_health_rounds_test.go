@@ -4,7 +4,9 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -43,6 +45,8 @@ type systemFigures struct {
 	all      int           // downloads that began while the fault was in
 	failed   int           // of them, from the first address
 	lost     int           // of them, from all addresses
+	slow     int           // of those that failed, the ones that did not end in time
+	late     int           // downloads that this machine was too slow for
 }
 
 // round puts all faults in, takes them out, and keeps what came of it.
@@ -103,7 +107,7 @@ func (lab *healthLab) cutOff() {
 			continue // it fails by itself now and then
 		}
 		ours, theirs := fault.ours.figures(begins, ends), fault.theirs.figures(begins, ends)
-		if fault.ours.leftSince(begins) || ours.failed > 0 {
+		if fault.ours.leftSince(begins) || ours.failed > ours.slow {
 			lab.Errorf("the checks are cut off from most mirrors: in the pool %q %d downloads failed, and the mirror left the answers %d times%s",
 				fault.label, ours.failed, ours.left, fault.ours.story(begins))
 		}
@@ -111,7 +115,7 @@ func (lab *healthLab) cutOff() {
 		cut.ours += min(ours.left, 1)
 		cut.theirs += min(theirs.left, 1)
 		cut.all += ours.all
-		cut.failed += ours.failed
+		cut.failed += ours.failed - ours.slow
 	}
 	lab.cuts = append(lab.cuts, cut)
 }
@@ -176,7 +180,7 @@ func (f *faultPool) judge(lab *healthLab, calm time.Time) {
 		lab.Helper()
 		lab.Errorf("%s: %s\nevents: %s", f.name, fmt.Sprintf(format, arguments...), f.ours.story(f.put))
 	}
-	if first := f.ours.firstFailure(calm, f.put); first != nil {
+	if first := f.ours.firstFailure(calm, f.put, false); first != nil && first.ended.Before(f.put) {
 		complain("a download failed before the fault was there: %v", first.err)
 	}
 	if !f.harmless && ours.failed == 0 {
@@ -200,7 +204,7 @@ func (f *faultPool) judge(lab *healthLab, calm time.Time) {
 	case ours.detected > f.within():
 		complain("found after %s, and has to be within %s", ours.detected, f.within())
 	}
-	if late := f.ours.firstFailure(f.put.Add(ours.detected+healthTTL+healthSlack), f.mended); late != nil {
+	if late := f.ours.firstFailure(f.put.Add(ours.detected+healthTTL+healthSlack), f.mended, true); late != nil {
 		complain("a download that began %s after the fault was found failed: %v", late.began.Sub(f.put.Add(ours.detected)), late.err)
 	}
 	if ours.returned == 0 || ours.returned > backWithin {
@@ -209,14 +213,14 @@ func (f *faultPool) judge(lab *healthLab, calm time.Time) {
 	if took := f.whole.Sub(f.mended) - ours.returned; took < healthRamp/2 || took > healthRamp+healthSlack {
 		complain("the whole share %s after the first answer, and ramp is %s", took, healthRamp)
 	}
-	if after := f.ours.firstFailure(f.mended.Add(healthSlack), time.Now()); after != nil {
+	if after := f.ours.firstFailure(f.mended.Add(healthSlack), time.Now(), false); after != nil {
 		complain("a download that began %s after mending failed: %v", after.began.Sub(f.mended), after.err)
 	}
 	if f.untouched != nil {
 		if f.untouched.leftSince(calm) {
 			complain("the family that works lost the mirror too")
 		}
-		if failed := f.untouched.firstFailure(calm, time.Now()); failed != nil {
+		if failed := f.untouched.firstFailure(calm, time.Now(), false); failed != nil {
 			complain("a download failed in the family that works: %v", failed.err)
 		}
 	}
@@ -249,19 +253,29 @@ func (w *healthWatch) figures(put, mended time.Time) systemFigures {
 		if d.err != nil {
 			figures.failed++
 		}
+		if errors.Is(d.err, context.DeadlineExceeded) {
+			figures.slow++
+		}
 		if d.lost {
 			figures.lost++
+		}
+		if d.late {
+			figures.late++
 		}
 	}
 	return figures
 }
 
-// firstFailure is the first download that began in that time and failed; nil: none did.
-func (w *healthWatch) firstFailure(from, to time.Time) *download {
+// firstFailure is the first download that began in that time and failed; nil: none did. While
+// the fault is not in, what did not end in time is this machine's doing.
+func (w *healthWatch) firstFailure(from, to time.Time, faulty bool) *download {
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
 	var first *download
 	for _, d := range w.downloads {
+		if !faulty && errors.Is(d.err, context.DeadlineExceeded) {
+			continue
+		}
 		if d.err != nil && !d.began.Before(from) && d.began.Before(to) && (first == nil || d.began.Before(first.began)) {
 			first = &d
 		}
