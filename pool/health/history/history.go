@@ -27,7 +27,8 @@ type Options struct {
 	// writing goes on after one. It must return soon; nil: nobody is told.
 	Report func(error)
 	// Flagged is called by Run with each red flag that was not there before, soon after
-	// what raised it, also over a restart only once. It must return soon; nil: nobody is told.
+	// what raised it, also over a restart only once. It must return soon, and not call
+	// Close; nil: nobody is told.
 	Flagged func(Flag)
 }
 
