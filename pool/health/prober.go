@@ -364,14 +364,14 @@ func (p *Prober) Changed() <-chan struct{} { return p.changed }
 // failed while states are frozen. It returns the context's error
 // when that ends first. Something has to Run meanwhile.
 func (p *Prober) WaitKnown(ctx context.Context) error {
-	p.mu.Lock()
 	var unknown []*entry
-	for _, e := range p.entries {
-		if !e.asked {
-			unknown = append(unknown, e)
+	p.do(func() {
+		for _, e := range p.entries {
+			if !e.asked {
+				unknown = append(unknown, e)
+			}
 		}
-	}
-	p.mu.Unlock()
+	})
 	for i, e := range unknown {
 		select {
 		case <-e.known:
