@@ -90,8 +90,8 @@ func TestSaidOfMembers(t *testing.T) {
 	r.eventually("answers", func() bool { return r.node.compiler.table.Load() != nil })
 	r.gives("before", "41", "42", "43")
 
-	out := r.said(0, "disable", "edge-*", "--for", "2d", "--reason", "a new disk", "--pool", "dl.example.test")
-	contains(t, out, "edge-one of dl.example.test is disabled on this node until ", "(in 2.0 days): a new disk", "edge-two")
+	out := r.said(0, "disable", "edge-*", "--for", "5d", "--reason", "a new disk", "--pool", "dl.example.test")
+	contains(t, out, "edge-one of dl.example.test is disabled on this node until ", "(in 5.0 days): a new disk", "edge-two")
 	r.gives("disabled", "43")
 	contains(t, r.said(0, "status"), "said on this node", "said     edge-one 127.0.0.41: disabled on this node", "the checks say up",
 		"disabled off 127.0.0.44: weight 0 in the repository", "up       other 127.0.0.43")
