@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -358,41 +357,6 @@ func (p *Prober) publish() {
 // Changes that nobody has received yet are one value; there may be one receiver. A
 // Report taken afterwards shows the change.
 func (p *Prober) Changed() <-chan struct{} { return p.changed }
-
-// WaitKnown returns when every target that was set at the moment of the call has
-// been probed once, or has left. Its verdict is known then, unless the probe
-// failed while states are frozen. It returns the context's error
-// when that ends first. Something has to Run meanwhile.
-func (p *Prober) WaitKnown(ctx context.Context) error {
-	var unknown []*entry
-	p.do(func() {
-		for _, e := range p.entries {
-			if !e.asked {
-				unknown = append(unknown, e)
-			}
-		}
-	})
-	for i, e := range unknown {
-		select {
-		case <-e.known:
-		case <-ctx.Done():
-			return fmt.Errorf("waiting for the first probes: %d targets not yet known: %w",
-				stillUnknown(unknown[i:]), context.Cause(ctx))
-		}
-	}
-	return nil
-}
-
-func stillUnknown(entries []*entry) int {
-	return len(slices.DeleteFunc(entries, func(e *entry) bool {
-		select {
-		case <-e.known:
-			return true
-		default:
-			return false
-		}
-	}))
-}
 
 // Collectors are the Prober's metrics, to be registered once.
 func (p *Prober) Collectors() []prometheus.Collector { return p.metrics.collectors() }
