@@ -75,7 +75,7 @@ func rowOfCuts(cuts []cutFigures) []string {
 		return fmt.Sprintf("leaves %d of %d pools", left, all.pools)
 	}
 	return []string{
-		"who checks is cut off from three mirrors in four, and clients are not", "the freeze",
+		"who checks is cut off from three mirrors in four over IPv4, and clients are not", "the freeze",
 		stays(all.ours), fmt.Sprintf("%d of %d", all.failed, all.all), "–", "–", stays(all.theirs), "–", "–",
 	}
 }
