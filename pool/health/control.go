@@ -82,12 +82,12 @@ func (p *Prober) anyAnswers(ctx context.Context, addresses []netip.AddrPort) boo
 // that was cut short, because Run ends, says nothing, and what has waited for it counts
 // for nothing either. p.mu is held.
 func (p *Prober) answered(w *watch, answered, cut bool, now time.Duration) {
-	held := w.held
-	w.held, w.asking, w.asked = nil, false, now
-	for _, f := range held {
-		f.entry.waiting--
-	}
+	w.asking, w.asked = false, now
 	if cut {
+		for _, f := range w.held {
+			f.entry.waiting--
+		}
+		w.held = nil
 		return
 	}
 	if answered {
@@ -102,7 +102,16 @@ func (p *Prober) answered(w *watch, answered, cut bool, now time.Duration) {
 	} else if w.answers >= controlAnswers {
 		p.end(w, now, false)
 	}
+	p.release(w, now)
+}
+
+// release lets what has waited for the control addresses count, as far as failures do
+// now. p.mu is held.
+func (p *Prober) release(w *watch, now time.Duration) {
+	held := w.held
+	w.held = nil
 	for _, f := range held {
+		f.entry.waiting--
 		if !f.entry.left {
 			p.count(f, now)
 		}

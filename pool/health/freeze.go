@@ -180,6 +180,9 @@ func (p *Prober) begin(w *watch, now time.Duration, f *freeze) {
 	}
 	// The others have not been asked since it began, some for an hour.
 	p.hasten(now, w.seen.round)
+	if !w.asking {
+		p.release(w, now) // nobody will be asked any more
+	}
 	p.tellNow(now)
 }
 
