@@ -49,11 +49,11 @@ func explain(ctx context.Context, err error, during phase, timeout time.Duration
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
 		return &failure{Failed, fmt.Sprintf("cancelled (%s)", during)}
-	case ctx.Err() != nil, errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded),
-		errors.As(err, &network) && network.Timeout() && during != resolving:
-		return &failure{Timeout, fmt.Sprintf("no answer within %s (%s)", timeout, during)}
 	case during == resolving:
-		return explainResolution(err)
+		return explainResolution(ctx, err, timeout)
+	case ctx.Err() != nil, errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded),
+		errors.As(err, &network) && network.Timeout():
+		return &failure{Timeout, fmt.Sprintf("no answer within %s (%s)", timeout, during)}
 	case during == shaking:
 		if f := explainHandshake(err); f != nil {
 			return f
@@ -62,7 +62,12 @@ func explain(ctx context.Context, err error, during phase, timeout time.Duration
 	return explainConnection(err, during)
 }
 
-func explainResolution(err error) *failure {
+// explainResolution tells of a name without an address. That the resolver is silent is
+// such a failure too, and not a Timeout: it is no fault of the target.
+func explainResolution(ctx context.Context, err error, timeout time.Duration) *failure {
+	if ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded) {
+		return &failure{Resolution, fmt.Sprintf("no answer within %s (%s)", timeout, resolving)}
+	}
 	if dns, ok := errors.AsType[*net.DNSError](err); ok {
 		return &failure{Resolution, fmt.Sprintf("resolving %s: %s", quote([]byte(dns.Name)), dns.Err)}
 	}

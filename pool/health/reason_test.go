@@ -74,6 +74,15 @@ func TestExplain(t *testing.T) {
 	if got := explain(ctx, io.EOF, waiting, time.Second); got.reason != "cancelled (waiting for the answer)" {
 		t.Error(got.reason)
 	}
+	late, stop := context.WithDeadline(t.Context(), time.Now())
+	defer stop()
+	// A resolver that is silent is this machine's, unlike a mirror that is.
+	for during, outcome := range map[phase]Outcome{resolving: Resolution, connecting: Timeout} {
+		err := &net.DNSError{Err: "i/o timeout", Name: "m.test", IsTimeout: true}
+		if got, want := explain(late, err, during, time.Second), fmt.Sprintf("no answer within 1s (%s)", during); got.outcome != outcome || got.reason != want {
+			t.Errorf("%s: %s: %s, want %s: %s", during, got.outcome, got.reason, outcome, want)
+		}
+	}
 }
 
 // TestForeignText holds that what a peer sends cannot fill or break a reason.

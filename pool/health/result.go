@@ -11,8 +11,8 @@ type Outcome string
 // The outcomes. All but Success are failures.
 const (
 	Success     Outcome = "success"
-	Timeout     Outcome = "timeout"     // the probe's time was over
-	Resolution  Outcome = "resolution"  // the mirror's name has no address
+	Timeout     Outcome = "timeout"     // the probe's time was over, once the name was resolved
+	Resolution  Outcome = "resolution"  // the mirror's name has no address, or its resolver is silent
 	Connection  Outcome = "connection"  // refused, unreachable, reset, closed early
 	Certificate Outcome = "certificate" // expired, for another name, of an unknown authority
 	Protocol    Outcome = "protocol"    // what came back is not TLS or not HTTP
