@@ -48,7 +48,7 @@ func (p *Prober) spread(now time.Duration) {
 			e.due = now + time.Duration(e.phase*float64(min(e.schedule.Interval, makeUp)))
 		}
 	}
-	p.queue = newQueue(p.entries)
+	p.requeue()
 }
 
 // watchClock finds that the wall clock was set: forth, back, or while the machine was

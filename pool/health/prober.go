@@ -304,7 +304,7 @@ func (p *Prober) setTargets(merged []Assignment) {
 		p.targets[i] = e.target
 		p.index[e.target] = i
 	}
-	p.queue = newQueue(entries)
+	p.requeue()
 	p.refreeze(now)
 	p.restored, p.assigned = carried{}, true
 	p.stale.Store(true)

@@ -87,3 +87,27 @@ func TestProcessesHoldNobodyUp(t *testing.T) {
 		}
 	})
 }
+
+// TestWaitingForAPlaceIsNotKeptTwice holds that what waits for a place is not kept once
+// more each time that the queue is made anew.
+func TestWaitingForAPlaceIsNotKeptTwice(t *testing.T) {
+	p := NewProber(Config{Rate: 1e9})
+	var all []Target
+	for i := range 3 * MaxProcesses {
+		all = append(all, execTarget(fmt.Sprintf("look-%02d", i)))
+	}
+	begun := 0
+	for range 5 {
+		p.SetTargets(with(everyHalfMinute, all...))
+		for {
+			e, _, _ := p.next(t.Context(), p.elapsed()+time.Second)
+			if e == nil {
+				break
+			}
+			begun++
+		}
+	}
+	if begun != MaxProcesses || len(p.parked) != 2*MaxProcesses || len(p.queue) != 0 {
+		t.Errorf("%d are under way, %d wait for a place, and %d for their time", begun, len(p.parked), len(p.queue))
+	}
+}

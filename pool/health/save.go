@@ -123,7 +123,7 @@ func (p *Prober) Restore(data []byte) error {
 	}
 	p.refreeze(now)
 	p.restored = carried{}
-	p.queue = newQueue(p.entries)
+	p.requeue()
 	p.stale.Store(true)
 	signal(p.wake)
 	return nil

@@ -37,8 +37,6 @@ type entry struct {
 	cause    cause         // of the last failure, if it may be this machine's
 	fell     *State        // before it was taken down; nil: it was not
 	waiting  int           // findings that wait for the control addresses
-
-	parked bool // it is due, and in Prober.parked
 }
 
 // newEntry makes the entry of a target that was not there before. p.mu is held.
@@ -128,17 +126,16 @@ func (e *entry) following(moment time.Duration, random *rand.Rand) time.Duration
 // queue is a heap of entries, the one that is due first at its top.
 type queue []*entry
 
-// newQueue holds those of the entries that are not being probed.
-func newQueue(entries []*entry) queue {
-	q := make(queue, 0, len(entries))
-	for _, e := range entries {
+// requeue makes the queue anew, of all entries that are not being probed. Those that
+// wait for a place for a process will find none there again, or do. p.mu is held.
+func (p *Prober) requeue() {
+	p.queue, p.parked = make(queue, 0, len(p.entries)), nil
+	for _, e := range p.entries {
 		if e.cancel == nil {
-			e.parked = false
-			q = append(q, e)
+			p.queue = append(p.queue, e)
 		}
 	}
-	heap.Init(&q)
-	return q
+	heap.Init(&p.queue)
 }
 
 func (q queue) Len() int { return len(q) }
@@ -291,7 +288,6 @@ func (p *Prober) due(now time.Duration) (e *entry, wait time.Duration) {
 			return e, 0
 		}
 		// It waits here, so that those that start no process do not wait behind it.
-		e.parked = true
 		p.parked = append(p.parked, e)
 	}
 	return nil, time.Hour
@@ -301,16 +297,9 @@ func (p *Prober) due(now time.Duration) (e *entry, wait time.Duration) {
 // longest. p.mu is held.
 func (p *Prober) unpark() {
 	p.processing--
-	for len(p.parked) > 0 {
-		e := p.parked[0]
+	if len(p.parked) > 0 {
+		heap.Push(&p.queue, p.parked[0])
 		p.parked = p.parked[1:]
-		if e.parked { // it is not in the queue again
-			e.parked = false
-			if !e.left {
-				heap.Push(&p.queue, e)
-				return
-			}
-		}
 	}
 }
 

@@ -198,7 +198,7 @@ func (p *Prober) hasten(now, interval time.Duration) {
 		}
 	}
 	if hastened {
-		p.queue = newQueue(p.entries)
+		p.requeue()
 		signal(p.wake)
 	}
 }
