@@ -58,7 +58,12 @@ func (e *UnknownMember) Error() string {
 	if len(e.There) == 0 {
 		return "there is no " + where
 	}
-	return fmt.Sprintf("nothing in %s has this name; there are %s", where, strings.Join(e.There, ", "))
+	const shown = 30
+	there := strings.Join(e.There[:min(shown, len(e.There))], ", ")
+	if more := len(e.There) - shown; more > 0 {
+		there += fmt.Sprintf(" and %d more", more)
+	}
+	return fmt.Sprintf("nothing in %s has this name; there are %s", where, there)
 }
 
 // RefusedWords is the error for words that would do harm.
@@ -124,8 +129,8 @@ func readWordsWish(r *http.Request) (WordsWish, error) {
 		return wish, err
 	}
 	if text := query.Get("for"); text != "" {
-		if wish.For, err = time.ParseDuration(text); err != nil || wish.For <= 0 || wish.For > longestWord {
-			return wish, fmt.Errorf("found for=%q, expected a time such as 48h, at most five years", text)
+		if wish.For, err = time.ParseDuration(text); err != nil || wish.For < time.Second || wish.For > longestWord {
+			return wish, fmt.Errorf("found for=%q, expected a time such as 48h, from a second to five years", text)
 		}
 	}
 	if wish.Action == WordsEnable {

@@ -93,7 +93,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		gauge(d.stale, seconds, stage.Name)
 	}
 	said := c.said()
-	for _, word := range said {
+	for _, word := range said.words {
 		gauge(d.administrative, 1, word.Pool, word.Member, string(word.Action))
 	}
 	if table == nil {

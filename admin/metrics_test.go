@@ -79,7 +79,7 @@ func TestMetricsAtStart(t *testing.T) {
 	c := &collector{
 		table:  func() *zones.Table { return nil },
 		status: func() Status { return Status{} },
-		said:   func() said { return nil },
+		said:   func() said { return said{} },
 	}
 	const expected = `
 # HELP mirrorpool_commit_refused 1 while the newest commit is refused and an older one served, otherwise 0.

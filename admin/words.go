@@ -1,8 +1,6 @@
 package admin
 
 import (
-	"slices"
-
 	"mirrorpool/pool/administrative"
 )
 
@@ -18,38 +16,47 @@ type wordState struct {
 }
 
 // said are the words that hold at one moment.
-type said []administrative.Word
+type said struct {
+	words []administrative.Word
+	index map[[2]string]int // by pool and member
+}
 
 func (h *handler) said() said {
 	if h.Words == nil {
-		return nil
+		return said{}
 	}
-	return h.Words.Said()
-}
-
-func (s said) find(pool, member string) int {
-	return slices.IndexFunc(s, func(w administrative.Word) bool { return w.Pool == pool && w.Member == member })
+	s := said{words: h.Words.Said()}
+	s.index = make(map[[2]string]int, len(s.words))
+	for i, w := range s.words {
+		s.index[[2]string{w.Pool, w.Member}] = i
+	}
+	return s
 }
 
 // of gives what is said of one; nil: nothing.
 func (s said) of(pool, member string) *wordState {
-	at := s.find(pool, member)
-	if at < 0 {
+	at, is := s.index[[2]string{pool, member}]
+	if !is {
 		return nil
 	}
-	return &s.all()[at]
+	described := describeWord(s.words[at])
+	return &described
 }
 
 // disables reports whether one is disabled.
 func (s said) disables(pool, member string) bool {
-	at := s.find(pool, member)
-	return at >= 0 && s[at].Action == administrative.Disable
+	at, is := s.index[[2]string{pool, member}]
+	return is && s.words[at].Action == administrative.Disable
 }
 
 func (s said) all() []wordState {
-	out := make([]wordState, len(s))
-	for i, w := range s {
-		out[i] = wordState{w.Pool, w.Member, string(w.Action), w.Reason, w.By, moment(w.Since), moment(w.Until)}
+	out := make([]wordState, len(s.words))
+	for i, w := range s.words {
+		out[i] = describeWord(w)
 	}
 	return out
+}
+
+func describeWord(w administrative.Word) wordState {
+	return wordState{w.Pool, w.Member, string(w.Action), w.Reason, w.By, moment(w.Since), moment(w.Until)}
 }

@@ -11,6 +11,10 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"mirrorpool/admin"
+	"mirrorpool/pool"
+	"mirrorpool/pool/administrative"
 )
 
 // threeMembers are all up, as nothing is checked.
@@ -150,24 +154,105 @@ func TestForcedUp(t *testing.T) {
 	r.gives("taken back")
 }
 
-// TestDamagedWords: a file that cannot be read is put aside, told of, and no reason
-// not to serve.
+// TestDamagedWords: what of a file cannot be read is told of, the rest holds, the file
+// is put aside, and none of it is a reason not to serve.
 func TestDamagedWords(t *testing.T) {
+	good := `{"action": "disable", "pool": "dl.example.test", "member": "other", "reason": "x", "since": "2026-05-01T12:00:00Z"}`
+	for name, c := range map[string]struct {
+		content string
+		gives   []string
+	}{
+		"cut off":      {`{"version": 1, "words": [{"action": "disable"`, []string{"41", "42", "43"}},
+		"one is wrong": {`{"version": 1, "words": [{"action": "remove", "pool": "p", "member": "m"}, ` + good + `]}`, []string{"41", "42"}},
+		"newer":        {`{"version": 9, "words": [` + good + `]}`, []string{"41", "42"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newSaid(t)
+			r.write("state/"+administrativeFile, c.content)
+			r.start()
+			r.eventually("answers", func() bool { return r.node.compiler.table.Load() != nil })
+			if text := r.stage(stageAdministrative).Error; !strings.Contains(text, "say it again") {
+				t.Errorf("the stage says %q", text)
+			}
+			r.gives("what can be read holds", c.gives...)
+			r.said(0, "disable", "edge-one", "--reason", "x")
+			if text := r.stage(stageAdministrative).Error; text != "" {
+				t.Errorf("once words are kept again the stage says %q", text)
+			}
+			r.gives("disabled", c.gives[1:]...)
+			aside, err := os.ReadFile(r.path("state/" + unreadableFile))
+			if err != nil || string(aside) != c.content {
+				t.Errorf("put aside: %q %v", aside, err)
+			}
+		})
+	}
+}
+
+// TestPatternsDisableOnly: a pattern gives nobody sooner who was disabled by a word of
+// its own, unless somebody insists.
+func TestPatternsDisableOnly(t *testing.T) {
 	r := newSaid(t)
-	r.write("state/"+administrativeFile, `{"version": 1, "words": [{"action": "disable"`)
 	r.start()
 	r.eventually("answers", func() bool { return r.node.compiler.table.Load() != nil })
-	if text := r.stage(stageAdministrative).Error; !strings.Contains(text, "say it again") {
+	r.said(0, "disable", "edge-one", "--reason", "tampered")
+	contains(t, r.said(0, "force-up", "*", "--for", "1h", "--reason", "our checks are wrong"), "edge-one of dl.example.test stays disabled", "--force")
+	r.gives("a pattern that forces up", "42", "43")
+	contains(t, r.said(0, "disable", "edge-*", "--for", "1h", "--reason", "x"), "edge-one of dl.example.test stays disabled on this node until it is enabled", "takes the place of: taken for up")
+	r.gives("a pattern that disables for a while", "43")
+	contains(t, r.said(0, "disable", "edge-on[e]", "--force", "--for", "1h", "--reason", "x"), "takes the place of: disabled")
+	contains(t, r.said(0, "force-up", "edge-one", "--reason", "mended"), "takes the place of: disabled", "edge-one of dl.example.test is taken for up")
+	r.gives("named by itself", "41", "43")
+}
+
+// TestEmptiedByWords: a pool is not left without members by a slip, a redirect host of
+// the same name does not hide that, and a push that does it together with words is
+// told of loudly.
+func TestEmptiedByWords(t *testing.T) {
+	r := newSaid(t)
+	pools := strings.Replace(threeMembers, "\n  ] } ] }", `
+  ] } ], "redirects": [ { "host": "dl.example.test", "strip_prefix": "/", "health": { "check": "none" } } ] }`, 1)
+	r.write("checkout/pools.json", pools)
+	r.write("checkout/mirrors.json", `{ "mirrors": [ { "url_prefix": "https://mirror.example.test/", "rsync_url": "rsync://mirror.example.test/m/", "weight": 1 },
+  { "url_prefix": "http://plain.example.test/", "rsync_url": "rsync://plain.example.test/m/", "weight": 1 } ] }`)
+	r.push("A redirect host of the same name")
+	r.start()
+	r.eventually("answers", func() bool { return r.node.compiler.table.Load() != nil })
+	contains(t, r.said(1, "disable", "*[eor]", "--reason", "x", "--pool", "dl.example.test"), "would leave dl.example.test without any member")
+	contains(t, r.said(1, "disable", "*e*", "--reason", "x"), "without any member")
+	r.gives("refused", "41", "42", "43")
+	contains(t, r.said(0, "disable", "mirror.example.test", "--reason", "x"), "for clients by https: they get what the mode")
+
+	r.said(0, "disable", "edge-*", "--reason", "x")
+	if text := r.stage(stageDisabled).Error; text != "" {
+		t.Errorf("the stage says %q while one is left", text)
+	}
+	r.write("checkout/pools.json", strings.Replace(pools, `"127.0.0.43"], "weight": 10`, `"127.0.0.43"], "weight": 0`, 1))
+	r.serving(r.push("Without the last"))
+	if text := r.stage(stageDisabled).Error; !strings.Contains(text, "all members of dl.example.test that have a weight are disabled") {
 		t.Errorf("the stage says %q", text)
 	}
-	if _, err := os.Stat(r.path("state/" + administrativeFile + ".unreadable")); err != nil {
-		t.Error(err)
+	r.said(0, "enable", "edge-one")
+	if text := r.stage(stageDisabled).Error; text != "" {
+		t.Errorf("once one is enabled the stage says %q", text)
 	}
-	r.said(0, "disable", "edge-one", "--reason", "x")
-	if text := r.stage(stageAdministrative).Error; text != "" {
-		t.Errorf("once words are kept again the stage says %q", text)
+}
+
+// TestMembersByTheirHost: a member is found by the host name that it is given by, and
+// by its mirror's.
+func TestMembersByTheirHost(t *testing.T) {
+	definition := &pool.Definition{Pools: []*pool.Pool{{Name: "p.test", Members: []*pool.Member{
+		{ID: "a", HostName: "a.mirror.test", Weight: 1}, {ID: "b", Mirror: "b.mirror.test", Weight: 1}, {ID: "c", Weight: 1},
+	}}}}
+	for text, want := range map[string]string{"a.mirror.test": "a of p.test", "b.*": "b of p.test", "*.mirror.test": "a of p.test, b of p.test", "c": "c of p.test"} {
+		pattern, err := administrative.ParsePattern(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found, err := find(definition, admin.WordsWish{Member: pattern})
+		if err != nil || list(found) != want {
+			t.Errorf("%s: %s %v, want %s", text, list(found), err, want)
+		}
 	}
-	r.gives("disabled", "42", "43")
 }
 
 func TestTimeSpans(t *testing.T) {

@@ -2,8 +2,11 @@ package main
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"mirrorpool/admin/alert"
+	"mirrorpool/pool/administrative"
 	"mirrorpool/pool/health"
 	"mirrorpool/pool/selection"
 	"mirrorpool/zones"
@@ -20,15 +23,22 @@ var fallen = map[string]struct {
 	selection.All.String():     {alert.Error, "has no member that is up: clients get all of them, as if they were"},
 	selection.Self.String():    {alert.Error, "has no member that is up: clients get this node's own addresses"},
 	selection.Empty.String():   {alert.Error, "has no member that is up: clients get nothing"},
+	noneLeft:                   {alert.Error, "has no member that is not disabled on this node: clients get nothing of it"},
 	zones.ModeFallbacks:        {alert.Error, "has no mirror that is up: clients get the fallbacks"},
 }
+
+// noneLeft is the mode of what has members, all of them disabled on this node.
+const noneLeft = "none left"
 
 // addFallen tells of a pool's family, or a redirect host, by what clients get of whom
 // nothing is known.
 func (s *standings) addFallen(name, family, mode string) {
 	key, subject := "pool "+name+" "+family, fmt.Sprintf("%s over %s", name, family)
-	if family == "" {
+	switch family {
+	case "":
 		key, subject = "host "+name, name
+	case "https":
+		key, subject = "host "+name+" https", name+" by https"
 	}
 	s.verdicts[key], s.words[key] = health.Up, "gives what it should again"
 	found, is := fallen[mode]
@@ -44,20 +54,49 @@ func (s *standings) addFallen(name, family, mode string) {
 
 // addFallenPool does so for both families.
 func (s *standings) addFallenPool(described zones.PoolDescription) {
-	if described.IPv4.Served {
-		s.addFallen(described.Name, "IPv4", described.IPv4.Mode.String())
-	}
-	if described.IPv6.Served {
-		s.addFallen(described.Name, "IPv6", described.IPv6.Mode.String())
+	for _, family := range []struct {
+		name string
+		is4  bool
+		zones.FamilyDescription
+	}{{"IPv4", true, described.IPv4}, {"IPv6", false, described.IPv6}} {
+		if !family.Served {
+			continue
+		}
+		mode := family.Mode.String()
+		if family.Mode == selection.Empty && !anyLeft(described.Members, family.is4) {
+			mode = noneLeft
+		}
+		s.addFallen(described.Name, family.name, mode)
 	}
 }
 
-// addFallenHost does so for a redirect host that has mirrors to give.
+// anyLeft reports whether a member with an address of a family is not disabled.
+func anyLeft(members []zones.MemberDescription, is4 bool) bool {
+	return slices.ContainsFunc(members, func(m zones.MemberDescription) bool {
+		return m.Weight > 0 && !disabledBy(m.Word) && slices.ContainsFunc(m.Addresses, func(a zones.AddressDescription) bool {
+			return a.Address.Unmap().Is4() == is4
+		})
+	})
+}
+
+func disabledBy(word *administrative.Word) bool {
+	return word != nil && word.Action == administrative.Disable
+}
+
+// addFallenHost does so for a redirect host that has mirrors to give, and for its
+// clients by https if some mirrors are for them.
 func (s *standings) addFallenHost(described zones.HostDescription) {
-	for _, mirror := range described.Mirrors {
-		if mirror.Weight > 0 {
-			s.addFallen(described.Host, "", described.Plain)
-			return
+	for _, scheme := range []struct{ name, family, mode string }{{"http", "", described.Plain}, {"https", "https", described.Secure}} {
+		if !gaveBefore(described, scheme.name) {
+			continue
 		}
+		mode := scheme.mode
+		left := slices.ContainsFunc(described.Mirrors, func(m zones.MirrorDescription) bool {
+			return m.Weight > 0 && !disabledBy(m.Word) && (scheme.name == "http" || strings.HasPrefix(strings.ToLower(m.URLPrefix), "https://"))
+		})
+		if mode == selection.Empty.String() && !left {
+			mode = noneLeft
+		}
+		s.addFallen(described.Host, scheme.family, mode)
 	}
 }

@@ -118,8 +118,11 @@ func (c *compiler) take(commit *commitContent) error {
 		return nil // what is asked for is in the first table
 	}
 	err := c.compile(commit)
-	if err == nil {
+	switch {
+	case err == nil:
 		c.current = commit
+	case commit == c.current:
+		c.due = c.now().Add(mostAlarm) // once more
 	}
 	return err
 }

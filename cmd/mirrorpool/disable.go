@@ -18,9 +18,10 @@ import (
 )
 
 // aboutMembers is what the help of each command about members says.
-const aboutMembers = `MEMBER is a member's id, a mirror's url_prefix or the host name in it, or a pattern of
-those, such as "edge-*" (in quotes, for the shell). It is looked for in all pools and
-redirect hosts, or in that of --pool.
+const aboutMembers = `MEMBER is a member's id or host name, a mirror's url_prefix or the host name in it, or a
+pattern of those, such as "edge-*" (in quotes, for the shell). It is looked for in all
+pools and redirect hosts, or in that of --pool. What is said last of a member counts;
+but a pattern gives nobody sooner who was disabled by a word of its own.
 
 It holds on this node alone, at once, and over restarts; what the repository says, such
 as weight 0, is kept apart: "mirrorpool explain" and "mirrorpool status" name which of
@@ -83,8 +84,11 @@ func sayCommand(action string, command *cobra.Command) *cobra.Command {
 		flags.StringVar(&length, "for", "", "how `LONG` it holds, such as 48h, 7d or 2w; absent: until it is taken back")
 		flags.StringVar(&reason, "reason", "", "`WHY`, for those who find it later")
 	}
-	if action == string(administrative.Disable) {
-		flags.BoolVar(&force, "force", false, "also if it leaves a pool without any member")
+	switch administrative.Action(action) {
+	case administrative.Disable:
+		flags.BoolVar(&force, "force", false, "also if it leaves a pool without any member, or a pattern shortens what was said")
+	case administrative.ForceUp:
+		flags.BoolVar(&force, "force", false, "also those that are disabled and named by a pattern")
 	}
 	command.RunE = func(command *cobra.Command, arguments []string) error {
 		query := url.Values{"action": {action}, "member": {arguments[0]}, "pool": {*pool}, "by": {whoSays()}}

@@ -197,6 +197,7 @@ func (n *node) newCompiler(config *config) (*compiler, error) {
 		published: func() {
 			n.publishing.Changed()
 			n.rollovers.tableServed()
+			n.words.tableServed()
 			n.alerts.tableServed()
 		},
 		keys: n.keys, signer: n.signer, notifier: n.notifier, words: n.words,

@@ -46,13 +46,15 @@ const (
 	stageAdministrative stage = "administrative"
 	// stageHostnames is resolving the host names of members, and keeping what they have.
 	stageHostnames stage = "hostnames"
+	// stageDisabled is having members left that are not disabled on this node.
+	stageDisabled stage = "disabled"
 	// stageAnswer is inside a listener. It is counted and never stale: the next
 	// question is another one.
 	stageAnswer stage = "answer"
 )
 
 // staleStages are those that can be stale, in their order.
-var staleStages = []stage{stageSource, stageCommit, stageCompile, stageGeo, stageKept, stageSerials, stageLastGood, stageJournal, stageCatalog, stageHealth, stageHistory, stageProber, stageCookies, stageTLS, stageTSIG, stageKeys, stageSigning, stageClock, stageRollovers, stagePublish, stagePublishKeys, stageAlerts, stageAdministrative, stagePrograms, stageHostnames, stageConfig}
+var staleStages = []stage{stageSource, stageCommit, stageCompile, stageGeo, stageKept, stageSerials, stageLastGood, stageJournal, stageCatalog, stageHealth, stageHistory, stageProber, stageCookies, stageTLS, stageTSIG, stageKeys, stageSigning, stageClock, stageRollovers, stagePublish, stagePublishKeys, stageAlerts, stageAdministrative, stageDisabled, stagePrograms, stageHostnames, stageConfig}
 
 // stageFailure tells since when a stage has given nothing new, and why.
 type stageFailure struct {

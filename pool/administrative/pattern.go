@@ -23,6 +23,9 @@ func ParsePattern(text string) (Pattern, error) {
 	return p, nil
 }
 
+// IsPattern reports whether it may name several, and is no plain name.
+func (p Pattern) IsPattern() bool { return strings.ContainsAny(p.text, `*?[\\`) }
+
 // inOne hides slashes, over which "*" would not go.
 func inOne(text string) string { return strings.ReplaceAll(strings.ToLower(text), "/", "\x00") }
 
