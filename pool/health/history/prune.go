@@ -19,15 +19,13 @@ func (h *History) prune(ctx context.Context) error {
 	if !h.pruned.IsZero() && now.Sub(h.pruned) < pruneEvery && now.After(h.pruned) {
 		return nil
 	}
-	h.pruned = now
 	if err := h.seen(ctx, now); err != nil {
 		return fmt.Errorf("keeping the history %s in bounds: %w", h.path, err)
 	}
-	if time.Since(h.opened) < dayLength && !h.alive.IsZero() && absDuration(now.Sub(h.alive)) > absence {
-		return nil
-	}
-	if err := h.removeOld(ctx, now.Add(-h.options.Keep)); err != nil {
-		return fmt.Errorf("keeping the history %s in bounds: %w", h.path, err)
+	if time.Since(h.opened) >= dayLength || h.alive.IsZero() || absDuration(now.Sub(h.alive)) <= absence {
+		if err := h.removeOld(ctx, now.Add(-h.options.Keep)); err != nil {
+			return fmt.Errorf("keeping the history %s in bounds: %w", h.path, err)
+		}
 	}
 	if err := h.removeMuch(ctx); err != nil {
 		return fmt.Errorf("keeping the history %s in bounds: %w", h.path, err)
@@ -36,8 +34,33 @@ func (h *History) prune(ctx context.Context) error {
 		return fmt.Errorf("giving back what the history %s does not need: %w", h.path, err)
 	}
 	size, _, err := h.store.size(ctx)
+	if err != nil {
+		return fmt.Errorf("measuring the history %s: %w", h.path, err)
+	}
 	h.metrics.bytes.Set(float64(size))
-	return err
+	h.pruned = now
+	return nil
+}
+
+// makeRoom removes the oldest of a file that could not be written since it has reached its
+// bound, and reports whether there is room now. Where the disk is what is full, nothing is
+// removed: that would cost history and not help.
+func (h *History) makeRoom(ctx context.Context) (bool, error) {
+	if err := h.reopen(ctx); err != nil {
+		return false, err
+	}
+	_, before, err := h.store.size(ctx)
+	if err == nil && before <= h.options.MaxBytes {
+		return false, nil
+	}
+	if err == nil {
+		err = h.removeMuch(ctx)
+	}
+	if err != nil {
+		return false, fmt.Errorf("making room in the history %s: %w", h.path, err)
+	}
+	_, after, err := h.store.size(ctx)
+	return after < before, err
 }
 
 func absDuration(d time.Duration) time.Duration { return max(d, -d) }
@@ -140,7 +163,7 @@ func (h *History) removeOldest(ctx context.Context) (bool, error) {
 		statements = append(statements, `DELETE FROM incidents WHERE ended IS NOT NULL AND started < ? * 86400000`, `DELETE FROM marks WHERE time < ? * 86400000`)
 	}
 	if from >= today {
-		return false, nil
+		return h.removeOldestIncidents(ctx)
 	}
 	// A part of it at a time, as each turn reads all days.
 	before := from + max((today-from)/50, 1)
@@ -152,6 +175,18 @@ func (h *History) removeOldest(ctx context.Context) (bool, error) {
 		}
 		return nil
 	})
+}
+
+// removeOldestIncidents removes a part of the incidents that are over, where all that the
+// file has is of today.
+func (h *History) removeOldestIncidents(ctx context.Context) (bool, error) {
+	done, err := h.store.write.ExecContext(ctx, `DELETE FROM incidents WHERE id IN (SELECT id FROM incidents WHERE ended IS NOT NULL
+		ORDER BY started LIMIT (SELECT count(*) / 20 + 1 FROM incidents))`)
+	if err != nil {
+		return false, err
+	}
+	removed, err := done.RowsAffected()
+	return removed > 0, err
 }
 
 // oldest asks for a day; today where there is none.

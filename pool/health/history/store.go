@@ -133,11 +133,13 @@ func (s *store) replaced() bool {
 // errDamaged tells that what the file holds cannot be.
 var errDamaged = errors.New("the file is damaged")
 
-// The primary codes of SQLite (sqlite.org/rescode.html) that tell of a damaged file, and
-// those that a sound one does not give for the statements of this package.
+// The primary codes of SQLite (sqlite.org/rescode.html) that tell of a damaged file or of
+// no room, and those that a sound one does not give for the statements of this package.
 const (
 	codeCorrupt = 11
 	codeNotADB  = 26
+
+	codeFull = 13 // the disk is, or the file has reached its bound
 
 	codeError      = 1
 	codeSchema     = 17

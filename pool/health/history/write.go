@@ -109,6 +109,14 @@ func (h *History) drop() error {
 func (h *History) write(all bool) error {
 	return h.guarded(func(ctx context.Context) error {
 		err := h.writeOnce(ctx, all)
+		if codeOf(err) == codeFull {
+			made, failed := h.makeRoom(ctx)
+			if made {
+				err = h.writeOnce(ctx, all)
+			} else {
+				err = errors.Join(err, failed, h.drop())
+			}
+		}
 		if err == nil || !damaged(err) {
 			return err
 		}
