@@ -34,6 +34,8 @@ type figures struct {
 	Late     int64 // content that is too old or not what it should be
 	Response sample
 	Delivery sample // bytes a second
+	// less is to be taken off what the file has already; nil: nothing is.
+	less *figures
 }
 
 func (f *figures) add(o figures) {
@@ -45,6 +47,34 @@ func (f *figures) add(o figures) {
 	f.Late += o.Late
 	f.Response.merge(o.Response)
 	f.Delivery.merge(o.Delivery)
+	if o.less != nil {
+		f.takeOff(*o.less)
+	}
+}
+
+// takeOff has what was found before be taken off when the figures are written.
+func (f *figures) takeOff(o figures) {
+	if f.less == nil {
+		f.less = &figures{}
+	}
+	f.less.add(o)
+}
+
+// settle takes off what is to be taken off; nothing gets less than nothing.
+func (f *figures) settle() {
+	if f.less == nil {
+		return
+	}
+	less := *f.less
+	f.less = nil
+	f.Probes = max(f.Probes-less.Probes, 0)
+	f.Failures = max(f.Failures-less.Failures, 0)
+	f.Singles = max(f.Singles-less.Singles, 0)
+	f.Altered = max(f.Altered-less.Altered, 0)
+	f.Slow = max(f.Slow-less.Slow, 0)
+	f.Late = max(f.Late-less.Late, 0)
+	f.Response.remove(less.Response)
+	f.Delivery.remove(less.Delivery)
 }
 
 // sample sums up numbers of which only a few figures are wanted.
@@ -93,6 +123,24 @@ func (s *sample) merge(o sample) {
 			s.buckets = slices.Insert(s.buckets, at, b)
 		}
 	}
+}
+
+// remove takes out numbers that were put in before. The least and the greatest number stay
+// as they were, unless none is left.
+func (s *sample) remove(o sample) {
+	if o.Count >= s.Count {
+		*s = sample{}
+		return
+	}
+	s.Count -= o.Count
+	s.Sum = max(s.Sum-o.Sum, 0)
+	for _, b := range o.buckets {
+		at, found := slices.BinarySearchFunc(s.buckets, b.i, func(have bucket, i uint16) int { return cmp.Compare(have.i, i) })
+		if found {
+			s.buckets[at].count -= min(s.buckets[at].count, b.count)
+		}
+	}
+	s.buckets = slices.DeleteFunc(s.buckets, func(b bucket) bool { return b.count == 0 })
 }
 
 func (s sample) mean() int64 {

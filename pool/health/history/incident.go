@@ -132,14 +132,14 @@ type incident struct {
 	dirty   bool // it has changed since it was written
 }
 
-// fail takes in one more failure.
-func (i *incident) fail(e Evidence) {
+// fail takes in one more failure. One that is not believed is never the worst.
+func (i *incident) fail(e Evidence, believed bool) {
 	if i.failures == 0 {
 		i.first, i.worst = e, e
 	}
 	i.failures++
 	i.last = e
-	if graver(e.Outcome, i.worst.Outcome) {
+	if believed && graver(e.Outcome, i.worst.Outcome) {
 		i.worst = e
 	}
 	i.dirty = true

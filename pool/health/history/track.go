@@ -28,6 +28,9 @@ type track struct {
 	incident *incident // nil: the target is not down
 	begun    time.Time // the start of the last incident
 	waiting  waiting[figures]
+	// doubted is what the failures that have taken it down, or may, have added to waiting:
+	// they may turn out to be this machine's own.
+	doubted waiting[figures]
 
 	expiry      time.Time // of the last certificate
 	expiryFresh bool      // it is not written yet
@@ -116,15 +119,26 @@ func (s *subject) credit(now time.Time) (dropped int) {
 	return dropped
 }
 
-// takeBack counts the time of an incident that was not the target's own as frozen.
+// takeBack counts the time of an incident that was not the target's own as frozen, on each
+// of its days.
 func (s *subject) takeBack(from, to time.Time) {
 	if s.condition() == isDown {
 		return // something else holds it down
 	}
-	length := min(max(to.Sub(from), 0), dayLength)
-	of, _ := s.waiting.of(dayOf(to))
-	of.Down -= length
-	of.Frozen += length
+	if earliest := (dayOf(to) - mostWaiting + 1).start(); from.Before(earliest) {
+		from = earliest
+	}
+	for from.Before(to) {
+		day := dayOf(from)
+		until := (day + 1).start()
+		if until.After(to) {
+			until = to
+		}
+		of, _ := s.waiting.of(day)
+		of.Down -= until.Sub(from)
+		of.Frozen += until.Sub(from)
+		from = until
+	}
 }
 
 // observe takes in one probe, and gives the incident that it ends; nil: none.
@@ -139,13 +153,14 @@ func (t *track) observe(o health.Observation) (ended []*incident, dropped int) {
 	if one := t.turn(o, now); one != nil {
 		ended = append(ended, one)
 	}
+	t.settle(o)
 	if o.After.Verdict == health.Down && t.incident == nil {
 		t.begin(o)
 	}
 	if t.incident != nil {
 		t.incident.resumed = false
 		if outcomeOf(o) != health.Success {
-			t.incident.fail(evidenceOf(o))
+			t.incident.fail(evidenceOf(o), !o.After.Frozen)
 		}
 	}
 	t.seen, t.frozen = true, o.After.Frozen
@@ -166,6 +181,7 @@ func (t *track) turn(o health.Observation, now time.Time) *incident {
 		for _, s := range t.places {
 			s.takeBack(i.started, now)
 		}
+		t.lookAgain()
 		return i
 	case o.After.Verdict != health.Up:
 		return nil
@@ -207,23 +223,49 @@ func (t *track) begin(o health.Observation) {
 	t.lookAgain()
 }
 
-// count takes a probe into the figures of its day.
+// settle makes up its mind on failures that were counted: those that this machine is found
+// to have made itself are taken out again, and those that have come to nothing, or to an
+// incident that is over, stay.
+func (t *track) settle(o health.Observation) {
+	switch {
+	case o.TakenBack, o.After.Frozen && o.After.Verdict == health.Up:
+		for _, one := range t.doubted {
+			of, _ := t.waiting.of(one.day)
+			of.takeOff(one.value)
+		}
+		if len(t.doubted) > 0 {
+			t.lookAgain()
+		}
+	case o.After.Verdict != health.Up || o.After.Failures > 0:
+		return
+	}
+	t.doubted, t.failing, t.series = nil, time.Time{}, 0
+}
+
+// count takes a probe into the figures of its day. What fails while failures are taken for
+// this machine's own says nothing of the target.
 func (t *track) count(o health.Observation, now time.Time, dropped *int) {
+	outcome := outcomeOf(o)
+	if o.After.Frozen && outcome != health.Success {
+		return
+	}
 	day, full := t.waiting.of(dayOf(now))
 	if full {
 		*dropped++
 	}
-	day.Probes++
-	outcome := outcomeOf(o)
-	if outcome == health.Success {
-		day.Response.put(o.After.Duration.Microseconds())
-	} else {
-		t.fail(o, outcome, day)
-	}
+	found := figures{Probes: 1}
 	if rate := o.Result.Evidence.BytesPerSecond; rate > 0 {
-		day.Delivery.put(rate)
+		found.Delivery.put(rate)
 	}
-	if o.After.Verdict == health.Up && o.After.Failures == 0 && t.series > 0 {
+	if outcome == health.Success {
+		found.Response.put(o.After.Duration.Microseconds())
+	} else {
+		t.fail(o, outcome, &found)
+		doubted, _ := t.doubted.of(dayOf(now))
+		doubted.add(found)
+	}
+	day.add(found)
+	if o.After.Verdict == health.Up && o.After.Failures == 0 && !o.After.Frozen && t.series > 0 {
 		day.Singles += t.series // it came to nothing
 		t.failing, t.series = time.Time{}, 0
 	}

@@ -184,6 +184,7 @@ func (w *writer) figures(row figuresRow) error {
 		return err
 	}
 	f.add(row.value)
+	f.settle()
 	return w.exec(`INSERT OR REPLACE INTO days (target, day, `+figuresColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		target, row.day, f.Probes, f.Failures, f.Singles, f.Altered, f.Slow, f.Late,
 		f.Response.Count, f.Response.Sum, f.Response.Min, f.Response.Max, f.Response.encode(),
