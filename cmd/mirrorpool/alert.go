@@ -16,7 +16,8 @@ import (
 // alertsFile keeps what is wrong and what people were told of it.
 const alertsFile = "alerts.json"
 
-// alertsInterval is how often what is wrong is looked at, beside when a table is made.
+// alertsInterval is how often what is wrong is looked at, beside when a table is made,
+// unless a test wants it sooner.
 const alertsInterval = 5 * time.Second
 
 // alertsPause is how long tables are left alone after one was looked at.
@@ -28,8 +29,11 @@ type alerting struct {
 	*alert.Center
 	node     *node
 	evidence *evidence
-	wake     chan struct{} // another table is served
-	warned   []string      // files of secrets that were warned of
+	wake     chan struct{}   // another table is served
+	warned   []string        // files of secrets that were warned of
+	interval time.Duration   // from one look to the next
+	began    time.Time       // this run
+	found    map[string]bool // keys of stages that have failed in this run; follow alone uses it
 
 	staging sync.Mutex // held while the stage is made of all that fails
 	unkept  error      // why what was told is not kept; guarded by staging
@@ -42,7 +46,10 @@ func (n *node) openAlerting(config *config) error {
 		return err
 	}
 	kept, err := n.state.read(alertsFile)
-	a := &alerting{node: n, evidence: newEvidence(), wake: make(chan struct{}, 1)}
+	a := &alerting{
+		node: n, evidence: newEvidence(), wake: make(chan struct{}, 1),
+		interval: alertsInterval, began: time.Now(), found: map[string]bool{},
+	}
 	var unread error
 	a.Center, unread = alert.New(alert.Config{
 		Node: nodeName(), Kept: kept, Tell: a.told,
@@ -98,7 +105,7 @@ func (a *alerting) observed(o health.Observation) { a.evidence.observe(o) }
 
 // follow looks at what is wrong until ctx ends.
 func (a *alerting) follow(ctx context.Context) {
-	ticker := time.NewTicker(alertsInterval)
+	ticker := time.NewTicker(a.interval)
 	defer ticker.Stop()
 	for {
 		select {

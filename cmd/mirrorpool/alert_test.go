@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -17,6 +18,7 @@ import (
 
 	"mirrorpool/admin/alert"
 	"mirrorpool/pool"
+	"mirrorpool/pool/administrative"
 	"mirrorpool/pool/health"
 	"mirrorpool/pool/health/history"
 	"mirrorpool/pool/selection"
@@ -93,10 +95,16 @@ func (r *room) comes(to *running, status string, kind alert.Kind) alert.Document
 	return found[0]
 }
 
+// startAlerting starts a node that looks sooner for what is wrong than one of an operator.
+func (r *running) startAlerting() {
+	r.Helper()
+	r.startWith(func(n *node) { n.alerts.interval = 200 * time.Millisecond })
+}
+
 // alertedPools is a pool with one member that is checked, and an operator.
 const alertedPools = `{ "version": 1, "pools": [ {
   "name": "dl.example.test", "ttl": 30, "answers": 1,
-  "health": { "check": "http", "port": %s, "path": "/trace", "interval": "1s", "timeout": "900ms", "down_after": 2, "up_after": 2 },
+  "health": { "check": "http", "port": %s, "path": "/trace", "interval": "1s", "timeout": "900ms", "down_after": 1, "up_after": 1 },
   "members": [ { "id": "one", "mirror": "one.example", "addresses": ["127.0.0.1"], "weight": 10, "email": "op@localhost" } ] } ] }
 `
 
@@ -132,7 +140,7 @@ func TestPeopleAreTold(t *testing.T) {
 `, room.URL+"/T0PSECRET", r.path("secret"), r.path("program"))
 	r.write("node.yaml", r.config(alerts))
 	good := r.push("Good")
-	r.start()
+	r.startAlerting()
 	r.serving(good)
 
 	broken.Store(true)
@@ -157,9 +165,9 @@ func TestPeopleAreTold(t *testing.T) {
 
 	// A restart repeats nothing, and the end is told of all the same.
 	r.stop()
-	r.start()
+	r.startAlerting()
 	r.serving(good)
-	time.Sleep(2 * alertsPause)
+	time.Sleep(2 * r.node.alerts.interval)
 	if again := room.take("trouble", alert.State); len(again) > 0 {
 		t.Errorf("told again after a restart: %+v", again)
 	}
@@ -173,27 +181,34 @@ func TestPeopleAreTold(t *testing.T) {
 	// A commit with a mistake, and its mending.
 	r.write("checkout/pools.json", strings.Replace(fmt.Sprintf(alertedPools, port), `"answers": 1`, `"answers": 0`, 1))
 	bad := r.push("Bad")
+	r.node.source.Load().Poke()
 	refused := room.comes(r, "trouble", alert.Commit)
 	if evidence := strings.Join(refused.Evidence, "\n"); refused.Details["commit"] != bad || !strings.Contains(evidence, "author: Test <test@localhost>") || !strings.Contains(evidence, "pools.json:2:") {
 		t.Errorf("refused: %+v", refused)
 	}
 	r.write("checkout/pools.json", fmt.Sprintf(alertedPools, port))
-	r.push("Mended")
-	if mended := room.comes(r, "over", alert.Commit); mended.Key != refused.Key {
-		t.Errorf("mended: %+v", mended)
-	}
-
-	// The repository is gone.
+	// A restart while the remote cannot be asked knows nothing of the commit.
+	r.stop()
 	if err := os.Rename(r.path("mirrors.git"), r.path("gone.git")); err != nil {
 		t.Fatal(err)
 	}
+	r.startAlerting()
 	if stale := room.comes(r, "trouble", alert.Stale); !strings.Contains(stale.Words, "the last good commit goes on being served") {
 		t.Errorf("stale: %+v", stale)
+	}
+	if over := room.take("over", alert.Commit); len(over) > 0 {
+		t.Errorf("a commit that nobody has looked at again is over: %+v", over)
 	}
 	if err := os.Rename(r.path("gone.git"), r.path("mirrors.git")); err != nil {
 		t.Fatal(err)
 	}
+	r.node.source.Load().Poke()
 	room.comes(r, "over", alert.Stale)
+	r.push("Mended")
+	r.node.source.Load().Poke()
+	if mended := room.comes(r, "over", alert.Commit); mended.Key != refused.Key {
+		t.Errorf("mended: %+v", mended)
+	}
 
 	// A red flag of the history, which has no end.
 	r.node.flagged(history.Flag{Member: history.Member{Pool: "dl.example.test", ID: "one"}, Kind: history.FlagAltered, Since: time.Now(), Words: "a file was changed"})
@@ -212,7 +227,7 @@ func TestAlertsAreReloaded(t *testing.T) {
 	room := newRoom(t)
 	r := newRunning(t, "")
 	r.write("secret", "open sesame\n")
-	r.start()
+	r.startAlerting()
 	r.node.stages.fail("one", io.ErrUnexpectedEOF)
 	entry := fmt.Sprintf("alerts:\n  - webhook: {url: %q, secret_file: %q}\n    wait: 0s\n", room.URL, r.path("secret"))
 	r.write("node.yaml", r.config(entry))
@@ -238,6 +253,44 @@ func TestAlertsAreReloaded(t *testing.T) {
 	r.eventually("the dry run prints", func() bool {
 		return strings.Contains(r.log.String(), "dry run: this message would be sent") && strings.Contains(r.log.String(), `"way":"dry"`)
 	})
+}
+
+// TestNothingIsOverBeforeItIsKnown holds that what an earlier run has told of is not over
+// because this one has not looked yet.
+func TestNothingIsOverBeforeItIsKnown(t *testing.T) {
+	room := newRoom(t)
+	r := newRunning(t, "")
+	r.write("secret", "open sesame\n")
+	r.write("node.yaml", r.config(fmt.Sprintf("alerts:\n  - webhook: {url: %q, secret_file: %q}\n    wait: 0s\n    at_most: 100/m\n", room.URL, r.path("secret"))))
+	r.startAlerting()
+	r.serving(r.git(r.path("checkout"), "rev-parse", "HEAD"))
+	r.node.alerts.Report(alert.Event{Key: "stage earlier", Kind: alert.Stage, Subject: "stage earlier", Words: "fails"})
+	r.node.stages.fail("now", io.ErrUnexpectedEOF)
+	room.comesOf(r, "trouble", "stage earlier")
+	room.comesOf(r, "trouble", "stage now")
+	r.node.stages.succeed("now")
+	room.comesOf(r, "over", "stage now")
+	if over := room.take("over", alert.Stage); len(over) > 0 {
+		t.Errorf("over: %+v", over)
+	}
+
+	began := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	target := func(address string) health.Target { return health.Target{Address: netip.MustParseAddr(address)} }
+	before, after := health.State{Checked: began.Add(-time.Second)}, health.State{Checked: began.Add(time.Second)}
+	for name, c := range map[string]struct {
+		states map[health.Target]health.State
+		want   bool
+	}{
+		"nothing is there":                {},
+		"from an earlier run":             {map[health.Target]health.State{target("127.0.0.1"): before}, false},
+		"asked":                           {map[health.Target]health.State{target("127.0.0.1"): after}, true},
+		"only the other family was asked": {map[health.Target]health.State{target("127.0.0.1"): before, target("::1"): after}, false},
+		"there is only the other family":  {map[health.Target]health.State{target("::1"): after}, true},
+	} {
+		if got := judgedSince(health.NewReport(c.states), "ipv4", began); got != c.want {
+			t.Errorf("%s: got %t", name, got)
+		}
+	}
 }
 
 func TestWayThatFailsIsAStage(t *testing.T) {
@@ -316,7 +369,18 @@ func TestCertificatesNearTheirEnd(t *testing.T) {
 func TestWhatClientsGetInstead(t *testing.T) {
 	s := &standings{verdicts: map[string]health.Verdict{}, words: map[string]string{}}
 	s.addFallenPool(zones.PoolDescription{Name: "p", IPv4: zones.FamilyDescription{Served: true, Mode: selection.Reserve}, IPv6: zones.FamilyDescription{Mode: selection.Empty}})
+	disabled := &administrative.Word{Action: administrative.Disable}
+	s.addFallenPool(zones.PoolDescription{
+		Name: "off", IPv4: zones.FamilyDescription{Served: true, Mode: selection.Empty}, IPv6: zones.FamilyDescription{Served: true, Mode: selection.Empty},
+		Members: []zones.MemberDescription{
+			{Weight: 1, Word: disabled, Addresses: []zones.AddressDescription{{Address: netip.MustParseAddr("127.0.0.1")}}},
+			{Weight: 1, Addresses: []zones.AddressDescription{{Address: netip.MustParseAddr("::1")}}},
+		},
+	})
 	s.addFallenHost(zones.HostDescription{Host: "h", Plain: zones.ModeFallbacks, Mirrors: []zones.MirrorDescription{{Weight: 1}}})
+	s.addFallenHost(zones.HostDescription{Host: "s", Plain: "normal", Secure: "empty", Mirrors: []zones.MirrorDescription{
+		{URLPrefix: "http://m.test/", Weight: 1}, {URLPrefix: "https://m.test/", Weight: 1, Word: disabled},
+	}})
 	s.addFallenHost(zones.HostDescription{Host: "none", Plain: "empty", Mirrors: []zones.MirrorDescription{{}}})
 	s.addFallenHost(zones.HostDescription{Host: "well", Plain: "normal", Mirrors: []zones.MirrorDescription{{Weight: 1}}})
 	var got []string
@@ -325,7 +389,10 @@ func TestWhatClientsGetInstead(t *testing.T) {
 	}
 	want := []string{
 		"pool p IPv4: p over IPv4 has no member that is up: clients get the reserve",
+		"pool off IPv4: off over IPv4 has no member that is not disabled on this node: clients get nothing of it",
+		"pool off IPv6: off over IPv6 has no member that is up: clients get nothing",
 		"host h: h has no mirror that is up: clients get the fallbacks",
+		"host s https: s by https has no member that is not disabled on this node: clients get nothing of it",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)

@@ -187,10 +187,14 @@ func (a *alerting) lookAtSource() {
 			Details: map[string]string{"error": status.LastError},
 		})
 	}
-	a.Settle(alert.Commit, commits, func(string) (string, bool) {
-		return "is no problem any more: a good commit is served, or another one has taken its place", true
+	a.Settle(alert.Commit, commits, func(key string) (string, bool) {
+		commit := strings.TrimPrefix(key, "commit ")
+		// Before the remote has told its head in this run, and until that is fetched and
+		// judged anew, nothing is known of a commit that an earlier run has refused.
+		is := status.Head != "" && (status.Head != commit || status.Good.Commit == commit)
+		return "is no problem any more: a good commit is served, or another one has taken its place", is
 	})
-	a.Settle(alert.Stale, stale, func(string) (string, bool) { return "can be followed again", true })
+	a.Settle(alert.Stale, stale, func(string) (string, bool) { return "can be followed again", !status.LastSuccess.IsZero() })
 }
 
 // maxRefusedLines is how many problems of a commit are told.
@@ -226,6 +230,7 @@ func refusedEvent(commit string, at time.Time, err error, meanwhile string) aler
 // lookAtStages tells of parts of the program that fail, of secondaries that are silent,
 // and of zones whose keys somebody has to see to.
 func (a *alerting) lookAtStages() {
+	table := a.node.compiler.table.Load()
 	var events []alert.Event
 	for _, one := range a.node.stages.list() {
 		switch one.stage {
@@ -247,11 +252,19 @@ func (a *alerting) lookAtStages() {
 			})
 		}
 	}
-	for apex, signing := range a.node.rollovers.describe(a.node.compiler.table.Load()) {
+	for apex, signing := range a.node.rollovers.describe(table) {
 		events = append(events, signingEvents(apex, signing)...)
 	}
-	a.Settle(alert.Stage, events, nil)
+	for _, event := range events {
+		a.found[event.Key] = true
+	}
+	settled := table != nil && time.Since(a.began) >= stagesKnown
+	a.Settle(alert.Stage, events, func(key string) (string, bool) { return "", settled || a.found[key] })
 }
+
+// stagesKnown is how long after the start what an earlier run has told of is over if it
+// has not come again: by then each part has had its turn.
+const stagesKnown = 10 * time.Minute
 
 // signingEvents tell of a zone what somebody has to do.
 func signingEvents(apex string, signing *admin.Signing) []alert.Event {

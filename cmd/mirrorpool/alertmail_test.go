@@ -164,12 +164,12 @@ func TestMirrorsOperatorIsWrittenTo(t *testing.T) {
       from: Spiegel-Wächter <mirrors@pool.example>
       to: [admin@localhost]
       to_mirrors: true
-      mirrors_after: 2s
-    wait: 1s
+      mirrors_after: 1s
+    wait: 500ms
 `, p.address))
 	r.write("checkout/pools.json", fmt.Sprintf(alertedPools, port))
 	good := r.push("Good")
-	r.start()
+	r.startAlerting()
 	r.serving(good)
 	broken.Store(true)
 	admins, subject, _ := p.comes(r, "admin", 1)
