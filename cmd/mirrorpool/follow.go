@@ -189,15 +189,21 @@ func (n *node) probeFirst(ctx context.Context, served *pool.Definition, wanted [
 	n.await("the first round of health checks")
 	all := union(wanted, targetsOf(served))
 	n.prober.SetTargets(all)
-	longest, processes := time.Duration(0), 0
+	longest, processes, transfers := time.Duration(0), 0, time.Duration(0)
 	for _, assignment := range wanted {
-		longest = max(longest, assignment.Target.Probe.Timeout)
-		if kind := assignment.Target.Probe.Kind; kind == pool.CheckRsync || kind == pool.CheckExec {
+		probe := assignment.Target.Probe
+		longest = max(longest, probe.Timeout)
+		switch {
+		case probe.Kind == pool.CheckRsync, probe.Kind == pool.CheckExec:
 			processes++
+		case probe.Purpose == pool.PurposeThroughput, probe.Purpose == pool.PurposeIntegrity:
+			transfers += probe.Timeout
 		}
 	}
 	// Those that start processes wait for each other: a second is more than they need.
 	longest += time.Duration(processes) * time.Second / health.MaxProcesses
+	// So do those that load the network, for as long as each of them takes.
+	longest += transfers / health.MaxTransfers
 	// Starts are spread by the cap on the rate of probes, which a loaded machine does not
 	// reach.
 	longest += firstRoundSlack + 2*time.Duration(float64(len(all))/n.prober.Rate()*float64(time.Second))

@@ -70,17 +70,21 @@
 // that they have started when their time is over. At most 16 run at the same time;
 // targets that wait for a place hold nobody else up. Where this machine cannot
 // start one, the probe is a success, and [Result.NotMade] says so: no target goes
-// down for what a node lacks.
+// down for what a node lacks, and none that such a program took down comes up for it.
+//
+// Where this machine has no file descriptors or ports left, a probe is not made either,
+// of whatever kind.
 //
 // # Files
 //
 // Beyond an answer, an http or https target can be asked how fast a part of a file
 // comes, whether a file is what its origin has or has its published hash, and
 // whether files are there. What stands besides the target, an origin or an index of
-// files, never takes it down: without it the probe is a success with
-// [Result.NotMade], or [Result.Stands] where something was found wrong before. All
-// that is read, of whomever, is bounded; redirects lead no further than those of
-// other probes.
+// files, never takes it down: without it the probe has [Result.NotMade],
+// and moves nothing. A target of which nothing is known stays unknown, and is asked
+// again each minute. All that is read, of whomever, is bounded; redirects lead no further than those of
+// other probes. No more than two probes of throughput and integrity are under way at the
+// same time, since they would take each other's part of this machine's network.
 //
 // The package imports package pool and nothing else of this program, writes no
 // log, and reads no proxy from the environment.

@@ -22,9 +22,7 @@ func (p *Prober) finish(e *entry, result Result, took time.Duration, counts bool
 	p.metrics.ended()
 	e.cancel()
 	e.cancel = nil
-	if startsProcess(e.target.Probe) {
-		p.unpark()
-	}
+	p.leavePlace(e)
 	signal(p.wake)
 	if e.left {
 		return
@@ -32,6 +30,9 @@ func (p *Prober) finish(e *entry, result Result, took time.Duration, counts bool
 	// Not before the next phase, and never at the same time as the last
 	// probe; if that took so long that the start is over due, at once.
 	e.due = e.following(e.started+e.schedule.Interval/2, p.random)
+	if e.state.Verdict == Unknown && result.saysNothing(e.state) {
+		e.due = min(e.due, now+unknownRetry) // it gets nothing until then
+	}
 	heap.Push(&p.queue, e)
 	p.watchBeat(now)
 	if result.Outcome != Success && e.started < p.stood {

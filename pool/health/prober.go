@@ -105,13 +105,11 @@ type Prober struct {
 	index   map[Target]int
 	queue   queue // entries that are not being probed
 	running int   // probes under way
-	// processing are those of them that start processes, and parked the entries that are
-	// due and wait for a place for one.
-	processing int
-	parked     []*entry
-	earliest   time.Duration
-	restored   carried // until the first SetTargets; then empty
-	assigned   bool    // SetTargets has been called
+	// Those of them that must not be many, and what waits for a place.
+	forProcesses, forTransfers places
+	earliest                   time.Duration
+	restored                   carried // until the first SetTargets; then empty
+	assigned                   bool    // SetTargets has been called
 
 	rate        float64
 	concurrency int
@@ -151,6 +149,9 @@ func NewProber(config Config) *Prober {
 		stood:     -1,
 		turned:    -1,
 		told:      -nearerEvery,
+
+		forProcesses: places{most: MaxProcesses},
+		forTransfers: places{most: MaxTransfers},
 	}
 	if p.now == nil {
 		p.now = time.Now

@@ -14,23 +14,37 @@ import (
 	"mirrorpool/pool"
 )
 
-// TestProcessesHoldNobodyUp holds that probes which wait for a place for their process
-// take no other place meanwhile, that none is forgotten, and that they go in the order in
-// which they were due.
-func TestProcessesHoldNobodyUp(t *testing.T) {
+// TestFewHoldNobodyUp holds that few probes are under way of those that start processes
+// or load the network, that what waits for a place takes no other place meanwhile, that
+// none is forgotten, and that they go in the order in which they were due.
+func TestFewHoldNobodyUp(t *testing.T) {
+	transfer := func(purpose pool.Purpose) func(int) Target {
+		return func(i int) Target {
+			target := nth(i)
+			target.Probe.Kind, target.Probe.Purpose = pool.CheckHTTP, purpose
+			return target
+		}
+	}
+	process := func(i int) Target { return execTarget(fmt.Sprintf("look-%03d", i)) }
+	t.Run("processes", func(t *testing.T) { holdNobodyUp(t, 100, MaxProcesses, process) })
+	t.Run("throughput", func(t *testing.T) { holdNobodyUp(t, 40, MaxTransfers, transfer(pool.PurposeThroughput)) })
+	t.Run("integrity", func(t *testing.T) { holdNobodyUp(t, 40, MaxTransfers, transfer(pool.PurposeIntegrity)) })
+}
+
+func holdNobodyUp(t *testing.T, targets, atATime int, nth func(int) Target) {
 	synctest.Test(t, func(t *testing.T) {
 		var mutex sync.Mutex
 		running, most := 0, 0
 		begun := map[string]time.Time{}
 		p := NewProber(Config{
-			Random: rand.NewPCG(1, 2), Concurrency: MaxProcesses + 4, Rate: 1e6,
+			Random: rand.NewPCG(1, 2), Concurrency: atATime + 4, Rate: 1e6,
 			Probe: func(ctx context.Context, target Target) Result {
 				mutex.Lock()
 				if _, ok := begun[target.String()]; !ok {
 					begun[target.String()] = time.Now()
 				}
 				mutex.Unlock()
-				if !startsProcess(target.Probe) {
+				if target.Probe.Kind == pool.CheckTCP {
 					return Result{Outcome: Success}
 				}
 				mutex.Lock()
@@ -49,8 +63,8 @@ func TestProcessesHoldNobodyUp(t *testing.T) {
 		})
 		schedule := pool.Schedule{Interval: 10 * time.Minute, DownAfter: 1, UpAfter: 1}
 		var all []Assignment
-		for i := range 100 {
-			target := execTarget(fmt.Sprintf("look-%03d", i))
+		for i := range targets {
+			target := nth(i)
 			target.Probe.Timeout = 5 * time.Second
 			all = append(all, Assignment{target, schedule})
 		}
@@ -71,14 +85,14 @@ func TestProcessesHoldNobodyUp(t *testing.T) {
 		if err := <-done; err != nil {
 			t.Fatal(err)
 		}
-		if most != MaxProcesses {
-			t.Errorf("%d processes at a time, want %d", most, MaxProcesses)
+		if most != atATime {
+			t.Errorf("%d at a time, want %d", most, atATime)
 		}
 		if late := begun[plain.String()].Sub(start); late > time.Second {
-			t.Errorf("a probe without a process waited %s", late)
+			t.Errorf("a probe that needs no place waited %s", late)
 		}
-		if want := 7 * 4 * time.Second; took.Round(time.Millisecond) != want { // 100 in rounds of 16
-			t.Errorf("all were known after %s, want %s", took, want)
+		if rounds := (targets + atATime - 1) / atATime; took.Round(time.Millisecond) != time.Duration(rounds)*4*time.Second {
+			t.Errorf("all were known after %s, want %d rounds of 4 s", took, rounds)
 		}
 		for target, state := range p.Report().All() {
 			if state.Verdict != Up {
@@ -107,7 +121,7 @@ func TestWaitingForAPlaceIsNotKeptTwice(t *testing.T) {
 			begun++
 		}
 	}
-	if begun != MaxProcesses || len(p.parked) != 2*MaxProcesses || len(p.queue) != 0 {
-		t.Errorf("%d are under way, %d wait for a place, and %d for their time", begun, len(p.parked), len(p.queue))
+	if begun != MaxProcesses || len(p.forProcesses.waiting) != 2*MaxProcesses || len(p.queue) != 0 {
+		t.Errorf("%d are under way, %d wait for a place, and %d for their time", begun, len(p.forProcesses.waiting), len(p.queue))
 	}
 }

@@ -127,9 +127,10 @@ func (e *entry) following(moment time.Duration, random *rand.Rand) time.Duration
 type queue []*entry
 
 // requeue makes the queue anew, of all entries that are not being probed. Those that
-// wait for a place for a process will find none there again, or do. p.mu is held.
+// wait for a place wait again, or find one. p.mu is held.
 func (p *Prober) requeue() {
-	p.queue, p.parked = make(queue, 0, len(p.entries)), nil
+	p.forProcesses.waiting, p.forTransfers.waiting = nil, nil
+	p.queue = make(queue, 0, len(p.entries))
 	for _, e := range p.entries {
 		if e.cancel == nil {
 			p.queue = append(p.queue, e)
@@ -279,28 +280,11 @@ func (p *Prober) due(now time.Duration) (e *entry, wait time.Duration) {
 		if wait := max(p.queue[0].due, p.earliest) - now; wait > 0 {
 			return nil, wait
 		}
-		e := heap.Pop(&p.queue).(*entry)
-		switch {
-		case !startsProcess(e.target.Probe):
-			return e, 0
-		case p.processing < MaxProcesses:
-			p.processing++
+		if e := heap.Pop(&p.queue).(*entry); p.take(e) {
 			return e, 0
 		}
-		// It waits here, so that those that start no process do not wait behind it.
-		p.parked = append(p.parked, e)
 	}
 	return nil, time.Hour
-}
-
-// unpark gives the place of a process that has ended to the entry that waits the
-// longest. p.mu is held.
-func (p *Prober) unpark() {
-	p.processing--
-	if len(p.parked) > 0 {
-		heap.Push(&p.queue, p.parked[0])
-		p.parked = p.parked[1:]
-	}
 }
 
 // run makes the probe of an entry that next has given.
