@@ -61,7 +61,7 @@ type Center struct {
 	mutex    sync.Mutex
 	troubles map[string]*trouble
 	ways     []*wayState
-	absent   map[string]*wayKept // of ways that are not configured now
+	absent   map[string]*wayKept // of ways that are not configured now, by their ledgers' names
 	dirty    bool                // something is to be kept
 	keepNow  bool                // at once
 	running  context.Context     // nil: Run is not
@@ -87,6 +87,15 @@ type wayKept struct {
 	Operators      ledger `json:"operators"`
 }
 
+// ledgers is the name under which it is kept what a way was told. A dry run tells nobody:
+// it has ledgers of its own.
+func (w *Way) ledgers() string {
+	if w.DryRun {
+		return w.Name + "\ndry run"
+	}
+	return w.Name
+}
+
 // New makes a Center without ways. An error says that what was kept cannot be read: the
 // Center works all the same, and begins anew.
 func New(config Config) (*Center, error) {
@@ -105,12 +114,13 @@ func New(config Config) (*Center, error) {
 	return c, c.restore(config.Kept)
 }
 
-// Set replaces the ways. One of the same name as before goes on from what was told by it.
+// Set replaces the ways. One of the same name as before goes on from what was told by it,
+// to which what a dry run would have told does not belong.
 func (c *Center) Set(ways []Way) error {
 	if len(ways) > MaxWays {
 		return fmt.Errorf("%d ways to tell people, expected at most %d", len(ways), MaxWays)
 	}
-	names := map[string]bool{}
+	names, ledgers := map[string]bool{}, map[string]bool{}
 	for i := range ways {
 		if err := ways[i].Validate(); err != nil {
 			return err
@@ -118,14 +128,14 @@ func (c *Center) Set(ways []Way) error {
 		if names[ways[i].Name] {
 			return fmt.Errorf("two ways to tell people have the name %s", ways[i].Name)
 		}
-		names[ways[i].Name] = true
+		names[ways[i].Name], ledgers[ways[i].ledgers()] = true, true
 	}
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
 	before := map[string]*wayState{}
 	for _, w := range c.ways {
-		if before[w.Name] = w; !names[w.Name] {
-			c.absent[w.Name] = &w.wayKept
+		if before[w.ledgers()] = w; !ledgers[w.ledgers()] {
+			c.absent[w.ledgers()] = &w.wayKept
 			if w.flight != nil {
 				w.flight()
 			}
@@ -133,12 +143,12 @@ func (c *Center) Set(ways []Way) error {
 	}
 	c.ways = make([]*wayState, 0, len(ways))
 	for _, way := range ways {
-		w := before[way.Name]
+		w := before[way.ledgers()]
 		if w == nil {
 			w = &wayState{wayKept: wayKept{newLedger(), newLedger()}}
-			if kept := c.absent[way.Name]; kept != nil {
+			if kept := c.absent[way.ledgers()]; kept != nil {
 				w.wayKept = *kept
-				delete(c.absent, way.Name)
+				delete(c.absent, way.ledgers())
 			}
 		}
 		w.Way, w.until, w.failures = way, time.Time{}, 0

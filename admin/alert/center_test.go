@@ -441,6 +441,43 @@ func TestDryRunPrints(t *testing.T) {
 	})
 }
 
+// TestDryRunTellsNobody holds that what a dry run has printed is told once it ends, and
+// that what was told before it is not told again.
+func TestDryRunTellsNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		to, disk := &receiver{}, []byte(nil)
+		sent := way("a", to)
+		dry := sent
+		dry.DryRun = true
+		r := enter(t, &disk, sent)
+		defer func() { r.stop() }()
+		set := func(w Way) {
+			t.Helper()
+			if err := r.center.Set([]Way{w}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r.center.Report(down("before"))
+		r.center.Report(down("meanwhile over"))
+		pass(3 * time.Minute)
+		expect(t, "before the dry run", to.take(), "0 trouble before", "0 trouble meanwhile over")
+		set(dry)
+		r.center.Report(down("in it"))
+		r.center.Resolve("meanwhile over", "is up")
+		pass(10 * time.Minute)
+		expect(t, "in the dry run", to.take())
+		r.stop()
+		r = enter(t, &disk, dry)
+		pass(10 * time.Minute)
+		set(sent)
+		pass(3 * time.Minute)
+		expect(t, "after the dry run", to.take(), "0 trouble in it", "0 over meanwhile over")
+		r.center.Resolve("in it", "is up")
+		pass(5 * time.Minute)
+		expect(t, "the end", to.take(), "0 over in it")
+	})
+}
+
 func TestClockThatIsSetBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		to, disk := &receiver{}, []byte(nil)

@@ -9,6 +9,10 @@ import (
 // keptVersion is that of the form in which it is kept.
 const keptVersion = 1
 
+// maxLedgers is of how many ways it is kept what they were told: of those that there may
+// be, and of as many that are not configured now, such as their dry runs.
+const maxLedgers = 2 * MaxWays
+
 // kept is what survives a restart.
 type kept struct {
 	Version  int                 `json:"version"`
@@ -38,7 +42,7 @@ func (c *Center) restore(data []byte) error {
 		c.troubles[t.Event.Key] = t
 	}
 	for name, w := range k.Ways {
-		if w == nil || len(c.absent) == MaxWays {
+		if w == nil || len(c.absent) == maxLedgers {
 			continue
 		}
 		for _, l := range []*ledger{&w.Administrators, &w.Operators} {
@@ -65,7 +69,7 @@ func (c *Center) save() {
 		k.Troubles = append(k.Troubles, &copied)
 	}
 	for _, w := range c.ways {
-		k.Ways[w.Name] = w.copied()
+		k.Ways[w.ledgers()] = w.copied()
 	}
 	// A way that is not configured now has its troubles as long as they are known.
 	for name, w := range c.absent {
@@ -73,7 +77,7 @@ func (c *Center) save() {
 		w.Operators.forget(c.troubles, c.now())
 		if len(w.Administrators.Told)+len(w.Operators.Told) == 0 {
 			delete(c.absent, name)
-		} else if len(k.Ways) < MaxWays {
+		} else if len(k.Ways) < maxLedgers {
 			k.Ways[name] = w.copied()
 		}
 	}
