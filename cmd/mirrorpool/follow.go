@@ -183,22 +183,28 @@ const firstRoundSlack = 3 * time.Second
 // longestFirstRound bounds the wait for very slow or very many targets.
 const longestFirstRound = 5 * time.Minute
 
-// probeFirst has the new targets probed beside those that are served, and
-// returns when each has been probed once.
+// probeFirst has the new targets probed beside those that are served, and returns when
+// each is known. An inspection that is new for members that are served may be repeated for
+// that, since a single error must not take them out of the answers; where nothing is
+// served yet, nobody waits for that longer than for the slowest probe.
 func (n *node) probeFirst(ctx context.Context, served *pool.Definition, wanted []health.Assignment) {
 	n.await("the first round of health checks")
 	all := union(wanted, targetsOf(served))
 	n.prober.SetTargets(all)
-	longest, processes, transfers := time.Duration(0), 0, time.Duration(0)
+	longest, processes, transfers, repeats := time.Duration(0), 0, time.Duration(0), time.Duration(0)
 	for _, assignment := range wanted {
 		probe := assignment.Target.Probe
 		longest = max(longest, probe.Timeout)
+		repeats = max(repeats, time.Duration(assignment.Schedule.DownAfter-1)*(health.RepeatUnknown+probe.Timeout))
 		switch {
 		case probe.Kind == pool.CheckRsync, probe.Kind == pool.CheckExec:
 			processes++
 		case probe.Purpose == pool.PurposeThroughput, probe.Purpose == pool.PurposeIntegrity:
 			transfers += probe.Timeout
 		}
+	}
+	if served != nil {
+		longest += repeats
 	}
 	// Those that start processes wait for each other: a second is more than they need.
 	longest += time.Duration(processes) * time.Second / health.MaxProcesses
@@ -210,7 +216,7 @@ func (n *node) probeFirst(ctx context.Context, served *pool.Definition, wanted [
 	round, cancel := context.WithTimeout(ctx, min(longest, longestFirstRound))
 	defer cancel()
 	if err := n.prober.WaitKnown(round); err != nil && ctx.Err() == nil {
-		n.logger.Warn().Err(err).Msg("not every target has been probed once: those that have not count as down")
+		n.logger.Warn().Err(err).Msg("not every target is known yet: those that are not count as down")
 	}
 }
 

@@ -34,7 +34,7 @@ func (s State) after(r Result, schedule pool.Schedule, now time.Time, took time.
 	default:
 		next.Failures = min(s.Failures+1, schedule.DownAfter)
 		next.Successes = 0
-		if s.Verdict == Unknown || next.Failures >= schedule.DownAfter {
+		if s.Verdict == Unknown && !seldom(schedule) || next.Failures >= schedule.DownAfter {
 			next.Verdict = Down
 		}
 	}

@@ -9,7 +9,13 @@
 //
 // # Thresholds
 //
-// The first probe of an unknown target decides at once. After that:
+// The first probe of an unknown target decides at once, but for a failed one of a target
+// that is asked less often than once a minute, as inspections are: it would keep the
+// target down for an hour or more. Such a target is asked again every ten seconds, and is
+// down after DownAfter failures. Meanwhile it stays unknown, and so does a member that is
+// inspected: what has not passed yet may be what the member lacks, and where nobody knows,
+// others are better. So that a new inspection takes nobody out of the answers by a single
+// error, [Prober.WaitKnown] waits for the verdict. After that:
 //
 //   - Every failed probe adds one to the failures; a successful one takes
 //     nothing away, but UpAfter successes in a row clear them. A target that is

@@ -30,8 +30,8 @@ func (p *Prober) finish(e *entry, result Result, took time.Duration, counts bool
 	// Not before the next phase, and never at the same time as the last
 	// probe; if that took so long that the start is over due, at once.
 	e.due = e.following(e.started+e.schedule.Interval/2, p.random)
-	if e.state.Verdict == Unknown && result.saysNothing(e.state) {
-		e.due = min(e.due, now+unknownRetry) // it gets nothing until then
+	if e.state.Verdict == Unknown && seldom(e.schedule) && (result.Outcome != Success || result.NotMade) {
+		e.due = now + RepeatUnknown
 	}
 	heap.Push(&p.queue, e)
 	p.watchBeat(now)
@@ -103,7 +103,8 @@ func (e *entry) note(r Result) {
 
 // falls reports whether one more failure takes the entry down.
 func (e *entry) falls() bool {
-	return !e.state.Frozen && e.state.Verdict != Down && (e.state.Verdict == Unknown || e.state.Failures+1 >= e.schedule.DownAfter)
+	return !e.state.Frozen && e.state.Verdict != Down &&
+		(e.state.Verdict == Unknown && !seldom(e.schedule) || e.state.Failures+1 >= e.schedule.DownAfter)
 }
 
 // count moves an entry's state on and tells of a change. p.mu is held.
@@ -115,7 +116,9 @@ func (p *Prober) count(f finding, now time.Duration) {
 		e.state.Address = e.target.Address
 	}
 	p.stale.Store(true)
-	e.nowKnown()
+	if e.state.Verdict != Unknown || e.state.Failures == 0 || e.state.Frozen {
+		e.nowKnown()
+	}
 	if p.observe != nil && (f.result.Outcome == Success || !before.Frozen) {
 		p.observe(Observation{Target: e.target, Result: f.result, Before: before, After: e.state})
 	}

@@ -4,12 +4,27 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
+
+	"mirrorpool/pool"
 )
 
-// WaitKnown returns when every target that was set at the moment of the call has
-// been probed once, or has left. Its verdict is known then, unless the probe
-// failed while states are frozen. It returns the context's error
-// when that ends first. Something has to Run meanwhile.
+const (
+	// RepeatUnknown is when a target that is asked seldom is asked again of which nothing
+	// is known yet, since its first probe has failed or was not made.
+	RepeatUnknown = 10 * time.Second
+	// oftenEnough is the longest interval after which a first failure is soon made good.
+	oftenEnough = time.Minute
+)
+
+// seldom reports whether a target is asked so seldom, as those of inspections are, that
+// a first failure by itself would keep it down for long.
+func seldom(schedule pool.Schedule) bool { return schedule.Interval > oftenEnough }
+
+// WaitKnown returns when the verdict of every target that was set at the moment of the
+// call is known, or it has left. One that could not be probed, or failed while states are
+// frozen, counts as known though its verdict is not. It returns the context's error when
+// that ends first. Something has to Run meanwhile.
 func (p *Prober) WaitKnown(ctx context.Context) error {
 	var unknown []*entry
 	p.do(func() {
