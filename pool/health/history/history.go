@@ -75,8 +75,9 @@ type History struct {
 	writing sync.Mutex // guards what follows, and all writing to the file
 	store   *store     // nil: the file cannot be had now
 	broken  error      // the database has panicked: it is not used again
-	opened  time.Time
-	alive   time.Time     // of the last run: its last write
+	clock   wallClock
+	elapsed func() time.Time // a time that goes by and never jumps, for wallClock
+	alive   time.Time        // of the last run: its last write
 	flushed time.Time     // all was written
 	longest time.Duration // that one turn of writing may take
 	failing bool          // Report was told of an error last
@@ -122,7 +123,7 @@ func Open(path string, options Options) (*History, error) {
 	h := &History{
 		path: path, options: options, wake: make(chan struct{}, 1),
 		tracks: map[health.Target]*track{}, subjects: map[place]*subject{}, orphans: map[string]*incident{}, standing: map[Member][]Flag{},
-		opened: time.Now(), longest: longestWrite, acknowledged: func([]*incident) {},
+		elapsed: time.Now, longest: longestWrite, acknowledged: func([]*incident) {},
 	}
 	h.metrics = newMetrics(h)
 	absolute, err := filepath.Abs(path)

@@ -7,22 +7,18 @@ import (
 	"time"
 )
 
-// absence is how long the server may not have been running for its clock to be believed at
-// once. After a longer one, what is old goes only when the program has run for a day: a
-// machine that starts with a clock years ahead must not lose its history.
-const absence = 2 * dayLength
-
 // prune removes what is too old, or too much, once a day. What it frees is given back to the
 // file system little by little.
 func (h *History) prune(ctx context.Context) error {
-	now := h.options.Now()
+	now := h.options.Now().Round(0) // by the clock alone
+	believed := h.clock.look(now, h.elapsed(), h.alive)
 	if !h.pruned.IsZero() && now.Sub(h.pruned) < pruneEvery && now.After(h.pruned) {
 		return nil
 	}
 	if err := h.seen(ctx, now); err != nil {
 		return fmt.Errorf("keeping the history %s in bounds: %w", h.path, err)
 	}
-	if time.Since(h.opened) >= dayLength || h.alive.IsZero() || absDuration(now.Sub(h.alive)) <= absence {
+	if believed {
 		if err := h.removeOld(ctx, now.Add(-h.options.Keep)); err != nil {
 			return fmt.Errorf("keeping the history %s in bounds: %w", h.path, err)
 		}
@@ -62,8 +58,6 @@ func (h *History) makeRoom(ctx context.Context) (bool, error) {
 	_, after, err := h.store.size(ctx)
 	return after < before, err
 }
-
-func absDuration(d time.Duration) time.Duration { return max(d, -d) }
 
 // seen notes of all that is there that it is.
 func (h *History) seen(ctx context.Context, now time.Time) error {
@@ -108,6 +102,9 @@ func (h *History) removeOld(ctx context.Context, before time.Time) error {
 	})
 	if err == nil {
 		h.store.forgetIDs()
+		h.mu.Lock()
+		h.renamed = true // what is there is to be seen the next time, too
+		h.mu.Unlock()
 	}
 	return err
 }

@@ -40,3 +40,33 @@ func TestAClockYearsAheadRemovesNothing(t *testing.T) {
 		t.Errorf("%+v", got.Incidents)
 	}
 }
+
+// TestAClockThatJumpsRemovesNothing in a run that has gone on for days; after a day with the
+// clock as it is, it is believed.
+func TestAClockThatJumpsRemovesNothing(t *testing.T) {
+	w := newWorld(t, definitionOf("wiki"))
+	w.probes(0, time.Hour, bad(health.Timeout, "no answer"))
+	for range 5 {
+		w.probes(0, time.Hour, good())
+		w.turn()
+		w.now = w.now.Add(12 * time.Hour)
+	}
+	w.jump(20 * 365 * dayLength)
+	for range 10 {
+		w.turn()
+		w.now = w.now.Add(2 * time.Hour)
+	}
+	w.jump(-20 * 365 * dayLength)
+	if got := w.look("wiki"); len(got.Incidents) != 1 {
+		t.Errorf("%+v", got.Incidents)
+	}
+	w.jump(20 * 365 * dayLength)
+	w.turn()
+	w.now = w.now.Add(clockTrial)
+	w.turn()
+	w.now = w.now.Add(clockTrial)
+	w.turn()
+	if got := w.look("wiki"); len(got.Incidents) != 0 {
+		t.Errorf("a clock that is right after all: %+v", got.Incidents)
+	}
+}

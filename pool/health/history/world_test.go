@@ -38,6 +38,7 @@ type world struct {
 	states     map[health.Target]health.State
 	flagged    []Flag
 	reports    []error
+	jumped     time.Duration // how far the clock has jumped ahead, in which no time went by
 }
 
 func newWorld(t *testing.T, definition *pool.Definition) *world {
@@ -58,6 +59,7 @@ func (w *world) open(path string) {
 		w.t.Fatal(err)
 	}
 	w.h = h
+	h.elapsed = func() time.Time { return w.now.Add(-w.jumped) }
 	h.SetTargets(w.definition)
 	w.t.Cleanup(func() { _ = h.Close() })
 }
@@ -81,6 +83,11 @@ func (w *world) kill(away time.Duration) {
 	w.now = w.now.Add(away)
 	w.states = map[health.Target]health.State{}
 	w.open(path)
+}
+
+// jump sets the clock while the program runs.
+func (w *world) jump(by time.Duration) {
+	w.now, w.jumped = w.now.Add(by), w.jumped+by
 }
 
 // turn writes all that waits and looks for flags.
