@@ -224,7 +224,7 @@ func (c *Center) Settle(kind Kind, there []Event, ended func(key string) (words 
 		c.changed()
 	}
 	for key, t := range c.troubles {
-		if t.Event.Kind != kind || !t.Open || t.Event.Once || keys[key] {
+		if t.Event.Kind != kind || !t.Open || keys[key] {
 			continue
 		}
 		words, is := "", true

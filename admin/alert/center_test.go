@@ -416,8 +416,10 @@ func TestOnceIsToldOnce(t *testing.T) {
 			r.center.Report(flag)
 			pass(24 * time.Hour)
 		}
-		r.center.Settle(Flag, nil, nil)
 		expect(t, "while it is reported", to.take(), "0 notice flag")
+		r.center.Settle(Flag, nil, nil)
+		pass(2 * time.Minute)
+		expect(t, "its end", to.take(), "0 over flag")
 		pass(72 * time.Hour)
 		r.center.Report(flag)
 		pass(2 * time.Minute)

@@ -70,8 +70,9 @@ type Event struct {
 	// the name that they know it by; empty: nobody's.
 	Operator string `json:"operator,omitempty"`
 	Mirror   string `json:"mirror,omitempty"`
-	// Once is for what has no end: it is told once, and not again while it is reported
-	// at least every other day.
+	// Once is for what may last for months: it is told when it begins and when it is over,
+	// without reminders between, and not again while it is reported at least every other
+	// day.
 	Once bool `json:"once,omitempty"`
 }
 

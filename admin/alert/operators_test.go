@@ -52,6 +52,26 @@ func TestOperatorsAreToldOnceADay(t *testing.T) {
 	})
 }
 
+func TestOperatorsAreToldOfFlags(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		to, disk := &receiver{}, []byte(nil)
+		w := way("a", to)
+		w.Events = []Kind{State}
+		w.Mail = &Mail{ToMirrors: true, MirrorsAfter: time.Hour}
+		w.Events = append(w.Events, Flag)
+		r := enter(t, &disk, w)
+		defer r.stop()
+		flag := operated("flag", "m", "op@example")
+		flag.Kind, flag.Once = Flag, true
+		r.center.Report(flag)
+		pass(26 * time.Hour)
+		expect(t, "the flag", to.take(), "0 notice flag", "to op@example 1 trouble flag")
+		r.center.Settle(Flag, nil, nil)
+		pass(5 * time.Minute)
+		expect(t, "its end", to.take(), "0 over flag", "to op@example 1 over flag")
+	})
+}
+
 func TestOperatorsAreNotToldWhileChecksAreNotBelieved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		to, disk := &receiver{}, []byte(nil)

@@ -59,7 +59,7 @@ func (w *Way) pending(l *ledger, key string, t *trouble, now time.Time) (what st
 		return "", time.Time{}
 	case !was || last.Standing != stands:
 		what = map[standing]status{open: statusTrouble, flapping: statusFlapping, over: statusOver}[stands]
-		if t.Event.Once {
+		if t.Event.Once && stands != over {
 			what = statusNotice
 		}
 		due = t.Since.Add(w.Wait)
@@ -179,7 +179,7 @@ const lettersTogether = 10 * time.Minute
 func (w *Way) dueForOperator(l *ledger, key string, t *trouble, now time.Time) time.Time {
 	_, was := l.Told[key]
 	switch stands := t.standing(); {
-	case t.Event.Operator == "" || t.Event.Mirror == "" || t.Event.Kind != State && t.Event.Kind != Flag || t.Event.Once:
+	case t.Event.Operator == "" || t.Event.Mirror == "" || t.Event.Kind != State && t.Event.Kind != Flag:
 		return time.Time{}
 	case was && stands == over:
 		return t.Since.Add(w.Wait)

@@ -61,7 +61,7 @@ func (c *Center) step() (next time.Time) {
 			c.dirty = true
 		}
 		next = soonest(next, t.next())
-		if t.spent(now) && (t.Event.Once || !c.toldOf(key)) {
+		if t.spent(now) && (t.Open || !c.toldOf(key)) {
 			delete(c.troubles, key)
 			c.dirty = true
 		}

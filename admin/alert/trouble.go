@@ -77,7 +77,7 @@ func (t *trouble) report(e Event, now time.Time) {
 
 // resolve takes in that it is not there any more.
 func (t *trouble) resolve(words string, now time.Time) {
-	if !t.Open || t.Event.Once {
+	if !t.Open {
 		return
 	}
 	before := t.standing()
@@ -114,7 +114,7 @@ func (t *trouble) next() time.Time {
 
 // spent reports whether nothing of it is of use any more to those who were not told.
 func (t *trouble) spent(now time.Time) bool {
-	if t.Event.Once {
+	if t.Event.Once && t.Open {
 		return now.Sub(t.Reported) >= onceKept
 	}
 	return t.standing() == over && now.Sub(t.Changed) >= flapWindow

@@ -210,12 +210,6 @@ func TestPeopleAreTold(t *testing.T) {
 		t.Errorf("mended: %+v", mended)
 	}
 
-	// A red flag of the history, which has no end.
-	r.node.flagged(history.Flag{Member: history.Member{Pool: "dl.example.test", ID: "one"}, Kind: history.FlagAltered, Since: time.Now(), Words: "a file was changed"})
-	if flag := room.comes(r, "notice", alert.Flag); flag.Severity != alert.Error || flag.Words != "has a red flag: a file was changed" {
-		t.Errorf("flag: %+v", flag)
-	}
-
 	// What fails here is said, and holds up nobody.
 	r.stop()
 	if log := r.log.String(); strings.Contains(log, "T0PSECRET") || strings.Contains(log, "open sesame") {
@@ -339,7 +333,7 @@ func TestCertificatesNearTheirEnd(t *testing.T) {
 		{left: -time.Hour, verdict: health.Up, want: "has a certificate that ended on 2026-11-23 11:00 UTC"},
 		{left: -1 << 63, verdict: health.Up},
 	} {
-		s := &standings{now: now, evidence: newEvidence(), verdicts: map[string]health.Verdict{}, words: map[string]string{}}
+		s := &standings{now: now, evidence: newEvidence(), verdicts: map[string]health.Verdict{}, words: map[string]string{}, members: map[string]watchedMember{}}
 		state := health.State{Verdict: c.verdict, CertificateExpiry: now.Add(c.left)}
 		if c.left == -1<<63 {
 			state.CertificateExpiry = time.Time{}
@@ -359,15 +353,41 @@ func TestCertificatesNearTheirEnd(t *testing.T) {
 			t.Errorf("%s left, %s: got %q, want %q", c.left, c.verdict, got, c.want)
 		}
 	}
-	off := &standings{now: now, verdicts: map[string]health.Verdict{}, words: map[string]string{}}
+	off := &standings{now: now, verdicts: map[string]health.Verdict{}, words: map[string]string{}, members: map[string]watchedMember{}}
 	off.add(watchedMember{check: &pool.Check{}, state: health.State{Verdict: health.Up, CertificateExpiry: now}, details: map[string]string{}})
 	if len(off.flags) > 0 {
 		t.Error("a flag though nobody wants one")
 	}
 }
 
+// TestRedFlagsOfTheHistory holds that flags of those that clients may be given are told,
+// with the mirror's operator and what was seen, and that they end.
+func TestRedFlagsOfTheHistory(t *testing.T) {
+	s := &standings{verdicts: map[string]health.Verdict{}, words: map[string]string{}, members: map[string]watchedMember{}}
+	s.add(watchedMember{key: "state p given 127.0.0.1", pool: "p", id: "given", operator: "op@example", mirror: "m", check: &pool.Check{}, details: map[string]string{}})
+	flag := func(id string, kind history.FlagKind) history.Flag {
+		return history.Flag{Member: history.Member{Pool: "p", ID: id}, Kind: kind, Words: "a file was changed", Worst: &history.Evidence{Reason: "bytes differ", Status: 200}}
+	}
+	s.addFlags([]history.Flag{flag("disabled", history.FlagAltered), flag("given", history.FlagAltered), flag("given", history.FlagCertificate)})
+	if len(s.flags) != 1 {
+		t.Fatalf("told of %+v", s.flags)
+	}
+	e := s.flags[0]
+	if e.Key != "flag altered p given" || e.Severity != alert.Error || e.Operator != "op@example" || e.Mirror != "m" || e.Words != "has a red flag: a file was changed" {
+		t.Errorf("told %+v", e)
+	}
+	if evidence := strings.Join(e.Evidence, "\n"); !strings.Contains(evidence, ": bytes differ\n") || !strings.Contains(evidence, "status: 200") {
+		t.Errorf("evidence:\n%s", evidence)
+	}
+	for of, want := range map[string]string{"altered p given": "has this red flag no more", "altered p disabled": "is not asked any more"} {
+		if words, over := s.flagOver(of); !over || !strings.HasPrefix(words, want) {
+			t.Errorf("%s: %q, %t", of, words, over)
+		}
+	}
+}
+
 func TestWhatClientsGetInstead(t *testing.T) {
-	s := &standings{verdicts: map[string]health.Verdict{}, words: map[string]string{}}
+	s := &standings{verdicts: map[string]health.Verdict{}, words: map[string]string{}, members: map[string]watchedMember{}}
 	s.addFallenPool(zones.PoolDescription{Name: "p", IPv4: zones.FamilyDescription{Served: true, Mode: selection.Reserve}, IPv6: zones.FamilyDescription{Mode: selection.Empty}})
 	disabled := &administrative.Word{Action: administrative.Disable}
 	s.addFallenPool(zones.PoolDescription{

@@ -25,6 +25,8 @@ type standings struct {
 	// is well.
 	verdicts map[string]health.Verdict
 	words    map[string]string
+	// members are those that clients may be given, by the pool or redirect host and the id.
+	members map[string]watchedMember
 }
 
 // lookAtStates tells of members and mirrors that are down, and of what is about to be
@@ -36,10 +38,12 @@ func (a *alerting) lookAtStates() {
 	}
 	s := &standings{
 		now: time.Now(), report: a.node.prober.Report(), evidence: a.evidence,
-		verdicts: map[string]health.Verdict{}, words: map[string]string{},
+		verdicts: map[string]health.Verdict{}, words: map[string]string{}, members: map[string]watchedMember{},
 	}
 	s.addPools(table)
 	s.addHosts(table)
+	s.addFlags(a.node.history.Flags())
+	remembered := !a.node.stages.isFailing(stageHistory)
 	a.Settle(alert.State, s.states, func(key string) (string, bool) {
 		verdict, there := s.verdicts[key]
 		if !there {
@@ -48,6 +52,10 @@ func (a *alerting) lookAtStates() {
 		return s.words[key], verdict == health.Up
 	})
 	a.Settle(alert.Flag, s.flags, func(key string) (string, bool) {
+		if of, is := strings.CutPrefix(key, "flag "); is {
+			words, over := s.flagOver(of)
+			return words, over && remembered
+		}
 		verdict, there := s.verdicts["state "+strings.TrimPrefix(key, "certificate ")]
 		if !there {
 			return "is not asked any more", true
@@ -60,6 +68,7 @@ func (a *alerting) lookAtStates() {
 // watchedMember is an address of a pool's member, or a redirect host's mirror.
 type watchedMember struct {
 	key, subject, mirror, operator, pool string
+	id                                   string // within the pool or redirect host
 	check                                *pool.Check
 	targets                              []health.Target
 	state                                health.State
@@ -90,7 +99,7 @@ func (s *standings) addPools(table *zones.Table) {
 				s.add(watchedMember{
 					key:     strings.Join([]string{"state", of.Name, member.ID, address.Address.String()}, " "),
 					subject: fmt.Sprintf("member %s of %s at %s", member.ID, of.Name, address.Address),
-					mirror:  mirror, operator: of.Members[at].Email, pool: of.Name, check: &of.Health,
+					mirror:  mirror, operator: of.Members[at].Email, pool: of.Name, id: member.ID, check: &of.Health,
 					targets: health.MemberTargets(of, address.Address), state: address.State,
 					details: map[string]string{"pool": of.Name, "member": member.ID, "mirror": member.Mirror, "address": address.Address.String()},
 				})
@@ -118,7 +127,7 @@ func (s *standings) addHosts(table *zones.Table) {
 			s.add(watchedMember{
 				key:     strings.Join([]string{"state", of.Host, mirror.URLPrefix}, " "),
 				subject: fmt.Sprintf("mirror %s of %s", mirror.URLPrefix, of.Host),
-				mirror:  mirror.URLPrefix, operator: entry.Email, pool: of.Host, check: &of.Health,
+				mirror:  mirror.URLPrefix, operator: entry.Email, pool: of.Host, id: mirror.URLPrefix, check: &of.Health,
 				targets: health.MirrorTargets(of, entry), state: mirror.State,
 				details: map[string]string{"host": of.Host, "mirror": mirror.URLPrefix},
 			})
@@ -129,6 +138,7 @@ func (s *standings) addHosts(table *zones.Table) {
 func (s *standings) add(m watchedMember) {
 	s.verdicts[m.key] = m.state.Verdict
 	s.words[m.key] = "is up again: " + m.state.Reason
+	s.members[m.pool+" "+m.id] = m
 	if m.state.Verdict == health.Down {
 		m.details["reason"] = m.state.Reason
 		s.states = append(s.states, m.event(alert.State, m.key, m.state.Since, "is down: "+m.state.Reason, s.evidenceOf(m)))

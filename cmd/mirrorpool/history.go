@@ -37,7 +37,7 @@ func (n *node) historyFailed(err error) {
 }
 
 func (n *node) flagged(flag history.Flag) {
-	n.alerts.flagged(flag)
+	n.alerts.tableServed() // it looks at the flags, too
 	n.logger.Warn().Str("pool", flag.Pool).Str("member", flag.ID).Str("flag", string(flag.Kind)).Str("reason", flag.Words).
 		Msg("red flag: `mirrorpool history` tells more")
 }

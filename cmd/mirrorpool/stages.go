@@ -115,6 +115,14 @@ func (s *stages) succeed(which stage) bool {
 	return failing
 }
 
+// isFailing reports whether a stage fails now.
+func (s *stages) isFailing(which stage) bool {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	_, failing := s.failing[which]
+	return failing
+}
+
 // namedFailure is a stage that fails now.
 type namedFailure struct {
 	stage stage

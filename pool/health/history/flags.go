@@ -32,6 +32,9 @@ type Flag struct {
 	// Since is when what raised it began, as far as that is known.
 	Since time.Time `json:"since"`
 	Words string    `json:"words"`
+	// Worst is what the worst probe of the worst outage saw that has to do with it; nil:
+	// there is none, or the member was not looked at in this run yet.
+	Worst *Evidence `json:"-"`
 }
 
 // The figures of the comments above.
@@ -78,7 +81,41 @@ func (d *memberData) flags(now time.Time) []Flag {
 	d.flagErrors(now, raise)
 	flagMaintenance(outages, raise)
 	slices.SortStableFunc(flags, func(a, b Flag) int { return cmp.Compare(a.Kind, b.Kind) })
-	return slices.CompactFunc(flags, func(a, b Flag) bool { return a.Kind == b.Kind })
+	flags = slices.CompactFunc(flags, func(a, b Flag) bool { return a.Kind == b.Kind })
+	for i := range flags {
+		flags[i].Worst = d.worstFor(flags[i].Kind, now)
+	}
+	return flags
+}
+
+// flagOutcomes are those of the outages that a kind of flag is about; of the kinds that
+// have none here all are.
+var flagOutcomes = map[FlagKind]health.Outcome{
+	FlagAltered: health.Altered, FlagCertificate: health.Certificate, FlagSlow: health.Slow, FlagLate: health.Content,
+}
+
+// worstFor is the evidence of the longest outage that has to do with a kind of flag; nil:
+// there is none.
+func (d *memberData) worstFor(kind FlagKind, now time.Time) *Evidence {
+	longest, of := time.Duration(-1), ""
+	for i := range d.incidents {
+		one := &d.incidents[i]
+		if outcome, only := flagOutcomes[kind]; one.Voided || one.worst == "" || only && one.Outcome != outcome {
+			continue
+		}
+		end := one.Ended
+		if end.IsZero() {
+			end = now
+		}
+		if lasted := end.Sub(one.Started); lasted > longest {
+			longest, of = lasted, one.worst
+		}
+	}
+	evidence, err := decodeEvidence(of)
+	if err != nil || of == "" {
+		return nil // what is damaged is told of where it is read
+	}
+	return &evidence
 }
 
 type raiser func(kind FlagKind, since time.Time, format string, values ...any)
@@ -109,11 +146,15 @@ func (d *memberData) flagAltered(raise raiser) {
 }
 
 func (d *memberData) flagCertificate(now time.Time, raise raiser) {
+	present := false
+	for _, t := range d.targets {
+		present = present || !t.gone()
+	}
 	for _, t := range d.targets {
 		left := t.certificate.Sub(now)
 		switch {
-		case t.certificate.IsZero() || t.seen.Before(d.seen.Add(-2*dayLength)):
-			// There is none, or the target is one of earlier times.
+		case t.certificate.IsZero() || t.seen.Before(d.seen.Add(-2*dayLength)) || present && t.gone():
+			// There is none, or the target is one of earlier times, or another's by now.
 		case left <= 0:
 			raise(FlagCertificate, t.certificate, "its certificate ended on %s", t.certificate.Format(dateForm))
 			return
