@@ -200,6 +200,46 @@ func TestRemoval(t *testing.T) {
 	})
 }
 
+// TestRemovalOfDisabled: what was put there of members that are all disabled goes, of one
+// family or of both, and comes back with them; what others put there stays.
+func TestRemovalOfDisabled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		at := newFake(t, testKeys(t), others)
+		n := runNode(t, newPool("127.0.0.1", "127.0.0.2", "::1"), at, nil, testEntry(t))
+		defer n.stop()
+		synctest.Wait()
+		// disable leaves the addresses as the only ones that are given.
+		disable := func(four, six bool, left ...string) {
+			n.pool.up(left...)
+			n.pool.change(func(p *testPool) { p.given.IPv4.Disabled, p.given.IPv6.Disabled = four, six })
+			n.Changed()
+			pass(2 * pause)
+		}
+		disable(false, true, "127.0.0.1", "127.0.0.2")
+		expect(t, at, "the only member of IPv6 is disabled", beside("dl 60 A 127.0.0.1, dl 60 A 127.0.0.2"))
+		n.expectCondition(t, "the only member of IPv6 is disabled", Published)
+		at.add("dl 60 A 127.0.0.66")
+		disable(true, true)
+		expect(t, at, "all are disabled", beside("dl 60 A 127.0.0.66"))
+		n.expectCondition(t, "all are disabled", Published, "127.0.0.66")
+		at.remove("dl.example.test.", dns.TypeA)
+		disable(false, false, "127.0.0.1", "127.0.0.2", "::1")
+		expect(t, at, "none is disabled", beside("dl 60 A 127.0.0.1, dl 60 A 127.0.0.2, dl 60 AAAA ::1"))
+	})
+	synctest.Test(t, func(t *testing.T) {
+		there := "dl 3600 A 127.0.0.1"
+		at := newFake(t, testKeys(t), there+"\n")
+		of := newPool("127.0.0.1")
+		of.up()
+		of.given.IPv4.Disabled = true
+		n := runNode(t, of, at, nil, testEntry(t))
+		defer n.stop()
+		pass(5 * time.Minute)
+		expect(t, at, "it was not put there", there)
+		n.expectCondition(t, "it was not put there", Published, "others put there stay")
+	})
+}
+
 // TestPoolGone: what is published stays when a commit takes the pool away, and when
 // the entry is taken away.
 func TestPoolGone(t *testing.T) {

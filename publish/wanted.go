@@ -28,9 +28,10 @@ func (s sets) equal(other sets) bool {
 type wanted struct {
 	sets
 	ttl uint32
-	// mayBeEmpty: where no address is wanted of a family, none is to be there. It is
-	// not where its members are all down and the repository wants them to be given
-	// nevertheless, nor where the pool has no members at all.
+	// mayBeEmpty: where no address is wanted of a family, none is to be there: by the
+	// repository's wish, or since its members are all disabled on this node. It is not
+	// where they are merely down and are to be given nevertheless, nor where the pool
+	// has no members at all.
 	mayBeEmpty [len(kinds)]bool
 	// known are the addresses that are the pool's, whether they are wanted or not.
 	known map[netip.Addr]bool
@@ -94,7 +95,7 @@ func (e Entry) want(given zones.Given, now time.Time) *wanted {
 			w.known[one.Address] = true
 		}
 		w.sets[family] = e.limited(of.Addresses, now)
-		w.mayBeEmpty[family] = anyServed && (byWish || !of.Served)
+		w.mayBeEmpty[family] = anyServed && (byWish || !of.Served || of.Disabled)
 	}
 	return w
 }

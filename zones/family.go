@@ -81,6 +81,13 @@ type memberRecords struct {
 	all      []dns.RR // in the mode selection.All
 }
 
+// disabled reports whether all members that have a weight are disabled for now: then
+// there is nothing to give, whatever is to be given when all are down.
+func (f *family) disabled() bool {
+	mayBeGiven := func(m memberRecords) bool { return !m.disabled && len(m.all) > 0 }
+	return f.served && !slices.ContainsFunc(f.members, mayBeGiven)
+}
+
 // of gives the family that a type of question is about, as it is given; or nil.
 func (s *servedPool) of(kind uint16) *family {
 	switch kind {
@@ -266,7 +273,7 @@ func (f *family) given() []netip.Addr {
 
 // givenRecords are the records of those addresses, in their order.
 func (f *family) givenRecords() []dns.RR {
-	if !f.served {
+	if !f.served || f.disabled() {
 		return nil
 	}
 	var regular, kept, reserve, all []dns.RR

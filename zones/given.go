@@ -24,7 +24,10 @@ type Given struct {
 // GivenFamily is what a pool gives of one address family.
 type GivenFamily struct {
 	// Served: a member that has a weight has an address of this family.
-	Served    bool
+	Served bool
+	// Disabled: all of those are disabled on this node, by an administrator's word. No
+	// address is given then, and what was put elsewhere is not to stay there.
+	Disabled  bool
 	Addresses []GivenAddress // sorted by address
 }
 
@@ -62,7 +65,7 @@ func (s *servedPool) given() Given {
 
 // weighted gives what a family gives now, each address with its weight.
 func (f *family) weighted(weights map[netip.Addr]float64) GivenFamily {
-	g := GivenFamily{Served: f.served}
+	g := GivenFamily{Served: f.served, Disabled: f.disabled()}
 	for _, address := range f.given() {
 		weight, isMembers := weights[address]
 		if !isMembers {

@@ -10,6 +10,7 @@ import (
 	"github.com/miekg/dns"
 
 	"mirrorpool/pool"
+	"mirrorpool/pool/administrative"
 	"mirrorpool/pool/health"
 )
 
@@ -107,6 +108,39 @@ func givenText(given Given) string {
 		}
 	}
 	return text
+}
+
+// TestGivenDisabled: a family is disabled while all of it that has a weight is, and not
+// while others are merely down. Then nothing is given, not the node's own either.
+func TestGivenDisabled(t *testing.T) {
+	w := newTown(t, func(w *town) {
+		w.pool.Members[1].Addresses = w.pool.Members[1].Addresses[:1]
+		w.pool.Members[2].Weight = 0
+		w.pool.WhenAllDown = pool.AnswerSelf
+	}, "one", "two", "off")
+	w.in.SelfAddresses = []netip.Addr{netip.MustParseAddr("127.9.9.9"), netip.MustParseAddr("fd09::1")}
+	w.set("two", isDown)
+	for _, test := range []struct {
+		disabled  []string
+		four, six bool
+	}{{nil, false, false}, {[]string{"one"}, false, true}, {[]string{"two"}, false, false}, {[]string{"one", "two"}, true, true}} {
+		var words []administrative.Word
+		for _, member := range test.disabled {
+			words = append(words, saying(administrative.Disable, member, "slow", 0))
+		}
+		w.say(words...)
+		table := w.compile(t, 0)
+		given, _ := table.Given(w.pool.Name)
+		if given.IPv4.Disabled != test.four || given.IPv6.Disabled != test.six || !given.IPv4.Served || !given.IPv6.Served {
+			t.Errorf("disabled %v: IPv4 %+v, IPv6 %+v", test.disabled, given.IPv4, given.IPv6)
+		}
+		for family, of := range []GivenFamily{given.IPv4, given.IPv6} {
+			isEmpty := w.shares(table, addressKinds[family]) == "empty"
+			if isEmpty != of.Disabled || isEmpty != (len(of.Addresses) == 0) {
+				t.Errorf("disabled %v: clients get %s, others %v", test.disabled, w.shares(table, addressKinds[family]), of.Addresses)
+			}
+		}
+	}
 }
 
 // TestTableWithPoolsElsewhere: what goes over all pools can do without a zone.
