@@ -54,7 +54,7 @@ func (s *aside) during(ctx context.Context, a *attempt, ask func(context.Context
 }
 
 // without is the end of a probe that could not be made for want of the other
-// place: a success in itself, with which what was proven before stands. A probe
+// place: what was known before stands, and who is not known yet stays out. A probe
 // that was cut short is not even that.
 func (s *aside) without(ctx context.Context, a *attempt, done string, why error) (string, error) {
 	if errors.Is(ctx.Err(), context.Canceled) {
@@ -62,10 +62,6 @@ func (s *aside) without(ctx context.Context, a *attempt, done string, why error)
 	}
 	a.result.NotMade = true
 	a.ended(s.name, time.Now().Add(-s.took), why.Error())
-	if before, known := a.proven.of(a.target); known {
-		a.result.Stands = true
-		done += "; found before: " + before
-	}
 	return done, nil
 }
 

@@ -11,7 +11,11 @@ import (
 // in the package comment. The schedule's thresholds are at least 1.
 func (s State) after(r Result, schedule pool.Schedule, now time.Time, took time.Duration) State {
 	next := s
-	next.Checked, next.Duration, next.Reason = now, took, r.Reason
+	next.Checked, next.Duration = now, took
+	unmade := r.saysNothing(s)
+	if !unmade || s.Verdict != Down { // what took it down goes on being the reason
+		next.Reason = r.Reason
+	}
 	if r.Address.IsValid() {
 		next.Address = r.Address
 	}
@@ -22,18 +26,20 @@ func (s State) after(r Result, schedule pool.Schedule, now time.Time, took time.
 		next.Throughput = r.Evidence.BytesPerSecond
 	}
 	switch {
-	case r.Outcome == Success && r.Stands && s.Verdict != Unknown:
+	case unmade: // neither a success nor a failure
 	case r.Outcome == Success:
 		next.Successes = min(s.Successes+1, schedule.UpAfter)
 		enough := next.Successes >= schedule.UpAfter
 		if s.Verdict == Unknown || enough {
 			next.Verdict = Up
 			next.Failures = 0
+			next.ByProgram = false
 		}
 	case s.Frozen: // it counts for nothing, neither towards down nor against coming up
 	default:
 		next.Failures = min(s.Failures+1, schedule.DownAfter)
 		next.Successes = 0
+		next.ByProgram = s.ByProgram || r.ByProgram
 		if s.Verdict == Unknown && !seldom(schedule) || next.Failures >= schedule.DownAfter {
 			next.Verdict = Down
 		}
@@ -47,6 +53,17 @@ func (s State) after(r Result, schedule pool.Schedule, now time.Time, took time.
 	next.Change = next.change(schedule)
 	return next
 }
+
+// saysNothing reports whether a probe moves a state neither way, for it was not made. What
+// a missing program would have found wrong stands; apart from that it is missing for good,
+// and would keep targets out for ever.
+func (r Result) saysNothing(s State) bool {
+	return r.Outcome == Success && r.NotMade && (!r.NoProgram || s.ByProgram)
+}
+
+// unknownRetry is how soon a probe that was not made is made again, at the latest, while
+// nothing is known of its target.
+const unknownRetry = time.Minute
 
 // change is the soonest moment at which the verdict may turn; zero: none is near.
 func (s State) change(schedule pool.Schedule) time.Time {

@@ -32,8 +32,7 @@ const (
 )
 
 // checker makes probes. It may be used at the same time by any number of
-// goroutines. It keeps for a while what targets have to have, and what was found
-// wrong with their files.
+// goroutines. It keeps for a while what targets have to have.
 type checker struct {
 	dial      func(ctx context.Context, network, address string) (net.Conn, error)
 	resolver  Resolver
@@ -43,7 +42,6 @@ type checker struct {
 	installed *atomic.Pointer[Programs] // nil: none
 	draw      func(n int64) int64       // a random number from 0 to n-1; nil: one that nobody can foresee
 	indexes   indexes
-	proven    proven
 }
 
 // programs are those that may be started now.
@@ -67,9 +65,12 @@ func (c *checker) probe(ctx context.Context, t Target) Result {
 		f := explain(ctx, err, a.doing, a.timeout)
 		a.result.Outcome, a.result.Reason = f.outcome, f.reason
 		a.failed(f)
+		if f.outcome == shortage {
+			a.result.Outcome, a.result.NotMade, a.result.NoProgram = Success, true, false
+			a.result.Reason = notLookedAt + f.reason
+		}
 	}
 	a.result.Evidence = a.sealed()
-	c.proven.learn(t, a.result)
 	return a.result
 }
 

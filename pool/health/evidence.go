@@ -92,7 +92,7 @@ func (a *attempt) took(from *reply, b []byte) {
 // failed notes the step that was not ended. What was only judged has no step of its own.
 func (a *attempt) failed(f *failure) {
 	switch f.outcome {
-	case Timeout, Resolution, Connection, Certificate, Protocol:
+	case Timeout, Resolution, Connection, Certificate, Protocol, shortage:
 	default:
 		return
 	}

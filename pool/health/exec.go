@@ -2,15 +2,20 @@ package health
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"mirrorpool/pool"
 )
 
 const executing phase = "running the command"
+
+// notLookedAt begins the words of a probe that was not made.
+const notLookedAt = "not looked at: "
 
 // programPath is where programs look for others.
 const programPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -41,6 +46,7 @@ func (a *attempt) exec(ctx context.Context) (string, error) {
 	if _, ours := err.(notStarted); ours {
 		return a.notRun(err)
 	}
+	a.result.ByProgram = true
 	if err != nil {
 		return "", err
 	}
@@ -62,11 +68,23 @@ func (a *attempt) exec(ctx context.Context) (string, error) {
 	return "", fail(Failed, "%s: %s", words, said)
 }
 
-// notRun takes a command that this machine cannot run for a success: it says nothing of
+// notRun is the end of a probe whose command this machine cannot run: it says nothing of
 // the target.
 func (a *attempt) notRun(why error) (string, error) {
-	a.result.NotMade = true
-	return "not looked at: " + clip(why.Error()), nil
+	a.unable(why)
+	return notLookedAt + clip(why.Error()), nil
+}
+
+// unable notes that a program could not be started: one that is not here, or any, for
+// want of what will be there again.
+func (a *attempt) unable(why error) {
+	a.result.NotMade, a.result.NoProgram = true, !exhausted(why)
+}
+
+// exhausted reports whether an error tells that this machine has not enough of something.
+func exhausted(err error) bool {
+	return explainShortage(err) != nil ||
+		errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.ENOMEM) // no process, no memory
 }
 
 // execEnvironment is what a command is told: where to look, and for how long at most.

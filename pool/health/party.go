@@ -202,7 +202,7 @@ func (p *party) connect(ctx context.Context, addresses []netip.Addr, port uint16
 			p.step(stepConnect, at)
 			return connection, nil
 		}
-		if first == nil {
+		if first == nil || explainShortage(err) != nil { // what was not tried may be the one that would have connected
 			first = err
 		}
 		if ctx.Err() != nil {

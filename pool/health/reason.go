@@ -68,13 +68,46 @@ func explainResolution(ctx context.Context, err error, timeout time.Duration) *f
 	if ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded) {
 		return &failure{Resolution, fmt.Sprintf("no answer within %s (%s)", timeout, resolving)}
 	}
+	if f := explainShortage(err); f != nil {
+		return f
+	}
 	if dns, ok := errors.AsType[*net.DNSError](err); ok {
 		return &failure{Resolution, fmt.Sprintf("resolving %s: %s", quote([]byte(dns.Name)), dns.Err)}
 	}
 	return &failure{Resolution, fmt.Sprintf("resolving the name: %s", clip(err.Error()))}
 }
 
+// shortage is the outcome of a probe that this machine had not enough of something for:
+// the probe was not made then.
+const shortage Outcome = "shortage"
+
+// shortages are what this machine may be short of.
+var shortages = []struct {
+	err  syscall.Errno
+	text string
+}{
+	{syscall.EMFILE, "this program has no file descriptors left"},
+	{syscall.ENFILE, "this machine has no file descriptors left"},
+	{syscall.EADDRNOTAVAIL, "no local address or port for the connection"},
+	{syscall.ENOBUFS, "this machine has no buffers left for connections"},
+}
+
+// explainShortage words what this machine is short of; nil for other errors. The
+// resolver's errors have it in their text alone.
+func explainShortage(err error) *failure {
+	dns, resolution := errors.AsType[*net.DNSError](err)
+	for _, s := range shortages {
+		if errors.Is(err, s.err) || resolution && strings.HasSuffix(dns.Err, s.err.Error()) {
+			return &failure{shortage, s.text}
+		}
+	}
+	return nil
+}
+
 func explainConnection(err error, during phase) *failure {
+	if f := explainShortage(err); f != nil {
+		return f
+	}
 	known := []struct {
 		err  error
 		text string
@@ -84,8 +117,6 @@ func explainConnection(err error, during phase) *failure {
 		{syscall.EPIPE, "connection reset"},
 		{syscall.EHOSTUNREACH, "no route to host"},
 		{syscall.ENETUNREACH, "network is unreachable"},
-		{syscall.EADDRNOTAVAIL, "no local address or port for the connection"},
-		{syscall.EMFILE, "this machine has no file descriptors left"},
 		{io.ErrUnexpectedEOF, "connection closed early"},
 		{io.EOF, "connection closed"},
 	}

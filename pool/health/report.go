@@ -57,6 +57,9 @@ type State struct {
 	Frozen bool
 	// Throughput is the last that was measured, in bytes a second; 0: none was.
 	Throughput int64
+	// ByProgram tells that among the failures since it was up last some were found by a
+	// program of this machine, without which it is not found right again.
+	ByProgram bool
 }
 
 // Report is what was known of all targets at one moment. It is immutable, and

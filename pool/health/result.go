@@ -36,13 +36,17 @@ type Result struct {
 	// if none was seen.
 	CertificateExpiry time.Time
 	// NotMade tells that this machine could not look, wholly or in part: rsync or a command
-	// is not installed here, an origin or index does not answer. That is no fault of the
-	// target, and a success in itself.
+	// is not installed here, an origin or index does not answer, there are no file
+	// descriptors left. That is no fault of the target. A Success that was not made counts
+	// for nothing, neither towards up nor towards down, and leaves a target unknown of which
+	// nothing is known yet, but for NoProgram.
 	NotMade bool
-	// Stands tells that nothing was learned of what was found wrong before: the success
-	// counts for nothing, neither towards up nor against going down.
-	Stands   bool
-	Evidence Evidence
+	// NoProgram tells of what was not made that a program is missing here. The success
+	// counts all the same, unless such a program has found something wrong before.
+	NoProgram bool
+	// ByProgram tells that a program of this machine has found what is wrong.
+	ByProgram bool
+	Evidence  Evidence
 }
 
 // Evidence is what a probe saw, for those who have to believe it.

@@ -110,7 +110,9 @@ func (a *attempt) rsync(ctx context.Context) (string, error) {
 	if missing, ok := errors.AsType[notStarted](err); ok {
 		return a.withoutProgram(ctx, at, there, missing)
 	}
-	if f, ok := errors.AsType[*failure](err); ok && f.outcome == Missing && !there && len(list) > 0 {
+	f, failed := errors.AsType[*failure](err)
+	a.result.ByProgram = failed && (f.outcome == Missing || f.outcome == Content)
+	if failed && f.outcome == Missing && !there && len(list) > 0 {
 		return "", fail(Missing, "%s; the daemon lists %s", f.reason, shortList(list))
 	}
 	return words, err
@@ -200,7 +202,7 @@ func (a *attempt) modules(ctx context.Context, d *rsyncDialogue, wanted string) 
 // withoutProgram finds what can be found where this machine cannot start rsync: whether
 // the module is there. That a file cannot be looked for is no fault of the mirror.
 func (a *attempt) withoutProgram(ctx context.Context, at rsyncPlace, there bool, why error) (string, error) {
-	a.result.NotMade = true
+	a.unable(why)
 	if !there {
 		if err := a.takesModule(ctx, at); err != nil {
 			return "", err

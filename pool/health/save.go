@@ -50,6 +50,7 @@ type savedState struct {
 	Returned          time.Time     `json:"returned,omitzero"`
 	Frozen            bool          `json:"frozen,omitempty"`
 	Throughput        int64         `json:"throughput,omitempty"`
+	ByProgram         bool          `json:"by_program,omitempty"`
 }
 
 // carried is what was restored.
@@ -78,7 +79,7 @@ func (p *Prober) Save() ([]byte, error) {
 				Verdict: s.Verdict.String(), Since: s.Since, Checked: s.Checked, Reason: s.Reason,
 				Failures: s.Failures, Successes: s.Successes, Duration: s.Duration,
 				Address: s.Address, CertificateExpiry: s.CertificateExpiry,
-				Returned: s.Returned, Frozen: s.Frozen, Throughput: s.Throughput,
+				Returned: s.Returned, Frozen: s.Frozen, Throughput: s.Throughput, ByProgram: s.ByProgram,
 			},
 		})
 	}
@@ -181,7 +182,7 @@ func (f savedState) state(now time.Time) (State, error) {
 		Since: stamp(f.Since), Checked: stamp(f.Checked), Reason: f.Reason,
 		Failures: f.Failures, Successes: f.Successes, Duration: f.Duration,
 		Address: f.Address, CertificateExpiry: stamp(f.CertificateExpiry),
-		Returned: notAfter(stamp(f.Returned), now), Frozen: f.Frozen, Throughput: f.Throughput,
+		Returned: notAfter(stamp(f.Returned), now), Frozen: f.Frozen, Throughput: f.Throughput, ByProgram: f.ByProgram,
 	}
 	switch f.Verdict {
 	case "up":
