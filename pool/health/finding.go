@@ -62,8 +62,11 @@ func (p *Prober) record(f finding, now time.Duration) {
 	}
 	if f.result.Outcome != Success {
 		w.failed = true
-		if e.falls() {
+		falls := e.falls()
+		if falls || e.streak == 1 { // it may be the one with which most fail
 			p.suspect(w, now)
+		}
+		if falls {
 			if (w.wanted || w.asking) && w.freeze == nil {
 				e.waiting++
 				w.held = append(w.held, f)

@@ -172,9 +172,10 @@ func (p *Prober) judge(w *watch, round, now time.Duration) {
 }
 
 // window is within what time before now an entry's failures begin that have the same
-// cause as others that begin now. p.mu is held.
+// cause as others that begin now. A machine that is busy looks late, but a beat at most.
+// p.mu is held.
 func (p *Prober) window(round time.Duration, e *entry) time.Duration {
-	return p.span(round) + timeoutOf(e.target)
+	return p.span(round) + timeoutOf(e.target) + beatEvery
 }
 
 // span is how far starts may lie apart in one round of so long: with the jitter, and
