@@ -82,7 +82,7 @@ func TestKeptHaveToBeThere(t *testing.T) {
 	w.set("two", isDown)
 	w.expectPool(t, w.compileGood(t), "kept one:0.3333 two:0.3333 three:0.3333")
 	w.say(saying(administrative.Disable, "one", "gone", 0))
-	w.expectPool(t, w.compileGood(t), "kept two:0.5000 three:0.5000")
+	w.expectPool(t, w.compileGood(t), "normal three:1.0000")
 	w.in.Administrative = nil
 	w.expectPool(t, w.compileGood(t), "kept one:0.3333 two:0.3333 three:0.3333")
 
@@ -92,7 +92,7 @@ func TestKeptHaveToBeThere(t *testing.T) {
 		want   string
 	}{
 		"weight 0": {func(w *town) { w.pool.Members[0].Weight = 0 }, "kept two:0.5000 three:0.5000"},
-		"removed":  {func(w *town) { w.pool.Members[0].ID = "another" }, "kept two:0.5000 three:0.5000"},
+		"renamed":  {func(w *town) { w.pool.Members[0].ID = "another" }, "kept another:0.3333 two:0.3333 three:0.3333"},
 		"the rule": {func(w *town) { w.pool.MinMembers = 1 }, "normal three:1.0000"},
 		"reserve":  {func(w *town) { w.pool.Members[0].Reserve = true }, "kept two:0.5000 three:0.5000"},
 		"addresses": {func(w *town) {
@@ -106,11 +106,77 @@ func TestKeptHaveToBeThere(t *testing.T) {
 		other.in.LastGood = good
 		table := other.compileGood(t)
 		for _, kind := range addressKinds {
-			if got := other.shares(table, kind); got != strings.Replace(c.want, "another", "one", 1) {
+			if got := other.shares(table, kind); got != c.want {
 				t.Errorf("%s: %s, expected %s", name, got, c.want)
 			}
 		}
 	}
+}
+
+// A good set of which too few are left in the pool protects nobody: all are given, until
+// there is another. It is not forgotten, for they may come back.
+func TestLastGoodIsOfOthers(t *testing.T) {
+	for _, test := range []struct {
+		good []string
+		want string
+	}{
+		{[]string{"old", "older"}, "kept one:0.3333 two:0.3333 three:0.3333"},
+		{[]string{"old", "two"}, "kept one:0.3333 two:0.3333 three:0.3333"},
+		{[]string{"old", "two", "one"}, "kept one:0.5000 two:0.5000"},
+	} {
+		w := newTown(t, withMinimum(2), "one", "two", "three")
+		w.set("two", isDown)
+		w.set("three", isDown)
+		w.in.LastGood = LastGood{"dl.example.org": {IPv4: test.good, IPv6: test.good}}
+		table := w.compile(t, 0)
+		w.expectPool(t, table, test.want)
+		if diff := cmp.Diff(w.in.LastGood, table.LastGood()); diff != "" {
+			t.Errorf("%v (-expected +found):\n%s", test.good, diff)
+		}
+	}
+}
+
+// Who is disabled takes nobody along: of those left all but one are enough, and what is
+// known of the disabled stays.
+func TestMinMembersWithDisabled(t *testing.T) {
+	for _, test := range []struct {
+		disabled, down []string
+		want           string
+		after          string // once nobody is disabled any more
+	}{
+		{[]string{"three", "four", "five"}, []string{"two"}, "normal one:1.0000", "normal one:0.2500 three:0.2500 four:0.2500 five:0.2500"},
+		{[]string{"three", "four"}, []string{"two"}, "normal one:0.5000 five:0.5000", "normal one:0.2500 three:0.2500 four:0.2500 five:0.2500"},
+		{[]string{"three", "four"}, []string{"two", "one"}, "kept one:0.3333 two:0.3333 five:0.3333", "normal three:0.3333 four:0.3333 five:0.3333"},
+		{[]string{"five"}, []string{"two"}, "normal one:0.3333 three:0.3333 four:0.3333", "normal one:0.2500 three:0.2500 four:0.2500 five:0.2500"},
+		{[]string{"five"}, []string{"two", "one"}, "kept one:0.2500 two:0.2500 three:0.2500 four:0.2500", "normal three:0.3333 four:0.3333 five:0.3333"},
+		{[]string{"three", "four"}, []string{"two", "three", "four"}, "normal one:0.5000 five:0.5000", "kept one:0.2500 three:0.2500 four:0.2500 five:0.2500"},
+	} {
+		w := newTown(t, withMinimum(3), "one", "two", "three", "four", "five")
+		w.compileGood(t)
+		var words []administrative.Word
+		for _, member := range test.disabled {
+			words = append(words, saying(administrative.Disable, member, "slow", 0))
+		}
+		w.say(words...)
+		for _, member := range test.down {
+			w.set(member, isDown)
+		}
+		w.expectPool(t, w.compileGood(t), test.want)
+		w.in.Administrative = nil
+		w.expectPool(t, w.compileGood(t), test.after)
+	}
+}
+
+// Who is forced up counts for one that is up, and is not remembered for that.
+func TestForcedIsNotGood(t *testing.T) {
+	w := newTown(t, withMinimum(2), "one", "two", "three")
+	w.set("three", isDown)
+	w.compileGood(t)
+	w.say(saying(administrative.ForceUp, "three", "needed", 0))
+	w.expectPool(t, w.compileGood(t), "normal one:0.3333 two:0.3333 three:0.3333")
+	w.in.Administrative = nil
+	w.set("two", isDown)
+	w.expectPool(t, w.compileGood(t), "kept one:0.5000 two:0.5000")
 }
 
 // Before it is known who was up, all count as up; what has not been probed is no set
