@@ -114,33 +114,48 @@ type treeNames struct {
 	ctx      context.Context
 	resolver health.Resolver
 	hosts    map[string]pool.HostName
-	known    map[string]treeName
+	known    map[string]*treeName
 }
 
 type treeName struct {
 	addresses []netip.Addr
 	mistake   string // why there is none
+	cut       bool   // Ctrl-C came before it was known
 }
 
+// newTreeNames resolves all host names, several at the same time.
 func newTreeNames(ctx context.Context, resolver health.Resolver, definition *pool.Definition) treeNames {
-	n := treeNames{ctx: ctx, resolver: resolver, hosts: map[string]pool.HostName{}, known: map[string]treeName{}}
+	n := treeNames{ctx: ctx, resolver: resolver, hosts: map[string]pool.HostName{}, known: map[string]*treeName{}}
 	for _, host := range definition.HostNames() {
 		n.hosts[host.Name] = host
 	}
+	var workers sync.WaitGroup
+	places := make(chan struct{}, treeConcurrency)
+	for _, p := range definition.Pools {
+		for _, member := range p.Members {
+			name := member.HostName
+			if name == "" || n.known[name] != nil {
+				continue
+			}
+			found := new(treeName)
+			n.known[name] = found
+			workers.Go(func() {
+				places <- struct{}{}
+				defer func() { <-places }()
+				*found = n.find(name)
+			})
+		}
+	}
+	workers.Wait()
 	return n
 }
 
 // addresses are those of a member, or why its name has none.
-func (n treeNames) addresses(m *pool.Member) ([]netip.Addr, string) {
+func (n treeNames) addresses(m *pool.Member) treeName {
 	if m.HostName == "" {
-		return m.Addresses, ""
+		return treeName{addresses: m.Addresses}
 	}
-	found, ok := n.known[m.HostName]
-	if !ok {
-		found = n.find(m.HostName)
-		n.known[m.HostName] = found
-	}
-	return found.addresses, found.mistake
+	return *n.known[m.HostName]
 }
 
 // find takes the addresses that a node would take.
@@ -150,7 +165,11 @@ func (n treeNames) find(name string) treeName {
 		host.Name = name // of members of weight 0 alone
 	}
 	resolved := resolve(n.ctx, n.resolver, name, treeResolving)
-	if resolved.mistake != "" {
+	switch {
+	case resolved.mistake == "":
+	case n.ctx.Err() != nil:
+		return treeName{cut: true} // it failed through us
+	default:
 		return treeName{mistake: "resolving " + name + ": " + resolved.mistake}
 	}
 	var found treeName
@@ -165,19 +184,19 @@ func (n treeNames) find(name string) treeName {
 }
 
 // treeMirrors lists what is to be asked, in the order of the tree.
-func treeMirrors(definition *pool.Definition, addresses func(*pool.Member) ([]netip.Addr, string), fast bool) []*treeMirror {
+func treeMirrors(definition *pool.Definition, addresses func(*pool.Member) treeName, fast bool) []*treeMirror {
 	var all []*treeMirror
 	for _, p := range definition.Pools {
 		for _, member := range p.Members {
 			one := treeMirror{pool: p.Name, member: member.ID, weight: member.Weight, certificate: p.Health.CertificateWarning}
-			found, unresolved := addresses(member)
-			for _, address := range found {
+			found := addresses(member)
+			for _, address := range found.addresses {
 				mirror := one
 				mirror.address, mirror.targets = address, wantedTargets(health.MemberTargets(p, address), fast)
 				all = append(all, &mirror)
 			}
-			if len(found) == 0 {
-				one.unresolved = unresolved
+			if len(found.addresses) == 0 {
+				one.unresolved, one.found.cut = found.mistake, found.cut
 				all = append(all, &one)
 			}
 		}
@@ -277,11 +296,16 @@ func (m *treeMirror) judge(now time.Time) {
 	switch {
 	case m.unresolved != "":
 		m.found.verdict, m.found.reasons = probeBad, []string{m.unresolved}
-	case len(m.targets) == 0:
+	case len(m.targets) == 0 && !m.nameless():
 		m.found.verdict = probeGood // no check, or none that --fast leaves
 	default:
 		m.found.judge(judging{now: now, certificate: m.certificate, alone: true})
 	}
+}
+
+// nameless reports whether Ctrl-C came before it was known where the member is.
+func (m *treeMirror) nameless() bool {
+	return m.found.cut && m.urlPrefix == "" && !m.address.IsValid()
 }
 
 // failed reports whether a probe has failed already.

@@ -67,6 +67,7 @@ func (o *probeOptions) ask(ctx context.Context, with asking) *mirrorFound {
 	if o.url != nil {
 		found.resolved = resolve(ctx, with.resolver, o.url.Hostname(), o.timeout)
 		addresses = found.resolved.addresses
+		found.cut = ctx.Err() != nil && found.resolved.mistake != "" // it failed through us
 	}
 	for _, address := range addresses[:min(len(addresses), mostAddresses)] {
 		o.askAddress(ctx, with, found, address)

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -296,6 +297,68 @@ func TestProbeTreeNames(t *testing.T) {
 	for i := range want {
 		if !strings.HasPrefix(got[i], want[i]) {
 			t.Errorf("got %q, want %q", got[i], want[i])
+		}
+	}
+}
+
+// slowNames is a resolver that takes a second for each name.
+type slowNames struct{}
+
+func (slowNames) LookupNetIP(ctx context.Context, _, _ string) ([]netip.Addr, error) {
+	select {
+	case <-time.After(time.Second):
+		return []netip.Addr{netip.MustParseAddr("127.0.0.8")}, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// TestProbeEndsWhileNamesResolve holds that Ctrl-C says nothing of those whose names were
+// being resolved, and that names are resolved at the same time.
+func TestProbeEndsWhileNamesResolve(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		one := &pool.Pool{Name: "in.test", Health: pool.Check{Probe: pool.Probe{Kind: pool.CheckTCP, Port: 1}}}
+		for i := range treeConcurrency {
+			one.Members = append(one.Members, &pool.Member{ID: fmt.Sprint(i), HostName: fmt.Sprintf("%d.test", i), Weight: 1})
+		}
+		definition := &pool.Definition{Pools: []*pool.Pool{one}}
+		start := time.Now()
+		names := newTreeNames(t.Context(), slowNames{}, definition)
+		if took := time.Since(start); took != time.Second || names.addresses(one.Members[3]).cut {
+			t.Errorf("took %s, found %+v", took, names.addresses(one.Members[3]))
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		for _, m := range treeMirrors(definition, newTreeNames(ctx, slowNames{}, definition).addresses, false) {
+			if m.judge(time.Now()); m.found.verdict != probeUnfinished || len(m.found.reasons) > 0 {
+				t.Errorf("%s is %s: %q", m.name(), m.found.verdict, m.found.reasons)
+			}
+		}
+		o := probeOptions{argument: "http://0.test/", timeout: time.Minute}
+		if err := o.readArgument(func(string) bool { return false }); err != nil {
+			t.Fatal(err)
+		}
+		found := o.ask(ctx, asking{resolver: slowNames{}})
+		if found.judge(o.judging(time.Now())); found.verdict != probeUnfinished || len(found.reasons) > 0 {
+			t.Errorf("%s: %q", found.verdict, found.reasons)
+		}
+	})
+}
+
+// TestProbeArguments holds which URLs can be asked at all.
+func TestProbeArguments(t *testing.T) {
+	for argument, good := range map[string]bool{
+		"http://mirror.test:8080/": true, "http://[::1]:65535/": true,
+		"http://mirror.test:0/": false, "http://mirror.test:65536/": false, "https://mirror.test:99999/": false,
+		"http://[fe80::1%25lo]/": false, "http://[fe80::1%25lo]:80/": false,
+	} {
+		o := probeOptions{argument: argument}
+		if err := o.readArgument(func(string) bool { return false }); (err == nil) != good {
+			t.Errorf("%s: %v", argument, err)
+		}
+		o.rsync = strings.Replace(strings.Replace(argument, "https:", "rsync:", 1), "http:", "rsync:", 1) + "tree/"
+		if err := o.checkRsync(); (err == nil) != good {
+			t.Errorf("%s: %v", o.rsync, err)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -103,6 +104,8 @@ func (o *probeOptions) readArgument(changed func(flag string) bool) error {
 	switch {
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.Opaque != "":
 		return fmt.Errorf("probe: found %q, expected %s", o.argument, expected)
+	case !askable(u):
+		return fmt.Errorf("probe: found %q, expected %s, with a port from 1 to 65535 if any, and without a zone", o.argument, expected)
 	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		return fmt.Errorf("probe: found %q, expected %s, without user name, query and fragment", o.argument, expected)
 	case !probePath.MatchString(u.EscapedPath()):
@@ -117,12 +120,22 @@ func (o *probeOptions) readArgument(changed func(flag string) bool) error {
 	return nil
 }
 
+// askable reports whether a URL's port, if it has one, is one, and whether its address has
+// no zone, which means something on one machine alone.
+func askable(u *url.URL) bool {
+	if strings.Contains(u.Hostname(), "%") {
+		return false
+	}
+	port, err := strconv.ParseUint(u.Port(), 10, 16)
+	return u.Port() == "" || err == nil && port > 0
+}
+
 func (o *probeOptions) checkRsync() error {
 	if o.rsync == "" {
 		return nil
 	}
 	u, err := url.Parse(o.rsync)
-	if err != nil || u.Scheme != "rsync" || u.Hostname() == "" || strings.Trim(u.Path, "/") == "" ||
+	if err != nil || u.Scheme != "rsync" || u.Hostname() == "" || !askable(u) || strings.Trim(u.Path, "/") == "" ||
 		strings.ContainsFunc(o.rsync, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
 		return fmt.Errorf("--rsync: found %q, expected a URL such as rsync://mirror.example/tails/", o.rsync)
 	}
