@@ -78,6 +78,8 @@ func readSchedule(o object, without pace) (schedule Schedule, timeout time.Durat
 		switch {
 		case ok && given < minInterval:
 			field.refuse(fmt.Sprintf("a duration of at least %s", minInterval))
+		case ok && given > maxInterval:
+			field.refuse(fmt.Sprintf("a duration of at most %s", words(maxInterval)))
 		case ok:
 			schedule.Interval = given
 		}

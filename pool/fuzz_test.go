@@ -72,7 +72,7 @@ func checkDefinition(t *testing.T, definition *Definition) {
 		}
 		if pool.Name == "" || pool.TTL == 0 || pool.Answers == 0 || pool.Health.Kind == "" || len(pool.Members) == 0 ||
 			pool.Policy.MaxShare <= 0 || pool.Policy.MaxShare > 1 || pool.Policy.MinCandidates < 1 ||
-			pool.Health.Interval < minInterval || pool.Health.Timeout > pool.Health.Interval || pool.NamePosition.Line == 0 {
+			pool.Health.Interval < minInterval || pool.Health.Interval > maxInterval || pool.Health.Timeout > pool.Health.Interval || pool.NamePosition.Line == 0 {
 			t.Fatalf("pool %+v", pool)
 		}
 		for _, member := range pool.Members {
@@ -106,7 +106,7 @@ func checkHealth(t *testing.T, check Check) {
 		t.Fatalf("check %+v", check)
 	}
 	for _, i := range check.Inspections {
-		if i.Interval < minInterval || i.Timeout <= 0 || i.Timeout > i.Interval || i.DownAfter < 1 || i.UpAfter < 1 {
+		if i.Interval < minInterval || i.Interval > maxInterval || i.Timeout <= 0 || i.Timeout > i.Interval || i.DownAfter < 1 || i.UpAfter < 1 {
 			t.Fatalf("inspection %+v", i)
 		}
 		named := false

@@ -20,6 +20,7 @@ const (
 	DefaultRsyncPort = 873
 
 	minInterval           = time.Second
+	maxInterval           = 7 * 24 * time.Hour // maxThreshold times that is a time.Duration still
 	maxThreshold          = 100
 	maxBody               = 1000 // characters of a body's pattern
 	maxRamp               = 7 * 24 * time.Hour
