@@ -5,7 +5,9 @@ import "time"
 // batch is what is to be written, taken from what waits. Its values belong to the writer.
 type batch struct {
 	names     []nameRow  // all targets with their places; empty: they are written
-	places    []placeRow // that are not checked, along with them
+	gone      []nameRow  // targets that are no longer there
+	parted    time.Time  // when what is in the file and not in names was over; zero: it is not
+	places    []placeRow // that are not checked, along with names
 	incidents []*incident
 	ended     []*incident // those of them that are over
 	figures   []figuresRow
@@ -17,7 +19,12 @@ type batch struct {
 type nameRow struct {
 	track   *track
 	warning time.Duration
-	places  []placeRow
+	places  []namedPlace
+}
+
+type namedPlace struct {
+	placeRow
+	joined time.Time // when the target came to it
 }
 
 type expiryRow struct {
@@ -62,6 +69,9 @@ func (h *History) take(all bool) batch {
 			}
 		}
 		h.renamed = false
+		if h.assigned {
+			b.parted = h.parted
+		}
 	}
 	b.ended, h.ended = h.ended, nil
 	for _, one := range b.ended {
@@ -71,7 +81,7 @@ func (h *History) take(all bool) batch {
 		t.take(&b, all)
 	}
 	for _, t := range h.leaving {
-		b.names = append(b.names, t.nameRow())
+		b.gone = append(b.gone, t.nameRow())
 		t.take(&b, true)
 	}
 	for _, s := range h.subjects {
@@ -88,7 +98,7 @@ func (h *History) take(all bool) batch {
 func (t *track) nameRow() nameRow {
 	row := nameRow{track: t, warning: t.warning}
 	for _, s := range t.places {
-		row.places = append(row.places, s.row())
+		row.places = append(row.places, namedPlace{s.row(), t.joined[s]})
 	}
 	return row
 }

@@ -93,7 +93,7 @@ func (h *History) flag(ctx context.Context, m Member) error {
 		if err != nil || row.id == 0 {
 			return err
 		}
-		data, err := load(ctx, tx, row)
+		data, err := load(ctx, tx, row, now)
 		if err != nil {
 			return err
 		}

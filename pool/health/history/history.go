@@ -57,6 +57,7 @@ type History struct {
 	tracks   map[health.Target]*track
 	subjects map[place]*subject
 	assigned bool        // SetTargets has been called
+	parted   time.Time   // and when, last
 	renamed  bool        // the names are not written yet
 	ended    []*incident // that are not written yet
 	// leaving and left are no longer there, and have something that is not written yet.
@@ -78,9 +79,9 @@ type History struct {
 	clock   wallClock
 	elapsed func() time.Time // a time that goes by and never jumps, for wallClock
 	alive   time.Time        // of the last run: its last write
-	flushed time.Time     // all was written
-	longest time.Duration // that one turn of writing may take
-	failing bool          // Report was told of an error last
+	flushed time.Time        // all was written
+	longest time.Duration    // that one turn of writing may take
+	failing bool             // Report was told of an error last
 	pruned  time.Time
 	flags   flagRound
 	// acknowledged is told of incidents that are over and on the disk, for tests.

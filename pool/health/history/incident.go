@@ -156,6 +156,7 @@ func (i *incident) end(at time.Time, words string) {
 const (
 	endedUnchecked = "it is not checked any more"
 	endedAbsent    = "the server was not running when it came back"
+	endedMoved     = "its address, or what is asked of it, was another's from then on"
 	endedVoid      = "taken back: the failures are taken for this machine's own"
 )
 

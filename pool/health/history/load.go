@@ -14,6 +14,7 @@ import (
 // memberData is all that the file has of one member.
 type memberData struct {
 	memberRow
+	now       time.Time
 	places    []placeData
 	targets   map[int64]*targetData
 	incidents []Incident // the newest first; their evidence is not read yet
@@ -42,6 +43,7 @@ type targetData struct {
 	certificate time.Time // its end; zero: there is none
 	seen        time.Time
 	days        []dated[figures] // ascending
+	own, others []naming         // when it was the member's, and others'
 }
 
 // mostIncidents of one member are looked at, the newest.
@@ -94,14 +96,15 @@ func loadMembers(ctx context.Context, tx *sql.Tx) (members []memberRow, addresse
 }
 
 // load reads all of a member.
-func load(ctx context.Context, tx *sql.Tx, m memberRow) (*memberData, error) {
-	data := &memberData{memberRow: m, targets: map[int64]*targetData{}}
+func load(ctx context.Context, tx *sql.Tx, m memberRow, now time.Time) (*memberData, error) {
+	data := &memberData{memberRow: m, now: now, targets: map[int64]*targetData{}}
 	for _, part := range []struct {
 		name string
 		load func(context.Context, *sql.Tx) error
 	}{
 		{"addresses", data.loadPlaces},
 		{"targets", data.loadTargets},
+		{"names", data.loadNamings},
 		{"incidents", data.loadIncidents},
 		{"availability", data.loadSpent},
 		{"figures", data.loadFigures},
@@ -161,11 +164,15 @@ func (d *memberData) loadIncidents(ctx context.Context, tx *sql.Tx) error {
 		}
 		if t := d.targets[target]; t != nil {
 			i.Address = t.address
+			t.clip(&i)
 		}
 		d.incidents = append(d.incidents, i)
 		return nil
 	}, `SELECT target, started, ended, failing, words, "check", reason, outcome, ending, voided, failures, first, last, worst
-		FROM incidents WHERE target`+ofMember+`ORDER BY started DESC, id DESC LIMIT ?`, d.id, mostIncidents+1)
+		FROM incidents i WHERE target`+ofMember+`AND EXISTS (SELECT 1 FROM names n WHERE n.target = i.target
+			AND n.place IN (SELECT id FROM places WHERE member = ?)
+			AND (i.ended IS NULL OR n.since <= i.ended OR n.since > ?) AND (n.until IS NULL OR n.until > i.started))
+		ORDER BY started DESC, id DESC LIMIT ?`, d.id, d.id, d.now.UnixMilli(), mostIncidents+1)
 	if len(d.incidents) > mostIncidents {
 		d.incidents = d.incidents[:mostIncidents]
 		d.omitted = 1
@@ -206,7 +213,7 @@ func (d *memberData) loadFigures(ctx context.Context, tx *sql.Tx) error {
 		if of.value, err = scanFigures(rows, &target, &of.day); err != nil {
 			return err
 		}
-		if t := d.targets[target]; t != nil {
+		if t := d.targets[target]; t != nil && t.ofDay(of.day) {
 			t.days = append(t.days, of)
 		}
 		return nil

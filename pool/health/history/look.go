@@ -104,7 +104,7 @@ func (h *History) answer(ctx context.Context, tx *sql.Tx, q Question) (Answer, e
 	}
 	present, places := h.present(), h.presentPlaces()
 	for _, m := range members {
-		data, err := load(ctx, tx, m)
+		data, err := load(ctx, tx, m, now)
 		if err != nil {
 			return answer, err
 		}

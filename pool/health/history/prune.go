@@ -88,6 +88,7 @@ func (h *History) removeOld(ctx context.Context, before time.Time) error {
 			{`DELETE FROM days WHERE day < ?`, day},
 			{`DELETE FROM availability WHERE day < ?`, day},
 			{`DELETE FROM marks WHERE time < ?`, moment},
+			{`DELETE FROM names WHERE until < ?`, moment},
 			{`DELETE FROM targets WHERE seen < ? 
 				AND NOT EXISTS (SELECT 1 FROM incidents WHERE target = targets.id) AND NOT EXISTS (SELECT 1 FROM days WHERE target = targets.id)`, moment},
 			{`DELETE FROM places WHERE NOT EXISTS (SELECT 1 FROM names WHERE place = places.id)

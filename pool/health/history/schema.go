@@ -115,6 +115,19 @@ CREATE TABLE marks (
 CREATE INDEX marks_time ON marks (time);
 CREATE TABLE facts (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 `,
+	`
+CREATE TABLE names_in_time (
+	place INTEGER NOT NULL REFERENCES places ON DELETE CASCADE,
+	target INTEGER NOT NULL REFERENCES targets ON DELETE CASCADE,
+	since INTEGER NOT NULL, -- 0: it is not known
+	until INTEGER,          -- NULL: it still is
+	PRIMARY KEY (place, target, since)
+) WITHOUT ROWID;
+INSERT INTO names_in_time (place, target, since) SELECT place, target, 0 FROM names;
+DROP TABLE names;
+ALTER TABLE names_in_time RENAME TO names;
+CREATE INDEX names_target ON names (target);
+`,
 }
 
 // errNewer tells of a file that this version must not touch.

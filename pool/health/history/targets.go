@@ -1,6 +1,10 @@
 package history
 
 import (
+	"maps"
+	"slices"
+	"time"
+
 	"mirrorpool/pool"
 	"mirrorpool/pool/health"
 )
@@ -49,8 +53,11 @@ func (h *History) SetTargets(definitions ...*pool.Definition) {
 		h.keepEnded(open)
 		delete(h.orphans, key)
 	}
+	for _, t := range h.tracks {
+		maps.DeleteFunc(t.joined, func(s *subject, _ time.Time) bool { return !slices.Contains(t.places, s) })
+	}
 	h.boundLeaving()
-	h.assigned, h.renamed = true, true
+	h.assigned, h.renamed, h.parted = true, true, h.options.Now()
 	signal(h.wake)
 }
 
@@ -79,7 +86,7 @@ func (h *History) boundLeaving() {
 // newTrack begins to follow a target, with the incident of an earlier run that goes on.
 // h.mu is held.
 func (h *History) newTrack(target health.Target) *track {
-	t := &track{target: target, key: keyOf(target)}
+	t := &track{target: target, key: keyOf(target), joined: map[*subject]time.Time{}}
 	if open := h.orphans[t.key]; open != nil {
 		open.track, t.incident = t, open
 		delete(h.orphans, t.key)
@@ -130,6 +137,9 @@ func (h *History) join(s *subject, t *track, one named) {
 	}
 	s.tracks = append(s.tracks, t)
 	t.places = append(t.places, s)
+	if _, known := t.joined[s]; !known {
+		t.joined[s] = h.options.Now()
+	}
 }
 
 // signal leaves a value in a channel that has room for one, unless it is there.

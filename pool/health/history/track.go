@@ -15,7 +15,8 @@ import (
 type track struct {
 	target health.Target
 	key    string
-	places []*subject // where the target stands
+	places []*subject             // where the target stands
+	joined map[*subject]time.Time // since when, for each of them
 	probed bool
 	first  bool // it is the check of a place, and not only an inspection
 	// warning is the longest of the places' warnings of a certificate's end.

@@ -153,7 +153,7 @@ func (h *History) writeOnce(ctx context.Context, all bool) error {
 	b := h.take(all)
 	now := h.options.Now()
 	err := inside(ctx, h.store.write, func(tx *sql.Tx) error {
-		w := writer{ctx: ctx, tx: tx, store: h.store, now: now}
+		w := writer{ctx: ctx, tx: tx, store: h.store, now: now, named: map[[2]int64]bool{}}
 		return w.write(b)
 	})
 	if err != nil {

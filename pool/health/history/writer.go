@@ -14,11 +14,22 @@ type writer struct {
 	tx    *sql.Tx
 	store *store
 	now   time.Time
+	named map[[2]int64]bool // places and targets that are there
 }
 
 func (w *writer) write(b batch) error {
 	for _, row := range b.names {
-		if err := w.name(row); err != nil {
+		if err := w.name(row, false); err != nil {
+			return fmt.Errorf("names: %w", err)
+		}
+	}
+	for _, row := range b.gone {
+		if err := w.name(row, true); err != nil {
+			return fmt.Errorf("names: %w", err)
+		}
+	}
+	if !b.parted.IsZero() {
+		if err := w.part(b.parted); err != nil {
 			return fmt.Errorf("names: %w", err)
 		}
 	}
@@ -116,26 +127,6 @@ func (w *writer) place(p placeRow) (int64, error) {
 		w.store.places[p.place] = id
 	}
 	return id, err
-}
-
-func (w *writer) name(row nameRow) error {
-	target, err := w.target(row.track)
-	if err != nil {
-		return err
-	}
-	if err := w.exec(`UPDATE targets SET warning = ? WHERE id = ? AND warning <> ?`, row.warning.Milliseconds(), target, row.warning.Milliseconds()); err != nil {
-		return err
-	}
-	for _, p := range row.places {
-		at, err := w.place(p)
-		if err != nil {
-			return err
-		}
-		if err := w.exec(`INSERT INTO names (place, target) VALUES (?, ?) ON CONFLICT DO NOTHING`, at, target); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func (w *writer) incident(i *incident) error {
