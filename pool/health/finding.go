@@ -30,7 +30,7 @@ func (p *Prober) finish(e *entry, result Result, took time.Duration, counts bool
 	// Not before the next phase, and never at the same time as the last
 	// probe; if that took so long that the start is over due, at once.
 	e.due = e.following(e.started+e.schedule.Interval/2, p.random)
-	if e.state.Verdict == Unknown && seldom(e.schedule) && (result.Outcome != Success || result.NotMade) {
+	if e.state.Verdict == Unknown && seldom(e.schedule) && (result.Outcome != Success || result.saysNothing(e.state)) {
 		e.due = now + RepeatUnknown
 	}
 	heap.Push(&p.queue, e)
