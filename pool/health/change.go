@@ -61,10 +61,6 @@ func (r Result) saysNothing(s State) bool {
 	return r.Outcome == Success && r.NotMade && (!r.NoProgram || s.ByProgram)
 }
 
-// unknownRetry is how soon a probe that was not made is made again, at the latest, while
-// nothing is known of its target.
-const unknownRetry = time.Minute
-
 // change is the soonest moment at which the verdict may turn; zero: none is near.
 func (s State) change(schedule pool.Schedule) time.Time {
 	missing := 0

@@ -87,9 +87,9 @@
 // comes, whether a file is what its origin has or has its published hash, and
 // whether files are there. What stands besides the target, an origin or an index of
 // files, never takes it down: without it the probe has [Result.NotMade],
-// and moves nothing. A target of which nothing is known stays unknown, and is asked
-// again each minute. All that is read, of whomever, is bounded; redirects lead no further than those of
-// other probes. No more than two probes of throughput and integrity are under way at the
+// and moves nothing. A target of which nothing is known stays unknown, and is soon asked
+// again; an index that was read stands for a day. All that is read, of whomever, is
+// bounded; redirects lead no further than those of other probes. No more than two probes of throughput and integrity are under way at the
 // same time, since they would take each other's part of this machine's network.
 //
 // The package imports package pool and nothing else of this program, writes no

@@ -22,6 +22,7 @@ const (
 	maxIndexes    = 64              // that are kept
 	indexAge      = 5 * time.Minute // after which one is fetched anew
 	indexRetry    = 30 * time.Second
+	indexKept     = 24 * time.Hour // that one is held for good while it cannot be fetched anew
 )
 
 // indexes keeps the indexes that were fetched, so that many targets that have to
@@ -36,9 +37,10 @@ type index struct {
 	used time.Time     // guarded by indexes.mutex
 	turn chan struct{} // has a value while somebody looks at what follows, or fetches
 
-	fetched time.Time // on the monotonic clock; zero: never
+	fetched time.Time // the last try, on the monotonic clock; zero: never
+	good    time.Time // the last that succeeded
 	etag    string
-	files   []pool.Requirement // not written after they are read
+	files   []pool.Requirement // of the last good fetch; not written after they are read
 	err     error              // that the last fetch ended with
 }
 
@@ -72,7 +74,8 @@ func (all *indexes) forget() {
 	delete(all.kept, oldest)
 }
 
-// required are the files of the index, fetched if what is kept is too old.
+// required are the files of the index, fetched if what is kept is too old. What was good
+// within a day stands while its host is away, or has nothing that can be read.
 func (s *aside) required(ctx context.Context, x *index) ([]pool.Requirement, error) {
 	select {
 	case x.turn <- struct{}{}:
@@ -82,18 +85,27 @@ func (s *aside) required(ctx context.Context, x *index) ([]pool.Requirement, err
 	}
 	age := time.Since(x.fetched)
 	if !x.fetched.IsZero() && (age < indexRetry || x.err == nil && age < indexAge) {
-		return x.files, x.err
+		return x.held()
 	}
 	files, etag, err := s.fetchIndex(ctx, x)
 	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
 		return nil, err // ours, and not the index's
 	}
 	if err != nil {
-		err = explain(ctx, err, s.doing, s.timeout.Round(time.Millisecond))
-		files, etag = nil, ""
+		x.err, x.fetched = explain(ctx, err, s.doing, s.timeout.Round(time.Millisecond)), time.Now()
+		return x.held()
 	}
-	x.files, x.etag, x.err, x.fetched = files, etag, err, time.Now()
-	return files, err
+	x.files, x.etag, x.err, x.fetched = files, etag, nil, time.Now()
+	x.good = x.fetched
+	return files, nil
+}
+
+// held is what stands of the index between two fetches.
+func (x *index) held() ([]pool.Requirement, error) {
+	if x.err == nil || !x.good.IsZero() && time.Since(x.good) < indexKept {
+		return x.files, nil
+	}
+	return nil, x.err
 }
 
 // fetchIndex gets the index, or finds that it is still what is kept.

@@ -201,6 +201,13 @@ func TestIndex(t *testing.T) {
 	x.fetched = x.fetched.Add(-indexAge)
 	x.etag = ""
 	index = "not an index at all, is it"
+	// What was good stands for a day.
+	expect(t, c.probe(t.Context(), requires(at, nil, named)), Success, "2 files are there")
+	expect(t, c.probe(t.Context(), requires(at, nil, named)), Success, "2 files are there")
+	if got := c.probe(t.Context(), requires(at, nil, named)); got.NotMade {
+		t.Errorf("%+v", got)
+	}
+	x.good = x.good.Add(-indexKept)
 	got = c.probe(t.Context(), requires(at, nil, named))
 	expect(t, got, Success, "index not reachable: no files were looked for")
 	if last := got.Evidence.Steps[len(got.Evidence.Steps)-1]; !got.NotMade || last.Name != "index" || !strings.HasPrefix(last.Words, "index line 1: ") {

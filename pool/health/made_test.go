@@ -107,7 +107,7 @@ func TestAlteredStaysDown(t *testing.T) {
 		expectState(p, altered, Down, "the file has 3 bytes, the origin's 4")
 		expectState(p, fresh, Unknown, "origin not reachable: not compared")
 		away.Store(false)
-		time.Sleep(2 * unknownRetry)
+		time.Sleep(2 * RepeatUnknown)
 		expectState(p, fresh, Up, "1 part of 4 bytes are the origin's")
 	})
 }
