@@ -48,6 +48,11 @@ func rsyncDaemon(t *testing.T, address string) netip.AddrPort {
 	if err := os.Chtimes(filepath.Join(tree, "project/trace"), changed, changed); err != nil {
 		t.Fatal(err)
 	}
+	for name, to := range map[string]string{"link": "project/trace", "dangling": "nowhere", "inside": "project"} {
+		if err := os.Symlink(to, filepath.Join(tree, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for i := range 3000 {
 		name := filepath.Join(tree, "many", fmt.Sprintf("a-file-with-a-long-name-%04d", i))
 		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {

@@ -28,7 +28,7 @@ const (
 	// maxDialogue is how many bytes of a daemon's greeting and list of modules are read.
 	maxDialogue = 64 << 10
 	// maxRsyncMemory bounds what a daemon can make the program keep of its files.
-	maxRsyncMemory = 512 << 20
+	maxRsyncMemory = 64 << 20
 )
 
 // rsyncPlace is what is asked of which daemon.

@@ -46,6 +46,9 @@ func TestRsync(t *testing.T) {
 		{"tails", "project/", Success, `"project/" in module "tails" is there`},
 		{"tails", "many/", Success, `"many/" in module "tails" is there`}, // more than is looked at
 		{"hidden", "project/trace", Success, `"project/trace" in module "hidden" is there`},
+		{"tails", "link", Success, `"link" in module "tails" is there`},
+		{"tails", "inside/trace", Success, `"inside/trace" in module "tails" is there`},
+		{"tails", "dangling", Missing, `"dangling" in module "tails" is not there`},
 		{"tails", "stable/other.img", Missing, `"stable/other.img" in module "tails" is not there`},
 		{"tails", "nothing/", Missing, `"nothing/" in module "tails" is not there`},
 		{"tails", "../../etc/passwd", Missing, `* is not there`},
@@ -111,6 +114,9 @@ func TestRsyncAge(t *testing.T) {
 	expect(t, p.Probe(t.Context(), target), Success, `"project/trace" in module "tails" is 1h30m old`)
 	target.Probe.MaxAge = time.Hour
 	expect(t, p.Probe(t.Context(), target), Content, `"project/trace" in module "tails" is 1h30m old, max_age is 1h0m0s`)
+	link := rsyncMember(at, "tails", "link") // made just now
+	link.Probe.MaxAge = time.Hour
+	expect(t, p.Probe(t.Context(), link), Content, `"link" in module "tails" is 1h30m old, max_age is 1h0m0s`)
 	early := NewProber(Config{Now: func() time.Time { return time.Now().Add(-100 * time.Minute) }})
 	early.SetPrograms(Programs{Rsync: needProgram(t, "rsync")})
 	expect(t, early.Probe(t.Context(), target), Content, `"project/trace" in module "tails" is * in the future, at most 5m0s is taken for a difference of clocks`)
@@ -261,7 +267,7 @@ echo "-rw-r--r-- 11 2026/11/23 15:10:08 file"`)
 		}
 	}
 	want := []string{
-		"--list-only", "--no-motd", "--no-h", "--contimeout=N", "--timeout=N", "--",
+		"--list-only", "--copy-links", "--no-motd", "--no-h", "--contimeout=N", "--timeout=N", "--",
 		fmt.Sprintf("rsync://127.0.0.1:%d/-e/sh/file", at.Port()),
 	}
 	if len(got) < len(want) || strings.Join(got[:len(want)], " ") != strings.Join(want, " ") {
@@ -288,7 +294,7 @@ func TestRsyncMemory(t *testing.T) {
 	})
 	p := NewProber(Config{})
 	p.SetPrograms(Programs{Rsync: script(t, `while [ "$(ulimit -v)" = unlimited ]; do :; done; echo "-rw-r--r-- 11 2026/11/23 15:10:08 $(ulimit -v)"`)})
-	expect(t, p.Probe(t.Context(), rsyncMember(at, "tails", strconv.Itoa(maxRsyncMemory>>10))), Success, `"524288" in module "tails" is there`)
+	expect(t, p.Probe(t.Context(), rsyncMember(at, "tails", strconv.Itoa(maxRsyncMemory>>10))), Success, `"65536" in module "tails" is there`)
 }
 
 func TestRsyncMirrors(t *testing.T) {

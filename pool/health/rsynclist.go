@@ -1,6 +1,7 @@
 package health
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -23,7 +24,9 @@ func (a *attempt) list(ctx context.Context, program string, at rsyncPlace) (stri
 	one := process{
 		path: program,
 		arguments: []string{
-			"--list-only", "--no-motd", "--no-h",
+			// Of a symbolic link the file that it leads to counts, as it does for those who
+			// fetch it, with its own time; one that leads nowhere is not there.
+			"--list-only", "--copy-links", "--no-motd", "--no-h",
 			fmt.Sprintf("--contimeout=%d", seconds), fmt.Sprintf("--timeout=%d", seconds),
 			"--", at.url(),
 		},
@@ -54,10 +57,10 @@ func (a *attempt) judgeListing(at rsyncPlace, got printed) (string, error) {
 	if at.path != "" {
 		what = fmt.Sprintf("%s in module %s", quote([]byte(at.path)), quote([]byte(at.module)))
 	}
-	if got.status != 0 && !got.over {
+	file, found := parseListing(got.output)
+	if got.status != 0 && !got.over && !(found && got.onlyDangling()) {
 		return "", explainRsync(what, got)
 	}
-	file, found := parseListing(got.output)
 	if !found {
 		return "", fail(Missing, "rsync lists nothing for %s", what)
 	}
@@ -73,6 +76,13 @@ func (a *attempt) judgeListing(at rsyncPlace, got printed) (string, error) {
 		return "", &failure{Content, age}
 	}
 	return age, nil
+}
+
+// onlyDangling reports whether all that the program misses is what links lead to: some in
+// a directory that is itself there.
+func (p printed) onlyDangling() bool {
+	return p.status == rsyncPartial && bytes.Contains(p.errors, []byte("symlink has no referent")) &&
+		!bytes.Contains(p.errors, []byte("failed:"))
 }
 
 // listedFile is a line of rsync's listing.
