@@ -85,6 +85,7 @@ type Incident struct {
 	Worst    *Evidence      `json:"worst,omitempty"`
 
 	first, last, worst string // the evidence as it is kept
+	early              bool   // its time has not come: it was noted under a clock that was ahead
 }
 
 // Period is a part of the time, and what was measured in it. Where nothing was, figures are

@@ -9,6 +9,9 @@ const (
 	absence = 2 * dayLength
 	// clockTrial is how long the program has to run with a clock that has jumped.
 	clockTrial = dayLength
+	// clockSlack is how far ahead of the clock may be what was noted under a clock that
+	// was right.
+	clockSlack = time.Hour
 )
 
 // wallClock judges the clock by the time that has gone by since it was looked at last. The

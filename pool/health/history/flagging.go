@@ -24,15 +24,31 @@ const wholeRound = 4 * time.Hour
 // lookForFlags looks at the members to which something has happened, and at some of the
 // others, and tells of flags that were not there before. h.writing is held.
 func (h *History) lookForFlags(ctx context.Context) error {
-	for _, m := range h.toLookAt() {
+	members := h.toLookAt()
+	for i, m := range members {
 		if ctx.Err() != nil {
+			h.lookLater(members[i:])
 			return fmt.Errorf("looking for red flags in the history %s: %w", h.path, ctx.Err())
 		}
 		if err := h.flag(ctx, m); err != nil {
+			h.lookLater(members[i:])
 			return fmt.Errorf("looking for red flags of %s in the history %s: %w", m, h.path, err)
 		}
 	}
 	return nil
+}
+
+// lookLater has members looked at that could not be now.
+func (h *History) lookLater(members []Member) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	missed := map[Member]bool{}
+	for _, m := range members {
+		missed[m] = true
+	}
+	for at, s := range h.subjects {
+		s.look = s.look || missed[at.Member]
+	}
 }
 
 // mostLooks are made in one turn, for each of the two reasons.

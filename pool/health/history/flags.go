@@ -164,7 +164,7 @@ func (d *memberData) flagCertificate(now time.Time, raise raiser) {
 		}
 	}
 	for _, i := range d.incidents {
-		if i.Outcome == health.Certificate && !i.Voided && i.Started.After(sixMonths(now)) {
+		if i.Outcome == health.Certificate && !i.Voided && !i.early && i.Started.After(sixMonths(now)) {
 			raise(FlagCertificate, i.Started, "it was down for its certificate on %s: %s", i.Started.Format(dateForm), i.Reason)
 			return
 		}
@@ -174,7 +174,7 @@ func (d *memberData) flagCertificate(now time.Time, raise raiser) {
 // flagSlow looks at measured throughput, on the last days against the floor and against
 // what it was before.
 func (d *memberData) flagSlow(now time.Time, raise raiser) {
-	recentFrom := dayOf(now.Add(-slowRecent))
+	recentFrom, today := dayOf(now.Add(-slowRecent)), dayOf(now.Add(clockSlack))
 	for _, t := range d.targets {
 		var recent sample
 		var before []int64
@@ -182,6 +182,8 @@ func (d *memberData) flagSlow(now time.Time, raise raiser) {
 		var firstSlow dayNumber
 		for _, day := range t.days {
 			switch {
+			case day.day > today:
+				// It was noted under a clock that was ahead.
 			case day.day > recentFrom:
 				recent.merge(day.value.Delivery)
 				if day.value.Slow > 0 && slow == 0 {
@@ -262,7 +264,7 @@ func inWords(length time.Duration) string {
 func (d *memberData) flagFlapping(now time.Time, raise raiser) {
 	starts := map[string][]time.Time{} // of each target, the newest first
 	for _, i := range d.incidents {
-		if i.Voided || i.Started.Before(now.Add(-flagWindow)) {
+		if i.Voided || i.early || i.Started.Before(now.Add(-flagWindow)) {
 			continue
 		}
 		all := append(starts[i.Target], i.Started)
@@ -284,7 +286,7 @@ func (d *memberData) flagErrors(now time.Time, raise raiser) {
 	late := map[dayNumber]bool{}
 	for _, t := range d.targets {
 		for _, day := range t.days {
-			if day.day < from {
+			if day.day < from || day.day > dayOf(now.Add(clockSlack)) {
 				continue
 			}
 			probes += day.value.Probes

@@ -166,6 +166,7 @@ func (d *memberData) loadIncidents(ctx context.Context, tx *sql.Tx) error {
 			i.Address = t.address
 			t.clip(&i)
 		}
+		i.early = i.Started.After(d.now.Add(clockSlack))
 		d.incidents = append(d.incidents, i)
 		return nil
 	}, `SELECT target, started, ended, failing, words, "check", reason, outcome, ending, voided, failures, first, last, worst

@@ -24,8 +24,11 @@ func outagesOf(incidents []Incident, now time.Time) []outage {
 	sorted := slices.Clone(incidents)
 	slices.SortStableFunc(sorted, func(a, b Incident) int { return a.Started.Compare(b.Started) })
 	for _, i := range sorted {
-		if i.Voided {
+		if i.Voided || i.early && !i.Ended.IsZero() {
 			continue
+		}
+		if i.early {
+			i.Started = now // it goes on, whenever it began
 		}
 		one := outage{from: i.Started, to: i.Ended, open: i.Ended.IsZero(), incidents: 1}
 		if one.open {
