@@ -66,6 +66,9 @@ func parseHistory(query url.Values, now time.Time) (question history.Question, e
 		}
 	}
 	question.Member = query.Get("member")
+	if err := history.CheckPattern(question.Member); err != nil {
+		return question, fmt.Errorf("member: %w", err)
+	}
 	question.Pool = strings.TrimSuffix(strings.ToLower(query.Get("pool")), ".")
 	if since := query.Get("since"); since != "" {
 		if question.Since, err = history.ParseSince(since, now); err != nil {

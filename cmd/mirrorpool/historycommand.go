@@ -57,6 +57,9 @@ server cannot be reached.`,
 		if arguments[0] == "" {
 			return usageError{fmt.Errorf("MEMBER is empty; expected a name, or '*' for all")}
 		}
+		if err := history.CheckPattern(arguments[0]); err != nil {
+			return usageError{fmt.Errorf("MEMBER: %w", err)}
+		}
 		client, err := newClient(*path)
 		if err != nil {
 			return err

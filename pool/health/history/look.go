@@ -163,7 +163,9 @@ func (q Question) names(m memberRow, addresses []string) bool {
 		return true
 	}
 	if address, err := netip.ParseAddr(q.Member); err == nil {
-		return slices.Contains(addresses, address.WithZone("").Unmap().String())
+		address = address.WithZone("").Unmap()
+		host, err := netip.ParseAddr(m.host)
+		return err == nil && host.WithZone("").Unmap() == address || slices.Contains(addresses, address.String())
 	}
 	for _, name := range append([]string{m.ID, m.host}, addresses...) {
 		if matches(q.Member, name) {
@@ -171,6 +173,14 @@ func (q Question) names(m memberRow, addresses []string) bool {
 		}
 	}
 	return false
+}
+
+// CheckPattern reports whether a question's Member can be read as a pattern.
+func CheckPattern(text string) error {
+	if _, err := path.Match(text, ""); err != nil {
+		return fmt.Errorf("reading the pattern %q: %w: a \"[\" needs its \"]\", and nothing may end with a backslash", text, err)
+	}
+	return nil
 }
 
 // matches reports whether a pattern stands for a name. A URL prefix may lack its final slash.

@@ -36,19 +36,19 @@ func TestQuestionsByEveryName(t *testing.T) {
 	definition.Redirects = []*pool.Redirect{{
 		Host:   "download.example.org",
 		Health: pool.Check{Probe: pool.Probe{Kind: pool.CheckHTTP, Path: "trace"}, Schedule: pool.Schedule{Interval: time.Minute}},
-		List:   &pool.MirrorList{Mirrors: []*pool.Mirror{{URLPrefix: "https://wiki.example.org/tails/", Weight: 5}}},
+		List:   &pool.MirrorList{Mirrors: []*pool.Mirror{{URLPrefix: "https://wiki.example.org/tails/", Weight: 5}, {URLPrefix: "http://127.0.0.13:8080/tails/", Weight: 5}, {URLPrefix: "http://[::1]/tails/", Weight: 5}}},
 	}}
 	w := newWorld(t, definition)
 	for name, want := range map[string]int{
-		"wiki": 1, "wiki.example.org": 2, "127.0.0.1": 1, "127.0.0.2": 1, "127.0.0.3": 0, "::ffff:127.0.0.2": 1, "127.0.0.*": 2,
-		"https://wiki.example.org/tails/": 1, "*.example.org": 3, "*": 3, "nobody": 0, "": 3,
+		"wiki": 1, "wiki.example.org": 2, "127.0.0.1": 1, "127.0.0.2": 1, "127.0.0.3": 0, "::ffff:127.0.0.2": 1, "127.0.0.*": 3,
+		"https://wiki.example.org/tails/": 1, "127.0.0.13": 1, "::1": 1, "*.example.org": 3, "*": 5, "nobody": 0, "": 5,
 	} {
 		answer, err := w.h.Look(t.Context(), Question{Member: name})
 		if err != nil || len(answer.Members) != want {
 			t.Errorf("%q names %d members, expected %d (%v)", name, len(answer.Members), want, err)
 		}
 	}
-	for at, want := range map[string]int{"dl.example.org": 2, "DOWNLOAD.example.org": 1, "other": 0} {
+	for at, want := range map[string]int{"dl.example.org": 2, "DOWNLOAD.example.org": 3, "other": 0} {
 		if answer, err := w.h.Look(t.Context(), Question{Pool: at}); err != nil || len(answer.Members) != want {
 			t.Errorf("%q has %d members, expected %d (%v)", at, len(answer.Members), want, err)
 		}
@@ -75,5 +75,13 @@ func TestMarks(t *testing.T) {
 	}
 	if got := w.look("edge").Marks; len(got) != 1 {
 		t.Errorf("%+v", got)
+	}
+}
+
+func TestPatterns(t *testing.T) {
+	for pattern, want := range map[string]bool{"": true, "wiki": true, "*.example.org": true, "http://[::1]/tails/": true, "w[a-z]*": true, "[": false, "wiki[": false, "a\\": false} {
+		if err := CheckPattern(pattern); (err == nil) != want {
+			t.Errorf("%q: %v", pattern, err)
+		}
 	}
 }
