@@ -50,10 +50,26 @@ func (c *config) validateResolver(v *validation) {
 	}
 	for _, listen := range c.DNS.Listen {
 		own, err := netip.ParseAddrPort(listen)
-		if err == nil && own == resolver {
+		if err == nil && reaches(resolver, own) {
 			v.wrong(key, c.Health.Resolver, "a resolver: at this address, which dns.listen has, this server answers for its own zones alone")
 		}
 	}
+}
+
+// reaches reports whether what is sent to an address and port comes to who listens at the
+// other one. All of a machine's addresses are not known: of those that an unspecified one
+// stands for only the loopback ones are its own for sure.
+func reaches(to, listen netip.AddrPort) bool {
+	address, own := to.Addr().Unmap(), listen.Addr().Unmap()
+	switch {
+	case to.Port() != listen.Port():
+		return false
+	case address.IsUnspecified(): // it is sent to a loopback address, of one family or the other
+		return own.IsLoopback() || own.IsUnspecified()
+	case own.IsUnspecified(): // for its own family alone
+		return address.IsLoopback() && address.Is4() == own.Is4()
+	}
+	return address == own
 }
 
 // useResolver has names asked of the resolver that the configuration names.

@@ -224,6 +224,24 @@ func TestHostNamesUnresolved(t *testing.T) {
 }
 
 func TestResolverSetting(t *testing.T) {
+	const itself = ", expected a resolver: at this address"
+	for _, test := range []struct{ listen, value, mistake string }{
+		{"127.0.0.2:53", "127.0.0.2:54", ""},
+		{"0.0.0.0:53", "127.0.0.1:54", ""},
+		{"0.0.0.0:53", "[::1]:53", ""},
+		{"0.0.0.0:53", "127.0.0.1:53", itself},
+		{"0.0.0.0:53", "127.0.0.53:53", itself},
+		{"0.0.0.0:53", "[::ffff:127.0.0.1]:53", itself},
+		{"[::]:53", "[::1]:53", itself},
+		{"[::]:53", "127.0.0.1:53", ""},
+		{"127.0.0.1:53", "0.0.0.0:53", itself},
+		{"[::1]:53", "[::]:53", itself},
+	} {
+		_, err := parseConfig("node.yaml", fmt.Appendf(nil, "git: {url: /x}\ndns: {listen: [%q]}\nhealth: {resolver: %q}\n", test.listen, test.value))
+		if (err == nil) != (test.mistake == "") || err != nil && !strings.Contains(err.Error(), test.mistake) {
+			t.Errorf("%s beside %s: %v, want %q", test.value, test.listen, err, test.mistake)
+		}
+	}
 	for value, mistake := range map[string]string{
 		"127.0.0.1:53": "", "[::1]:5353": "",
 		"127.0.0.2:53":        `health.resolver: found "127.0.0.2:53", expected a resolver: at this address`,
