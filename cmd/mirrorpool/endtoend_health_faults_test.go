@@ -28,6 +28,7 @@ type healthFault struct {
 	harmless bool
 	// steady: the mirror is to stay in all answers.
 	steady bool
+	pauses time.Duration // that the fault makes, and may delay its being found by
 	// put puts it in, and gives what takes it out again.
 	put func(*healthMirror) func()
 }
@@ -88,7 +89,7 @@ func healthFaults() []healthFault {
 			name: "rsync daemon without the module", label: "rsync", seen: "`rsync`", harmless: true, rsync: true, put: withoutModule,
 			checks: `"rsync": { "module": "mirror", "path": "IMAGE", SCHEDULE }`,
 		},
-		{name: "flapping: 503 for 4.5 s of every 7 s", label: "flapping", seen: "`http`", gdnsd: gdnsdTrace, put: flapping},
+		{name: "flapping: 503 for 4.5 s of every 7 s", label: "flapping", seen: "`http`", gdnsd: gdnsdTrace, put: flapping, pauses: 2 * healthInterval},
 		{name: "one request in five fails", label: "single", seen: "nothing moves", gdnsd: gdnsdTrace, steady: true, put: everyFifth},
 	}
 }

@@ -195,6 +195,10 @@ func (lab *healthLab) versions(rounds int) string {
 		output, _ := exec.Command(program, arguments...).CombinedOutput() // some end with an error all the same
 		return number.FindString(string(output))
 	}
-	return fmt.Sprintf("Rounds: %d; the median, and in parentheses the longest. nginx %s, unbound %s, gdnsd %s.", rounds,
+	times := "One round was measured."
+	if rounds > 1 {
+		times = fmt.Sprintf("Times are the median of %d rounds, and in parentheses the longest; downloads are those of all rounds.", rounds)
+	}
+	return fmt.Sprintf("%s nginx %s, unbound %s, gdnsd %s.", times,
 		said("/usr/sbin/nginx", "-v"), said("/usr/sbin/unbound", "-V"), said("/usr/sbin/gdnsd", "-V"))
 }

@@ -199,8 +199,8 @@ func (f *faultPool) judge(lab *healthLab, calm time.Time) {
 		return
 	case ours.left > 1:
 		complain("the mirror left the answers %d times", ours.left)
-	case ours.detected > detectedWithin:
-		complain("found after %s, and has to be within %s", ours.detected, detectedWithin)
+	case ours.detected > detectedWithin+f.pauses:
+		complain("found after %s, and has to be within %s", ours.detected, detectedWithin+f.pauses)
 	}
 	if late := f.ours.firstFailure(f.put.Add(ours.detected+healthTTL+healthSlack), f.mended, true); late != nil {
 		complain("a download that began %s after the fault was found failed: %v", late.began.Sub(f.put.Add(ours.detected)), late.err)

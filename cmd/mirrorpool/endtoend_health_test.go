@@ -32,9 +32,13 @@ const (
 	cutLasts = healthThreshold*healthInterval + 3*healthInterval
 	// healthSlack is what a busy machine may be late by.
 	healthSlack = 2 * time.Second
-	// detectedWithin and backWithin follow from the schedule: the first probe that finds a
-	// change begins an interval later at most, and the last one may run into its timeout.
-	detectedWithin = (healthThreshold+1)*healthInterval + healthTimeout + healthSlack
+	// loadedSlack is what a loaded machine may add to what the schedule says, since probes,
+	// tables and those who ask for them take turns on it.
+	loadedSlack = 3 * time.Second
+	// detectedWithin and backWithin are what the page promises, and loadedSlack: the first
+	// probe that finds a change begins an interval later at most, and the last one may run
+	// into its timeout.
+	detectedWithin = healthThreshold*healthInterval + healthTimeout + loadedSlack
 	backWithin     = detectedWithin
 )
 
