@@ -43,7 +43,7 @@ func TestExplain(t *testing.T) {
 		{dial(syscall.EHOSTUNREACH), connecting, Connection, "no route to host"},
 		{dial(syscall.ENETUNREACH), connecting, Connection, "network is unreachable"},
 		{dial(syscall.ETIMEDOUT), connecting, Timeout, "no answer within 5s (connecting)"},
-		{dial(syscall.EMFILE), connecting, Connection, "this machine has no file descriptors left"},
+		{dial(syscall.EMFILE), connecting, shortage, "this program has no file descriptors left"},
 		{dial(syscall.EACCES), connecting, Connection, "connecting: dial: connect: permission denied"},
 		{fmt.Errorf("reading: %w", io.ErrUnexpectedEOF), waiting, Connection, "connection closed early (waiting for the answer)"},
 		{io.EOF, shaking, Connection, "connection closed (TLS handshake)"},
