@@ -73,7 +73,7 @@ func (h *History) take(all bool) batch {
 			b.parted = h.parted
 		}
 	}
-	b.ended, h.ended = h.ended, nil
+	b.ended, h.ended, h.endedBytes = h.ended, nil, 0
 	for _, one := range b.ended {
 		b.incidents = append(b.incidents, one.copy())
 	}
@@ -144,10 +144,10 @@ func (h *History) giveBack(b batch) {
 	defer h.mu.Unlock()
 	h.renamed = true
 	h.ended = append(b.ended, h.ended...)
-	if over := len(h.ended) - mostEnded; over > 0 {
-		h.ended = append([]*incident(nil), h.ended[over:]...)
-		h.metrics.drop(over)
+	for _, one := range b.ended {
+		h.endedBytes += one.size()
 	}
+	h.boundEnded()
 	h.rewriteOpen()
 	for _, one := range b.ended {
 		if h.tracks[one.track.target] != one.track {

@@ -42,7 +42,9 @@ const (
 // Bounds of what waits to be written.
 const (
 	mostEnded = 10_000 // incidents that are over
-	mostMarks = 1_000
+	// mostEndedBytes is what these take with their evidence, of which a probe may have 20 kB.
+	mostEndedBytes = 32 << 20
+	mostMarks      = 1_000
 )
 
 // History remembers what the checks have found. Its methods may be called from any
@@ -53,13 +55,14 @@ type History struct {
 	wake    chan struct{} // something is to be written soon
 	metrics *metrics
 
-	mu       sync.Mutex // guards what follows; never held while the disk is waited for
-	tracks   map[health.Target]*track
-	subjects map[place]*subject
-	assigned bool        // SetTargets has been called
-	parted   time.Time   // and when, last
-	renamed  bool        // the names are not written yet
-	ended    []*incident // that are not written yet
+	mu         sync.Mutex // guards what follows; never held while the disk is waited for
+	tracks     map[health.Target]*track
+	subjects   map[place]*subject
+	assigned   bool        // SetTargets has been called
+	parted     time.Time   // and when, last
+	renamed    bool        // the names are not written yet
+	ended      []*incident // that are not written yet
+	endedBytes int64       // of their words
 	// leaving and left are no longer there, and have something that is not written yet.
 	leaving []*track
 	left    []*subject
@@ -184,7 +187,19 @@ func (h *History) Observe(o health.Observation) {
 // keepEnded has an incident that is over written. h.mu is held.
 func (h *History) keepEnded(one *incident) {
 	h.ended = append(h.ended, one)
-	if over := len(h.ended) - mostEnded; over > 0 {
+	h.endedBytes += one.size()
+	h.boundEnded()
+}
+
+// boundEnded drops the oldest of too many incidents that are over. h.mu is held.
+func (h *History) boundEnded() {
+	most := min(mostEndedBytes, h.options.MaxBytes/8)
+	over := 0
+	for len(h.ended)-over > mostEnded || h.endedBytes > most && over < len(h.ended)-1 {
+		h.endedBytes -= h.ended[over].size()
+		over++
+	}
+	if over > 0 {
 		h.ended = append([]*incident(nil), h.ended[over:]...)
 		h.metrics.drop(over)
 	}

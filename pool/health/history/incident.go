@@ -145,6 +145,20 @@ func (i *incident) fail(e Evidence, believed bool) {
 	i.dirty = true
 }
 
+// size is about how many bytes the incident takes, by its words. It is the same as long as
+// the incident is over.
+func (i *incident) size() int64 {
+	const fields = 600 // that are no words
+	count := fields + len(i.target) + len(i.check) + len(i.reason)
+	for _, e := range []Evidence{i.first, i.last, i.worst} {
+		count += len(e.Reason) + len(e.FirstBytes)
+		for _, step := range e.Steps {
+			count += 40 + len(step.Name) + len(step.Words)
+		}
+	}
+	return int64(count)
+}
+
 func (i *incident) end(at time.Time, words string) {
 	i.ended, i.ending, i.dirty = exact(at), words, true
 	if i.ended.Before(i.started) {

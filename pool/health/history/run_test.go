@@ -38,6 +38,40 @@ func TestWhatCannotBeWrittenIsBounded(t *testing.T) {
 	}
 }
 
+// TestWhatWaitsIsBoundedByItsBytes, with evidence as large as it gets, also when it could not
+// be written.
+func TestWhatWaitsIsBoundedByItsBytes(t *testing.T) {
+	w := newWorld(t, definitionOf("wiki"))
+	w.h.options.MaxBytes = 8 << 20
+	most := w.h.options.MaxBytes / 8
+	large := bad(health.Timeout, strings.Repeat("x", mostWords))
+	for range mostSteps {
+		large.Evidence.Steps = append(large.Evidence.Steps, health.Step{Name: "connect", Words: strings.Repeat("y", mostWords)})
+	}
+	check := func() {
+		t.Helper()
+		w.h.mu.Lock()
+		defer w.h.mu.Unlock()
+		var size int64
+		for _, one := range w.h.ended {
+			size += one.size()
+		}
+		if size != w.h.endedBytes || size > most || size < most/2 {
+			t.Errorf("%d incidents of %d bytes, counted as %d, wait; %d at most", len(w.h.ended), size, w.h.endedBytes, most)
+		}
+	}
+	for range 60 {
+		w.probes(0, 90*time.Second, large)
+		w.probes(0, time.Hour, good())
+	}
+	check()
+	b := w.h.take(true)
+	w.probes(0, 90*time.Second, large)
+	w.probes(0, time.Hour, good())
+	w.h.giveBack(b)
+	check()
+}
+
 // TestRun leads Run through a minute: an incident is written at once, figures by the minute.
 func TestRun(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "history.db")
