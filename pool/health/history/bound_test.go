@@ -26,7 +26,7 @@ func TestAFileAtItsBoundIsWritten(t *testing.T) {
 	definition := definitionOf("wiki")
 	h.SetTargets(definition)
 	target := health.MemberTarget(definition.Pools[0], definition.Pools[0].Members[0].Addresses[0])
-	const turns, each = 30, 20
+	const turns, each = 15, 20
 	for range turns {
 		for range each {
 			down := health.State{Verdict: health.Down, Since: now, Checked: now}
