@@ -14,8 +14,9 @@ demo: build ## show it working on this machine; Ctrl-C ends it
 
 test: lint unit e2e ## every test: linters, unit tests with -race, command-line scripts, end to end
 
+# Three packages at a time: many of their tests wait for servers.
 unit: ## unit tests and command-line scripts, with the race detector, in random order
-	go test -race -shuffle=on -timeout 10m ./...
+	go test -race -shuffle=on -p 3 -timeout 10m ./...
 
 e2e: build ## the built program between real mirrors, sshd, resolvers, dnsperf and curl
 	go test -tags e2e -count=1 -timeout 10m -run TestEndToEnd -v ./cmd/mirrorpool
