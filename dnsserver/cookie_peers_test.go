@@ -307,9 +307,12 @@ func TestCookieClients(t *testing.T) {
 			continue
 		}
 		client := s.address(v6).Addr().String()
-		good := hex.EncodeToString(cookieAt(t, mustSecrets(t, secretOne), client, time.Now()))
+		cookie := cookieAt(t, mustSecrets(t, secretOne), client, time.Now())
+		good := hex.EncodeToString(cookie)
+		cookie[len(cookie)-1] ^= 1
+		forged := hex.EncodeToString(cookie)
 		before := s.cookieCounts()
-		for _, arguments := range []string{"+cookie", "+cookie=" + good, "+tcp +cookie=" + good, "+cookie=" + good[:16], "+cookie=" + good[:46] + "00"} {
+		for _, arguments := range []string{"+cookie", "+cookie=" + good, "+tcp +cookie=" + good, "+cookie=" + good[:16], "+cookie=" + forged} {
 			out := dig(t, s, v6, append(strings.Fields(arguments), "txt.example.test", "TXT")...)
 			if !strings.Contains(out, "status: NOERROR") || !strings.Contains(out, "(good)") {
 				t.Errorf("dig %s: %s", arguments, out)
