@@ -200,8 +200,8 @@ func TestSerial(t *testing.T) {
 	}
 	all := compileSerial(t, serialInput(t, first, nil, "a", "b", "c"), nil)
 	none := compileSerial(t, serialInput(t, first, func(p *pool.Pool) { p.WhenAllDown = pool.AnswerEmpty }, "a", "b", "c"), nil)
-	if all.Digest == none.Digest || all.Digest == base.Digest {
-		t.Errorf("what is given while all are down does not count: %v, %v, %v", base, all, none)
+	if all.Digest == none.Digest || all.Digest != base.Digest {
+		t.Errorf("what is given while all are down, the same as while all are up, does not count: %v, %v, %v", base, all, none)
 	}
 }
 

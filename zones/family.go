@@ -276,13 +276,15 @@ func (f *family) givenRecords() []dns.RR {
 	if !f.served || f.disabled() {
 		return nil
 	}
-	var regular, kept, reserve, all []dns.RR
+	var regular, kept, reserve, all, allReserve []dns.RR
 	for _, member := range f.members {
 		switch {
 		case member.disabled:
 			continue
 		case member.reserve:
 			reserve = append(reserve, member.up...)
+			allReserve = append(allReserve, member.all...)
+			continue
 		case member.kept:
 			kept = append(kept, member.up...)
 		default:
@@ -290,7 +292,7 @@ func (f *family) givenRecords() []dns.RR {
 		}
 		all = append(all, member.all...)
 	}
-	records := regular
+	var records []dns.RR
 	switch {
 	case len(regular) > 0:
 		records = append(regular, kept...)
@@ -298,10 +300,13 @@ func (f *family) givenRecords() []dns.RR {
 		records = reserve
 	case f.whenAllDown == pool.AnswerSelf:
 		records = slices.Clone(f.self)
-	case f.whenAllDown == pool.AnswerAll && len(kept) > 0:
+	case f.whenAllDown == pool.AnswerEmpty:
+	case len(kept) > 0:
 		records = kept
-	case f.whenAllDown == pool.AnswerAll:
+	case len(all) > 0:
 		records = all
+	default:
+		records = allReserve
 	}
 	byAddress := func(a, b dns.RR) int { return addressOf(a).Compare(addressOf(b)) }
 	slices.SortFunc(records, byAddress)

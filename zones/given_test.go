@@ -2,7 +2,9 @@ package zones
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -12,6 +14,7 @@ import (
 	"mirrorpool/pool"
 	"mirrorpool/pool/administrative"
 	"mirrorpool/pool/health"
+	"mirrorpool/pool/selection"
 )
 
 const elsewherePools = `{"version": 1, "pools": [
@@ -70,7 +73,7 @@ func TestGiven(t *testing.T) {
 		{"any spelling", "DL.elsewhere.TEST.", nil, "90 127.0.0.1/5 127.0.0.2/5 127.0.0.3/4 | ::1/10 served served"},
 		{"one address down", "dl.elsewhere.test", []string{"127.0.0.2"}, "90 127.0.0.1/5 127.0.0.3/4 | ::1/10 served served"},
 		{"the reserve", "dl.elsewhere.test", []string{"127.0.0.1", "127.0.0.2", "127.0.0.3"}, "90 127.0.0.5/2 | ::1/10 served served"},
-		{"all down", "dl.elsewhere.test", []string{"127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.5", "::1"}, "90 127.0.0.1/5 127.0.0.2/5 127.0.0.3/4 127.0.0.5/2 | ::1/10 served served"},
+		{"all down", "dl.elsewhere.test", []string{"127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.5", "::1"}, "90 127.0.0.1/5 127.0.0.2/5 127.0.0.3/4 | ::1/10 served served"},
 		{"empty", "empty.elsewhere.test", []string{"127.0.0.9"}, "60 | served"},
 	} {
 		states := map[health.Target]health.State{}
@@ -140,6 +143,58 @@ func TestGivenDisabled(t *testing.T) {
 				t.Errorf("disabled %v: clients get %s, others %v", test.disabled, w.shares(table, addressKinds[family]), of.Addresses)
 			}
 		}
+	}
+}
+
+// TestGivenToAll: secondaries and primaries elsewhere get the addresses of exactly those
+// whom a client of which nothing is known may get, whoever is up, reserve or disabled.
+func TestGivenToAll(t *testing.T) {
+	r := rand.New(rand.NewPCG(20, 26))
+	modes := map[selection.Mode]int{}
+	for number := range 200 {
+		w := newTown(t, func(w *town) {
+			w.pool.WhenAllDown = []pool.WhenAllDown{pool.AnswerAll, pool.AnswerEmpty, pool.AnswerSelf}[r.IntN(3)]
+			w.pool.MinMembers = r.IntN(3)
+			for _, member := range w.pool.Members {
+				member.Reserve, member.Weight = r.IntN(2) == 0, uint32(min(r.IntN(5), 1))
+			}
+		}, "a", "b", "c", "d")
+		w.in.SelfAddresses = []netip.Addr{netip.MustParseAddr("127.9.9.9"), netip.MustParseAddr("fd09::1")}
+		for _, member := range w.pool.Members {
+			if r.IntN(3) > 0 {
+				w.set(member.ID, isDown)
+			}
+		}
+		if r.IntN(4) == 0 {
+			w.say(saying(administrative.Disable, w.pool.Members[r.IntN(4)].ID, "slow", 0))
+		}
+		table := w.compile(t, 0)
+		given, _ := table.Given(w.pool.Name)
+		for i, family := range []GivenFamily{given.IPv4, given.IPv6} {
+			choice := table.pools[0].of(addressKinds[i]).unlocated
+			modes[choice.Mode]++
+			var want, got, transferred []string
+			for _, share := range choice.Shares {
+				want = append(want, w.pool.Members[share.Index].Addresses[i].String())
+			}
+			if choice.Mode == selection.Self {
+				want = append(want, w.in.SelfAddresses[i].String())
+			}
+			for _, address := range family.Addresses {
+				got = append(got, address.Address.String())
+			}
+			if part := table.pools[0].parts[i]; part != nil {
+				for _, rr := range part.set.Records {
+					transferred = append(transferred, addressOf(rr).String())
+				}
+			}
+			if !slices.Equal(got, want) || !slices.Equal(transferred, want) {
+				t.Errorf("%d: published %v, transferred %v, clients get %s", number, got, transferred, w.shares(table, addressKinds[i]))
+			}
+		}
+	}
+	if len(modes) != 6 {
+		t.Errorf("not every mode has come: %v", modes)
 	}
 }
 
