@@ -1,6 +1,8 @@
 package main
 
 import (
+	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/miekg/dns"
@@ -19,10 +21,10 @@ func (c *config) secondaries() []notify.Secondary {
 	if c.DNS.Transfer == nil {
 		return nil
 	}
-	keys := c.transferKeys.current()
+	keys, from := c.transferKeys.current(), c.DNS.ownAddresses()
 	list := make([]notify.Secondary, 0, len(c.DNS.Transfer.notify))
 	for _, entry := range c.DNS.Transfer.notify {
-		one := notify.Secondary{Address: entry.address}
+		one := notify.Secondary{Address: entry.address, From: from}
 		if entry.key != "" {
 			one.Key = keys.Find(entry.key)
 		} else if all := keys.Keys(); len(all) > 0 {
@@ -31,6 +33,19 @@ func (c *config) secondaries() []notify.Secondary {
 		list = append(list, one)
 	}
 	return list
+}
+
+// ownAddresses are those that dns.listen names, without the families of which it names
+// all.
+func (d *dnsConfig) ownAddresses() []netip.Addr {
+	var own []netip.Addr
+	all := map[bool]bool{}
+	for _, text := range d.Listen {
+		address := netip.MustParseAddrPort(text).Addr().Unmap()
+		all[address.Is4()] = all[address.Is4()] || address.IsUnspecified()
+		own = append(own, address)
+	}
+	return slices.DeleteFunc(own, func(address netip.Addr) bool { return all[address.Is4()] })
 }
 
 // newNotifier makes what tells secondaries. It logs what changes about them.

@@ -144,3 +144,18 @@ func (r *running) reload() {
 		r.Fatal(err)
 	}
 }
+
+func TestOwnAddresses(t *testing.T) {
+	for _, test := range []struct {
+		listen []string
+		want   string
+	}{
+		{[]string{"0.0.0.0:53", "[::]:53"}, "[]"},
+		{[]string{"127.0.0.2:53", "[::1]:53", "127.0.0.1:5300"}, "[127.0.0.2 ::1 127.0.0.1]"},
+		{[]string{"127.0.0.2:53", "0.0.0.0:5300", "[::1]:53"}, "[::1]"},
+	} {
+		if got := fmt.Sprint((&dnsConfig{Listen: test.listen}).ownAddresses()); got != test.want {
+			t.Errorf("%v: got %s, want %s", test.listen, got, test.want)
+		}
+	}
+}

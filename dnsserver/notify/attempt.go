@@ -52,16 +52,17 @@ type attempt struct {
 	begun     time.Time
 
 	address netip.AddrPort
+	from    []netip.Addr
 	apex    string
 	soa     *dns.SOA
 	key     *tsig.Key
 	wait    time.Duration
 }
 
-// exchanger sends a packet to an address and hands all that comes back from there
+// exchanger sends a packet to an address, from one of those that are given, and hands all that comes back from there
 // to accept, until that takes one or ctx ends. Its error is accept's silence
 // (context.DeadlineExceeded) or what the system says.
-type exchanger func(ctx context.Context, address netip.AddrPort, packet []byte, accept func([]byte) bool) error
+type exchanger func(ctx context.Context, from []netip.Addr, address netip.AddrPort, packet []byte, accept func([]byte) bool) error
 
 // run tells the secondary and waits for its answer.
 func (a *attempt) run(exchange exchanger) outcome {
@@ -73,7 +74,7 @@ func (a *attempt) run(exchange exchanger) outcome {
 	defer cancel()
 	var result outcome
 	var ignored error
-	err = exchange(ctx, a.address, request.packet, func(packet []byte) bool {
+	err = exchange(ctx, a.from, a.address, request.packet, func(packet []byte) bool {
 		taken, err := request.read(packet, time.Now())
 		if err != nil {
 			result.ignored++

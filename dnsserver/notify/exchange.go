@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"time"
 )
 
@@ -15,8 +16,8 @@ const largestDatagram = 1 << 16
 // exchangeOverUDP sends a packet from a port that the system chooses, and takes in
 // only what comes from the address it was sent to: the socket is connected. It ends
 // with ctx.
-func exchangeOverUDP(ctx context.Context, address netip.AddrPort, packet []byte, accept func([]byte) bool) (err error) {
-	connection, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(address))
+func exchangeOverUDP(ctx context.Context, from []netip.Addr, address netip.AddrPort, packet []byte, accept func([]byte) bool) (err error) {
+	connection, err := dial(from, address)
 	if err != nil {
 		return err
 	}
@@ -38,4 +39,29 @@ func exchangeOverUDP(ctx context.Context, address netip.AddrPort, packet []byte,
 			return os.ErrDeadlineExceeded // whoever floods the port does not hold it
 		}
 	}
+}
+
+// dial connects a socket from one of the node's addresses. Where none of them fits, or
+// is this machine's at the moment, it is from the one that the system chooses.
+func dial(from []netip.Addr, to netip.AddrPort) (*net.UDPConn, error) {
+	chosen, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(to))
+	if err != nil || len(from) == 0 {
+		return chosen, err
+	}
+	choice := chosen.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap()
+	if slices.Contains(from, choice) {
+		return chosen, nil
+	}
+	target := to.Addr().Unmap()
+	for _, source := range from {
+		if source.Is4() != target.Is4() || source.IsLoopback() && !target.IsLoopback() ||
+			source.IsLinkLocalUnicast() && !target.IsLinkLocalUnicast() {
+			continue
+		}
+		connection, err := net.DialUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(source, 0)), net.UDPAddrFromAddrPort(to))
+		if err == nil {
+			return connection, chosen.Close()
+		}
+	}
+	return chosen, nil
 }

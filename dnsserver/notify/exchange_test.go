@@ -84,6 +84,44 @@ func TestOverIPv6(t *testing.T) {
 	}
 }
 
+func TestComesFromAnAddressOfTheNode(t *testing.T) {
+	listening, address := socket(t)
+	came := make(chan netip.Addr, 1)
+	go func() {
+		buffer := make([]byte, 1500)
+		for {
+			length, from, err := listening.ReadFromUDPAddrPort(buffer)
+			if err != nil {
+				return
+			}
+			came <- from.Addr()
+			buffer[2] |= 0x80
+			_, _ = listening.WriteToUDPAddrPort(buffer[:length], from)
+		}
+	}()
+	for _, test := range []struct {
+		name string
+		from []string
+		want string
+	}{
+		{"no address is named", nil, "127.0.0.1"},
+		{"the system's choice is one of the node's", []string{"127.0.0.2", "127.0.0.1"}, "127.0.0.1"},
+		{"it is none of them", []string{"::1", "127.0.0.2", "127.0.0.3"}, "127.0.0.2"},
+		{"none fits", []string{"::1", "169.254.0.1"}, "127.0.0.1"},
+	} {
+		one := &attempt{ctx: t.Context(), begun: time.Now(), address: address, apex: "a.test.", soa: soa("a.test.", 1), wait: time.Minute}
+		for _, source := range test.from {
+			one.from = append(one.from, netip.MustParseAddr(source))
+		}
+		if got := one.run(exchangeOverUDP); got.kind != Acknowledged {
+			t.Fatalf("%s: got %+v", test.name, got)
+		}
+		if got := <-came; got.String() != test.want {
+			t.Errorf("%s: it came from %s, want %s", test.name, got, test.want)
+		}
+	}
+}
+
 func TestNobodyListens(t *testing.T) {
 	connection, address := socket(t)
 	connection.Close()

@@ -46,7 +46,7 @@ func newNetwork(t testing.TB) *network {
 	}
 }
 
-func (n *network) exchange(ctx context.Context, address netip.AddrPort, packet []byte, accept func([]byte) bool) error {
+func (n *network) exchange(ctx context.Context, _ []netip.Addr, address netip.AddrPort, packet []byte, accept func([]byte) bool) error {
 	message := new(dns.Msg)
 	if err := message.Unpack(packet); err != nil {
 		n.Errorf("a packet that cannot be read: %v", err)

@@ -43,6 +43,10 @@ import (
 // Secondary is one server to tell.
 type Secondary struct {
 	Address netip.AddrPort
+	// From are the addresses of this node that secondaries know it by: the NOTIFY comes
+	// from one of them. Empty: the system chooses. Where several fit, its choice counts if
+	// it is among them, and the first one otherwise.
+	From []netip.Addr
 	// Key signs the NOTIFY; nil: it is not signed.
 	Key *tsig.Key
 	// Unsigned allows to tell it once more without a signature when it refuses
@@ -52,7 +56,7 @@ type Secondary struct {
 
 // same reports whether what is known of one is true of the other.
 func (s Secondary) same(other Secondary) bool {
-	return s.Address == other.Address && s.Unsigned == other.Unsigned && keyring(s.Key).Equal(keyring(other.Key))
+	return s.Address == other.Address && s.Unsigned == other.Unsigned && slices.Equal(s.From, other.From) && keyring(s.Key).Equal(keyring(other.Key))
 }
 
 // Bounds on what is under way at once.
@@ -99,7 +103,7 @@ func newNotifier(exchange exchanger, report func(Event)) *Notifier {
 }
 
 // Set replaces the list of secondaries. What is known of those that stay is kept;
-// new ones, and those with another key, are told every zone.
+// new ones, and those that are told in another way than before, are told every zone.
 func (n *Notifier) Set(list []Secondary) {
 	n.mutex.Lock()
 	defer n.mutex.Unlock()

@@ -184,7 +184,7 @@ func (s *secondary) begin(ctx context.Context, now time.Time) *attempt {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	one := &attempt{
-		ctx: ctx, cancel: cancel, secondary: s, telling: t, begun: now, address: s.Address, apex: t.apex, soa: t.soa,
+		ctx: ctx, cancel: cancel, secondary: s, telling: t, begun: now, from: s.From, address: s.Address, apex: t.apex, soa: t.soa,
 		wait: min(pause-pause/10, longestWait), // it is judged before the next one is due
 	}
 	if s.signs(t) {
