@@ -86,15 +86,37 @@ func (b *bucket) take(now, interval, burst int64) bool {
 	return true
 }
 
+// tellsApart reports whether a limiter takes no two of the networks, and no two kinds
+// of answers, for one: any two are one in 2^35 times.
+func tellsApart(l *limiter, networks int, client func(network int) netip.Addr) bool {
+	seen := make(map[[2]uint64]bool)
+	for network := range networks {
+		for kind := range responseKinds {
+			hash := maphash.Comparable(l.pressure.seed, networkKey(client(network), kind))
+			seen[[2]uint64{hash >> (64 - lineBits), hash << timeBits}] = true // line and tag
+		}
+	}
+	return len(seen) == networks*int(responseKinds)
+}
+
 // TestRateLimitIsTokenBuckets holds the limiter to a token bucket for each
 // network and kind, at rates below, at and above the limit.
 func TestRateLimitIsTokenBuckets(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for _, perSecond := range []int{1, 2, 3, 7, 10, 200, 333, 9_999, 1_000_000} {
-		l := newLimiter(RateLimits{PerSecond: perSecond}, nil)
 		type key struct {
 			network int
 			kind    responseKind
+		}
+		client := func(network int, last byte) netip.Addr {
+			if network%2 == 1 {
+				return netip.AddrFrom16([16]byte{0: 0xfd, 6: byte(network), 7: last})
+			}
+			return netip.AddrFrom4([4]byte{127, 0, byte(network), last})
+		}
+		l := newLimiter(RateLimits{PerSecond: perSecond}, nil)
+		for !tellsApart(l, 16, func(network int) netip.Addr { return client(network, 0) }) {
+			l = newLimiter(RateLimits{PerSecond: perSecond}, nil)
 		}
 		buckets := make(map[key]*bucket)
 		now := int64(random.Uint64() >> 12) // as after 52 days
@@ -108,12 +130,8 @@ func TestRateLimitIsTokenBuckets(t *testing.T) {
 				b = &bucket{credit: l.burst, last: now}
 				buckets[k] = b
 			}
-			client := netip.AddrFrom4([4]byte{127, 0, byte(k.network), byte(random.Uint32())})
-			if k.network%2 == 1 {
-				client = netip.AddrFrom16([16]byte{0: 0xfd, 6: byte(k.network), 7: byte(random.Uint32())})
-			}
 			want := b.take(now, l.interval, l.burst)
-			if got := l.passes(client, k.kind, now); got != want {
+			if got := l.passes(client(k.network, byte(random.Uint32())), k.kind, now); got != want {
 				t.Fatalf("%d/s, answer %d: %v passes: %v, expected %v", perSecond, i, k, got, want)
 			}
 			if want {
@@ -271,9 +289,12 @@ func TestRateLimitFullLine(t *testing.T) {
 	const perSecond, flooded = 200, len(pressureLine{}) - 1
 	l := newLimiter(RateLimits{PerSecond: perSecond}, nil)
 	var networks []netip.Addr
+	tags := make(map[uint64]bool) // two of the same tag would be one network
 	for i := 0; len(networks) < 64; i++ {
 		client := netip.AddrFrom16([16]byte{0: 0xfd, 2: byte(i >> 24), 3: byte(i >> 16), 4: byte(i >> 8), 5: byte(i)})
-		if maphash.Comparable(l.pressure.seed, networkKey(client, kindAnswer))>>(64-lineBits) == 0 {
+		hash := maphash.Comparable(l.pressure.seed, networkKey(client, kindAnswer))
+		if tag := hash << timeBits; hash>>(64-lineBits) == 0 && !tags[tag] {
+			tags[tag] = true
 			networks = append(networks, client)
 		}
 	}
