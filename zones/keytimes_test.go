@@ -18,7 +18,7 @@ func TestKeysOfAnyTimes(t *testing.T) {
 	var keys []*signing.Key
 	for _, alg := range []uint8{dns.ECDSAP256SHA256, dns.ED25519} {
 		for i := range 4 {
-			k, err := signing.Generate("example.org.", alg, i%2 == 0, signing.Times{})
+			k, err := signing.GenerateDistinct("example.org.", alg, i%2 == 0, signing.Times{}, keys)
 			if err != nil {
 				t.Fatal(err)
 			}

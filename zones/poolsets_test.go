@@ -150,7 +150,9 @@ func TestManySetsKeepTheShares(t *testing.T) {
 				chi += (float64(n) - want) * (float64(n) - want) / want
 			}
 			degrees := float64(members - 1)
-			if deviation := (chi - degrees) / math.Sqrt(2*degrees); deviation > 6 {
+			// What is kept of the sets on demand is drawn anew in each run: so far off
+			// once in 10^10 runs.
+			if deviation := (chi - degrees) / math.Sqrt(2*degrees); deviation > 10 {
 				t.Errorf("%d members, filled %v: chi squared is %.0f with %v degrees of freedom", members, filled, chi, degrees)
 			}
 		}
@@ -206,7 +208,7 @@ func TestSetsAreSignedOnFirstUse(t *testing.T) {
 			t.Fatal("nothing is drawn that is not signed")
 		}
 	}
-	for deadline := time.Now().Add(10 * time.Second); ; {
+	for deadline := time.Now().Add(time.Minute); ; {
 		if fmt.Sprint(checkDraw(t, table, in.Signing["example.org."], rand.NewPCG(seed, 0)).Members) == drawn(seed) {
 			break
 		}

@@ -14,7 +14,7 @@ func TestChildSince(t *testing.T) {
 	begin := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	var keys []*signing.Key
 	for range 2 {
-		key, err := signing.Generate("example.org.", dns.ECDSAP256SHA256, true, signing.Times{Created: begin, Publish: begin, Activate: begin})
+		key, err := signing.GenerateDistinct("example.org.", dns.ECDSAP256SHA256, true, signing.Times{Created: begin, Publish: begin, Activate: begin}, keys)
 		if err != nil {
 			t.Fatal(err)
 		}

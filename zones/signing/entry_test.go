@@ -15,7 +15,7 @@ func TestPlanNeedsTheEntry(t *testing.T) {
 	times := Times{Created: now, Publish: now, Activate: now}
 	var keys []*Key
 	for _, entry := range []bool{true, false} {
-		key, err := Generate("example.org.", dns.ECDSAP256SHA256, entry, times)
+		key, err := GenerateDistinct("example.org.", dns.ECDSAP256SHA256, entry, times, keys)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -70,7 +70,8 @@ func serving(t *testing.T, answer func(*dns.Msg)) netip.AddrPort {
 }
 
 func TestAnswers(t *testing.T) {
-	old, fresh := newKey(t), newKey(t)
+	old := newKey(t)
+	fresh := newKey(t, old)
 	parentSOA := record(t, "test. 300 IN SOA ns.test. a.test. 1 2 3 4 5")
 	tests := map[string]struct {
 		answer  func(*dns.Msg)
@@ -137,7 +138,8 @@ func TestNobodyIsThere(t *testing.T) {
 }
 
 func TestSummary(t *testing.T) {
-	old, fresh := newKey(t), newKey(t)
+	old := newKey(t)
+	fresh := newKey(t, old)
 	says := func(keys ...*signing.Key) Answer {
 		answer := Answer{}
 		for _, key := range keys {
@@ -224,7 +226,9 @@ func need(t *testing.T, program string) string {
 // NSD is a parent as there are many: it says what its zone file does.
 func TestNSD(t *testing.T) {
 	program := need(t, "nsd")
-	old, fresh, foreign := newKey(t), newKey(t), newKey(t)
+	old := newKey(t)
+	fresh := newKey(t, old)
+	foreign := newKey(t, old, fresh)
 	directory := t.TempDir()
 	port := freePort(t)
 	write := func(name, text string) {
