@@ -33,6 +33,7 @@ type state struct {
 	// Administrative is all that was said of members on this node, also of those that
 	// the repository does not have any more.
 	Administrative     []wordState `json:"administrative"`
+	NotInForce         []string    `json:"not_in_force"`
 	LogClientAddresses bool        `json:"log_client_addresses"`
 }
 
@@ -140,6 +141,7 @@ func (h *handler) serveState(w http.ResponseWriter, _ *http.Request) {
 		Publish:            describePublications(status.Publications),
 		HostNames:          describeHostNames(status.HostNames),
 		Administrative:     h.said().all(),
+		NotInForce:         append([]string{}, status.NotInForce...),
 		LogClientAddresses: status.LogClientAddresses,
 	}
 	for i, stage := range status.Stages {

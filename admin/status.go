@@ -33,6 +33,9 @@ type Status struct {
 	HostNames []HostName
 	// Publications are the pools that are kept in zones of other primaries.
 	Publications []Publication
+	// NotInForce are keys of the configuration that are set and that this version does
+	// not act upon, with their places, in words.
+	NotInForce []string
 	// LogClientAddresses tells that log.client_addresses is on.
 	LogClientAddresses bool
 }

@@ -44,6 +44,7 @@ the host names of members have.`,
 					return err
 				}
 				published = append(published, config.publishedPools()...)
+				config.printUnused(command.ErrOrStderr())
 			}
 			if err := isDirectory(directory); err != nil {
 				return err

@@ -25,7 +25,12 @@ func newClient(configPath string) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	address := netip.MustParseAddrPort(config.Admin.Listen)
+	return config.client(), nil
+}
+
+// client finds the server that runs with this configuration.
+func (c *config) client() *client {
+	address := netip.MustParseAddrPort(c.Admin.Listen)
 	host := address.Addr()
 	switch host {
 	case netip.IPv4Unspecified():
@@ -38,7 +43,7 @@ func newClient(configPath string) (*client, error) {
 	return &client{
 		base: "http://" + netip.AddrPortFrom(host, address.Port()).String(),
 		http: &http.Client{Timeout: 2 * time.Minute, Transport: transport},
-	}, nil
+	}
 }
 
 // longestReply bounds what is read of an answer.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -33,7 +34,7 @@ type config struct {
 	Publish  []publishConfig `yaml:"publish"`
 	Alerts   []alertConfig   `yaml:"alerts"`
 
-	// unused are the keys that are set and do nothing in this version.
+	// unused are the keys that are set and not in force in this version.
 	unused []unusedKey
 	// cookies are from DNS.CookieSecretFile, which the node opens.
 	cookies *cookies
@@ -199,8 +200,14 @@ type validation struct {
 
 // unusedKey is a key that is accepted and not acted upon.
 type unusedKey struct {
-	key  string
-	line int
+	key   string
+	place string // in the file, with the key
+	so    string // what is so nevertheless
+}
+
+// String is for who may rely on the key.
+func (u unusedKey) String() string {
+	return fmt.Sprintf("%s: not in force in this version: %s", u.place, u.so)
 }
 
 // position finds the value of a key such as "git.poll" or "dns.listen[1]".
@@ -236,10 +243,17 @@ func (v *validation) place(key string) string {
 	return v.path + ": " + key
 }
 
-func (v *validation) notUsed(key string, set bool) {
+// notUsed notes a key that is set and not in force, and what is so nevertheless.
+func (v *validation) notUsed(key string, set bool, so string) {
 	if set {
-		line, _, _ := v.position(key)
-		v.unused = append(v.unused, unusedKey{key: key, line: line})
+		v.unused = append(v.unused, unusedKey{key: key, place: v.place(key), so: so})
+	}
+}
+
+// printUnused tells who has just had the configuration read.
+func (c *config) printUnused(out io.Writer) {
+	for _, key := range c.unused {
+		fmt.Fprintln(out, "warning:", key)
 	}
 }
 
@@ -312,7 +326,7 @@ func (c *config) validate(v *validation) {
 	}
 	c.validatePublish(v)
 	c.validateAlerts(v)
-	v.notUsed("log.client_addresses", c.Log.ClientAddresses)
+	v.notUsed("log.client_addresses", c.Log.ClientAddresses, "no client address is logged")
 }
 
 func (g *gitConfig) validate(v *validation) {
@@ -324,7 +338,7 @@ func (g *gitConfig) validate(v *validation) {
 	if !(g.MaxCapacityDrop >= 0 && g.MaxCapacityDrop <= 1) { // so that NaN is refused
 		v.wrong("git.max_capacity_drop", g.MaxCapacityDrop, "a part from 0 (nothing may be removed) to 1 (everything may)")
 	}
-	v.notUsed("git.allowed_signers", g.AllowedSigners != "")
+	v.notUsed("git.allowed_signers", g.AllowedSigners != "", "commits are taken whoever has signed them, and those that nobody has")
 }
 
 // limits are as package dnsserver takes them. What is left out has its default.

@@ -155,8 +155,7 @@ func (n *node) await(what string) { n.awaiting.Store(&what) }
 
 func (n *node) warnUnused(config *config) {
 	for _, key := range config.unused {
-		n.logger.Warn().Str("file", n.configPath).Int("line", key.line).Str("key", key.key).
-			Msg("this key is not yet used by this version: it changes nothing")
+		n.logger.Warn().Str("key", key.key).Msg(key.String())
 	}
 }
 

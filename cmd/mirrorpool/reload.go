@@ -19,13 +19,15 @@ the admin address in the file: change that by a restart.`,
 	}
 	path := configFlag(command)
 	command.RunE = func(command *cobra.Command, _ []string) error {
-		client, err := newClient(*path)
+		config, err := loadConfig(*path)
 		if err != nil {
 			return err
 		}
+		client := config.client()
 		if _, err := client.do(command.Context(), http.MethodPost, "/api/v1/reload", nil); err != nil {
 			return err
 		}
+		config.printUnused(command.ErrOrStderr())
 		fmt.Fprintln(command.OutOrStdout(), "configuration read; looking at the repository")
 		return nil
 	}

@@ -22,6 +22,9 @@ func (n *node) status() admin.Status {
 		Secondaries:        n.secondariesStatus(),
 		LogClientAddresses: config.Log.ClientAddresses,
 	}
+	for _, key := range config.unused {
+		status.NotInForce = append(status.NotInForce, key.String())
+	}
 	failing := map[stage]stageFailure{}
 	for _, one := range n.stages.list() {
 		failing[one.stage] = one.stageFailure

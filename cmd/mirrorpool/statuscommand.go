@@ -104,6 +104,7 @@ type statusPage struct {
 	Warnings []struct {
 		Text string `json:"text"`
 	} `json:"warnings"`
+	NotInForce     []string `json:"not_in_force"`
 	Administrative []struct {
 		Pool   string     `json:"pool"`
 		Member string     `json:"member"`
@@ -192,8 +193,11 @@ func (p *statusPage) print(out io.Writer, now time.Time) {
 			fmt.Fprintf(out, "PROBLEM: %s fails since %s: %s\n", stage.Stage, when(stage.StaleSince, now), stage.Error)
 		}
 	}
+	for _, key := range p.NotInForce {
+		fmt.Fprintf(out, "warning: %s\n", key)
+	}
 	for _, warning := range p.Warnings {
-		fmt.Fprintf(out, "warning: %s\n", warning.Text)
+		fmt.Fprintln(out, warning.Text) // which says that it is one
 	}
 	p.printZones(out, now)
 	p.printSecondaries(out, now)

@@ -95,3 +95,15 @@ pool dl.example
 		t.Errorf("found\n%s\nexpected\n%s", out.String(), want)
 	}
 }
+
+func TestStatusTellsOfKeysThatAreNotInForce(t *testing.T) {
+	var page statusPage
+	if err := json.Unmarshal([]byte(`{"not_in_force": ["node.yaml:2:3: git.allowed_signers: not in force"]}`), &page); err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	page.print(&out, time.Unix(1_800_000_000, 0))
+	if want := "\nwarning: node.yaml:2:3: git.allowed_signers: not in force\n"; !strings.Contains(out.String(), want) {
+		t.Errorf("found\n%s\nexpected %q in it", out.String(), want)
+	}
+}
