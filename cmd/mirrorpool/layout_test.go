@@ -33,13 +33,14 @@ var mayImport = map[string][]string{
 	"mirrorpool/dnsserver/notify":      {"mirrorpool/dnsserver/tsig"},
 	"mirrorpool/redirect":              belowListeners,
 	"mirrorpool/admin":                 append([]string{"mirrorpool/pool/health/history"}, belowListeners...),
-	"mirrorpool/admin/alert":           {},
+	"mirrorpool/admin/alert":           {"mirrorpool/pool"},
 	"mirrorpool/bench":                 {"mirrorpool/bench/crowd", "mirrorpool/bench/load", "mirrorpool/bench/packets"}, // measures the built program from outside
 	"mirrorpool/bench/crowd":           {},
 	"mirrorpool/bench/load":            {},
 	"mirrorpool/bench/packets":         {},
 	"mirrorpool/bench/peers":           {},
 	"mirrorpool/bench/peers/geodb":     {},
+	"mirrorpool/testport":              {}, // for tests alone
 	"mirrorpool/cmd/mirrorpool": append([]string{
 		"mirrorpool/pool/health/history", "mirrorpool/gitsource", "mirrorpool/dnsserver", "mirrorpool/dnsserver/tsig", "mirrorpool/dnsserver/notify", "mirrorpool/redirect", "mirrorpool/admin", "mirrorpool/admin/alert", "mirrorpool/zones/signing", "mirrorpool/zones/rollover", "mirrorpool/zones/rollover/parent", "mirrorpool/zones/journal", "mirrorpool/publish", "mirrorpool/pool/hostnames",
 	}, belowListeners...),
