@@ -75,9 +75,9 @@ func (t *transferConfig) validate(v *validation, tls bool) {
 	}
 }
 
-// readAllow reads a network, a key, or both.
+// readAllow reads a network or address, a key, or both.
 func (t *transferConfig) readAllow(v *validation, key, text string) {
-	const expected = `a network without host bits, "key NAME", or both, such as "192.0.2.0/24 key NAME"`
+	const expected = `an address or a network without host bits, "key NAME", or both, such as "192.0.2.0/24 key NAME"`
 	first, name, ok := splitKey(text)
 	if !ok {
 		v.wrong(key, text, expected)
@@ -85,6 +85,9 @@ func (t *transferConfig) readAllow(v *validation, key, text string) {
 	}
 	one := allowEntry{rule: dnsserver.TransferRule{Key: name}, place: v.place(key)}
 	if first != "" {
+		if address, err := netip.ParseAddr(first); err == nil && address.Zone() == "" {
+			first = fmt.Sprintf("%s/%d", first, address.BitLen())
+		}
 		network, err := netip.ParsePrefix(first)
 		if err != nil || network != network.Masked() || network.Addr().Is4In6() {
 			v.wrong(key, text, expected)

@@ -20,8 +20,10 @@ func transferYAML(transfer string) []byte {
 
 func TestTransferMistakesAreLocated(t *testing.T) {
 	for name, test := range map[string]struct{ transfer, want string }{
-		"host bits":        {`{allow: ["127.0.0.1/8"]}`, `f.yaml:3:22: dns.transfer.allow[0]: found "127.0.0.1/8", expected a network without host bits, "key NAME", or both`},
-		"no network":       {`{allow: ["127.0.0.1"]}`, `f.yaml:3:22: dns.transfer.allow[0]: found "127.0.0.1"`},
+		"host bits":        {`{allow: ["127.0.0.1/8"]}`, `f.yaml:3:22: dns.transfer.allow[0]: found "127.0.0.1/8", expected an address or a network without host bits, "key NAME", or both`},
+		"no address":       {`{allow: ["127.0.0"]}`, `f.yaml:3:22: dns.transfer.allow[0]: found "127.0.0"`},
+		"an interface's":   {`{allow: ["fe80::1%lo"]}`, `f.yaml:3:22: dns.transfer.allow[0]: found "fe80::1%lo"`},
+		"mapped address":   {`{allow: ["::ffff:127.0.0.1"]}`, `f.yaml:3:22: dns.transfer.allow[0]: found`},
 		"mapped":           {`{allow: ["::ffff:127.0.0.0/104"]}`, `dns.transfer.allow[0]: found`},
 		"nothing":          {`{allow: [""]}`, `f.yaml:3:22: dns.transfer.allow[0]: found ""`},
 		"key alone":        {`{allow: ["key"]}`, `dns.transfer.allow[0]: found "key"`},
@@ -71,6 +73,7 @@ func TestAllowedKeys(t *testing.T) {
 		"nothing":         {`{}`, `[]`},
 		"keys alone":      {`{tsig_keys: FILE}`, `[{invalid Prefix one.example.} {invalid Prefix two.}]`},
 		"a network":       {`{allow: ["127.0.0.0/8"]}`, `[{127.0.0.0/8 }]`},
+		"addresses":       {`{tsig_keys: FILE, allow: ["127.0.0.1", "::1 key two"]}`, `[{127.0.0.1/32 } {::1/128 two.}]`},
 		"both, not named": {`{tsig_keys: FILE, allow: ["127.0.0.0/8"]}`, `[{127.0.0.0/8 } {invalid Prefix one.example.} {invalid Prefix two.}]`},
 		"a key":           {`{tsig_keys: FILE, allow: ["127.0.0.0/8", "key ONE.example."]}`, `[{127.0.0.0/8 } {invalid Prefix one.example.}]`},
 		"both in one":     {`{tsig_keys: FILE, allow: ["127.0.0.0/8   key two"]}`, `[{127.0.0.0/8 two.}]`},
