@@ -41,6 +41,8 @@ type Mail struct {
 	// for MirrorsAfter.
 	ToMirrors    bool
 	MirrorsAfter time.Duration
+
+	dialer dialer
 }
 
 // Validate reports what is wrong with the settings.
@@ -80,7 +82,7 @@ func (s *Mail) send(ctx context.Context, m *message) error {
 		}
 		recipients = []*mail.Address{to}
 	}
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", s.Server)
+	conn, err := s.dialer.dial(ctx, "tcp", s.Server)
 	if err != nil {
 		return fmt.Errorf("connecting to the mail server: %w", err)
 	}

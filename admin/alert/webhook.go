@@ -43,6 +43,8 @@ type Webhook struct {
 	RootCAs *x509.CertPool
 	// UserAgent is the header of that name.
 	UserAgent string
+
+	dialer dialer
 }
 
 // Validate reports what is wrong with the URL and the form.
@@ -92,6 +94,7 @@ func (w *Webhook) send(ctx context.Context, m *message) error {
 		return err
 	}
 	transport := &http.Transport{
+		DialContext:     w.dialer.dial,
 		TLSClientConfig: &tls.Config{RootCAs: w.RootCAs, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true,
 		MaxResponseHeaderBytes: 16 << 10, DisableKeepAlives: true,
 	}

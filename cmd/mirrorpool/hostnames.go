@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
 	"sync/atomic"
@@ -13,6 +12,7 @@ import (
 
 	"mirrorpool/admin"
 	"mirrorpool/pool"
+	"mirrorpool/pool/health"
 	"mirrorpool/pool/hostnames"
 )
 
@@ -293,7 +293,9 @@ func (h *hosts) status() []admin.HostName {
 
 // urlResolver finds the addresses of mirrors' host names by the configured resolver, or
 // the machine's own.
-type urlResolver struct{ current atomic.Pointer[net.Resolver] }
+type urlResolver struct {
+	current atomic.Pointer[health.NameResolver]
+}
 
 func newURLResolver(server string) *urlResolver {
 	u := &urlResolver{}
@@ -301,18 +303,9 @@ func newURLResolver(server string) *urlResolver {
 	return u
 }
 
-func (u *urlResolver) set(server string) {
-	// Only Go's own resolver gives up when its context ends.
-	resolver := &net.Resolver{PreferGo: true}
-	if server != "" {
-		resolver.Dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, network, server)
-		}
-	}
-	u.current.Store(resolver)
-}
+func (u *urlResolver) set(server string) { u.current.Store(health.NewResolver(server)) }
 
-// LookupNetIP is that of net.Resolver.
+// LookupNetIP is that of health.NameResolver.
 func (u *urlResolver) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
 	return u.current.Load().LookupNetIP(ctx, network, host)
 }

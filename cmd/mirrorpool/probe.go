@@ -1,11 +1,9 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"os/exec"
 	"time"
 
@@ -125,7 +123,7 @@ type asking struct {
 
 // newAsking reads the configuration if it is named.
 func newAsking(named bool, path string) (asking, error) {
-	a := asking{resolver: &net.Resolver{PreferGo: true}}
+	a := asking{resolver: health.NewResolver("")}
 	if !named {
 		if rsync, err := exec.LookPath("rsync"); err == nil {
 			a.programs.Rsync = rsync
@@ -137,11 +135,7 @@ func newAsking(named bool, path string) (asking, error) {
 		return asking{}, err
 	}
 	a.programs = config.Health.programs()
-	if server := config.Health.Resolver; server != "" {
-		a.resolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, network, server)
-		}}
-	}
+	a.resolver = health.NewResolver(config.Health.Resolver)
 	return a, nil
 }
 

@@ -17,11 +17,6 @@ import (
 	"mirrorpool/pool"
 )
 
-// Resolver finds the addresses of mirrors' names; *net.Resolver is one.
-type Resolver interface {
-	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
-}
-
 // Limits of one probe.
 const (
 	maxBody      = 64 << 10    // bytes of a body that are looked at

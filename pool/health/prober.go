@@ -183,8 +183,7 @@ func newChecker(config Config, now func() time.Time) *checker {
 		c.dial = (&net.Dialer{KeepAlive: -1}).DialContext
 	}
 	if c.resolver == nil {
-		// Only Go's own resolver gives up when its context ends.
-		c.resolver = &net.Resolver{PreferGo: true}
+		c.resolver = NewResolver("")
 	}
 	if c.userAgent == "" {
 		c.userAgent = defaultUserAgent
