@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"sync/atomic"
@@ -50,16 +51,16 @@ func (c *config) validateResolver(v *validation) {
 	}
 	for _, listen := range c.DNS.Listen {
 		own, err := netip.ParseAddrPort(listen)
-		if err == nil && reaches(resolver, own) {
+		if err == nil && reaches(resolver, own, machineAddresses) {
 			v.wrong(key, c.Health.Resolver, "a resolver: at this address, which dns.listen has, this server answers for its own zones alone")
 		}
 	}
 }
 
 // reaches reports whether what is sent to an address and port comes to who listens at the
-// other one. All of a machine's addresses are not known: of those that an unspecified one
-// stands for only the loopback ones are its own for sure.
-func reaches(to, listen netip.AddrPort) bool {
+// other one, on a machine with the addresses besides those of loopback, which are asked for
+// where they count.
+func reaches(to, listen netip.AddrPort, machine func() []netip.Addr) bool {
 	address, own := to.Addr().Unmap(), listen.Addr().Unmap()
 	switch {
 	case to.Port() != listen.Port():
@@ -67,9 +68,25 @@ func reaches(to, listen netip.AddrPort) bool {
 	case address.IsUnspecified(): // it is sent to a loopback address, of one family or the other
 		return own.IsLoopback() || own.IsUnspecified()
 	case own.IsUnspecified(): // for its own family alone
-		return address.IsLoopback() && address.Is4() == own.Is4()
+		return address.Is4() == own.Is4() && (address.IsLoopback() || slices.Contains(machine(), address))
 	}
 	return address == own
+}
+
+// machineAddresses are those that this machine has now; without zones, for a link-local one
+// may be another machine's on another link. None where they cannot be found out.
+func machineAddresses() []netip.Addr {
+	networks, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil
+	}
+	var all []netip.Addr
+	for _, network := range networks {
+		if prefix, err := netip.ParsePrefix(network.String()); err == nil {
+			all = append(all, prefix.Addr().Unmap())
+		}
+	}
+	return all
 }
 
 // useResolver has names asked of the resolver that the configuration names.

@@ -255,6 +255,57 @@ func TestResolverSetting(t *testing.T) {
 	}
 }
 
+// An address of this machine's own is this server where it listens at all of them.
+func TestResolverOfThisMachine(t *testing.T) {
+	machine := func() []netip.Addr {
+		return []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("fe80::1")}
+	}
+	for _, test := range []struct {
+		to, listen string
+		want       bool
+	}{
+		{"192.0.2.1:53", "0.0.0.0:53", true},
+		{"[::ffff:192.0.2.1]:53", "0.0.0.0:53", true},
+		{"192.0.2.1:54", "0.0.0.0:53", false},
+		{"192.0.2.2:53", "0.0.0.0:53", false},
+		{"192.0.2.1:53", "[::]:53", false},
+		{"192.0.2.1:53", "127.0.0.1:53", false},
+		{"[2001:db8::1]:53", "[::]:53", true},
+		{"[2001:db8::2]:53", "[::]:53", false},
+		{"[2001:db8::1]:53", "0.0.0.0:53", false},
+		{"[fe80::1%eth1]:53", "[::]:53", false},
+	} {
+		if got := reaches(netip.MustParseAddrPort(test.to), netip.MustParseAddrPort(test.listen), machine); got != test.want {
+			t.Errorf("%s reaches %s: %t", test.to, test.listen, got)
+		}
+	}
+	addresses := machineAddresses()
+	for _, loopback := range []string{"127.0.0.1", "::1"} {
+		listener, err := net.Listen("tcp", net.JoinHostPort(loopback, "0"))
+		if err != nil {
+			continue // the machine has none
+		}
+		listener.Close()
+		if !slices.Contains(addresses, netip.MustParseAddr(loopback)) {
+			t.Errorf("%s is not among this machine's addresses %v", loopback, addresses)
+		}
+	}
+	for _, address := range addresses {
+		if address.IsLoopback() || address.IsLinkLocalUnicast() {
+			continue
+		}
+		listen := "0.0.0.0:53"
+		if address.Is6() {
+			listen = "[::]:53"
+		}
+		own := netip.AddrPortFrom(address, 53).String()
+		_, err := parseConfig("node.yaml", fmt.Appendf(nil, "git: {url: /x}\ndns: {listen: [%q]}\nhealth: {resolver: %q}\n", listen, own))
+		if err == nil || !strings.Contains(err.Error(), "expected a resolver") {
+			t.Errorf("%s beside %s: %v", own, listen, err)
+		}
+	}
+}
+
 // A commit waits for its names no longer than the bound, and a stop ends that.
 func TestStopWhileResolving(t *testing.T) {
 	silent, err := net.ListenPacket("udp", "127.0.0.1:0")
