@@ -216,8 +216,9 @@ func (c *Center) Settle(kind Kind, there []Event, ended func(key string) (words 
 	for i := range there {
 		keys[there[i].Key] = true
 		if t := c.troubles[there[i].Key]; t != nil && t.Open && t.Event.Words == there[i].Words {
-			t.Reported = now
-			continue // nothing is new
+			// Nothing is new but what was seen.
+			t.Reported, t.Event.Evidence = now, boundedLines(there[i].Evidence)
+			continue
 		}
 		there[i].Kind = kind
 		c.report(there[i], now)
@@ -249,16 +250,22 @@ func (c *Center) makeRoom(now time.Time) bool {
 	return len(c.troubles) < maxTroubles
 }
 
-// toldOf reports whether anybody was told of a trouble and not of its end.
+// toldOf reports whether anybody was told of a trouble and not of its end, also before a
+// dry run that lasts.
 func (c *Center) toldOf(key string) bool {
 	for _, w := range c.ways {
-		_, a := w.Administrators.Told[key]
-		_, o := w.Operators.Told[key]
-		if a || o {
+		if w.has(key) || w.DryRun && c.absent[w.Name] != nil && c.absent[w.Name].has(key) {
 			return true
 		}
 	}
 	return false
+}
+
+// has reports whether anybody was told of a trouble by the way and not of its end.
+func (w *wayKept) has(key string) bool {
+	_, a := w.Administrators.Told[key]
+	_, o := w.Operators.Told[key]
+	return a || o
 }
 
 func (c *Center) anyOpen(kind Kind) bool {

@@ -185,6 +185,26 @@ func TestTroubleAndItsEndAreTold(t *testing.T) {
 	})
 }
 
+// TestEvidenceIsTheLast holds that a message tells what was seen last, and not what was
+// seen when the trouble began.
+func TestEvidenceIsTheLast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		to, disk := &receiver{}, []byte(nil)
+		r := enter(t, &disk, way("a", to))
+		defer r.stop()
+		for _, seen := range []string{"asked at 1", "asked at 2"} {
+			event := down("a")
+			event.Evidence = []string{seen}
+			r.center.Settle(State, []Event{event}, nil)
+			pass(20 * time.Second)
+		}
+		pass(time.Minute)
+		if got := to.messages(); len(got) != 1 || !strings.Contains(got[0].text(), "asked at 2") {
+			t.Errorf("got %d messages, the first with %q", len(got), got[0].text())
+		}
+	})
+}
+
 func TestEndNamesTheMessageOfTheBeginning(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		to, disk := &receiver{}, []byte(nil)
@@ -466,7 +486,7 @@ func TestDryRunTellsNobody(t *testing.T) {
 		set(dry)
 		r.center.Report(down("in it"))
 		r.center.Resolve("meanwhile over", "is up")
-		pass(10 * time.Minute)
+		pass(2 * time.Hour)
 		expect(t, "in the dry run", to.take())
 		r.stop()
 		r = enter(t, &disk, dry)

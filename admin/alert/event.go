@@ -100,11 +100,7 @@ func (e Event) bounded(now time.Time) Event {
 		pools = append(pools, clean(pool, maxLine))
 	}
 	e.Pools = pools
-	lines := make([]string, 0, min(len(e.Evidence), maxEvidence))
-	for _, line := range e.Evidence[:min(len(e.Evidence), maxEvidence)] {
-		lines = append(lines, clean(line, maxLine))
-	}
-	e.Evidence = lines
+	e.Evidence = boundedLines(e.Evidence)
 	details := make(map[string]string, len(e.Details))
 	for name, value := range maps.All(e.Details) {
 		if len(details) < maxDetails {
@@ -113,6 +109,15 @@ func (e Event) bounded(now time.Time) Event {
 	}
 	e.Details = details
 	return e
+}
+
+// boundedLines is a copy of no more evidence than there is room for.
+func boundedLines(evidence []string) []string {
+	lines := make([]string, 0, min(len(evidence), maxEvidence))
+	for _, line := range evidence[:min(len(evidence), maxEvidence)] {
+		lines = append(lines, clean(line, maxLine))
+	}
+	return lines
 }
 
 // clean makes a text one line of what can be printed, no longer than most bytes.

@@ -267,6 +267,9 @@ func TestNothingIsOverBeforeItIsKnown(t *testing.T) {
 	if over := room.take("over", alert.Stage); len(over) > 0 {
 		t.Errorf("over: %+v", over)
 	}
+	r.node.stages.fail("earlier", io.ErrUnexpectedEOF)
+	r.node.stages.succeed("earlier") // mostly before anybody looks
+	room.comesOf(r, "over", "stage earlier")
 
 	began := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	target := func(address string) health.Target { return health.Target{Address: netip.MustParseAddr(address)} }

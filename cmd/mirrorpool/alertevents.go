@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -91,10 +92,7 @@ func (s *standings) addPools(table *zones.Table) {
 			if at < 0 || member.Weight == 0 || silenced(member.Word) {
 				continue
 			}
-			mirror := member.Mirror
-			if mirror == "" {
-				mirror = member.ID
-			}
+			mirror := cmp.Or(member.Mirror, of.Members[at].HostName, member.ID)
 			for _, address := range member.Addresses {
 				s.add(watchedMember{
 					key:     strings.Join([]string{"state", of.Name, member.ID, address.Address.String()}, " "),
@@ -269,7 +267,11 @@ func (a *alerting) lookAtStages() {
 		a.found[event.Key] = true
 	}
 	settled := table != nil && time.Since(a.began) >= stagesKnown
-	a.Settle(alert.Stage, events, func(key string) (string, bool) { return "", settled || a.found[key] })
+	a.Settle(alert.Stage, events, func(key string) (string, bool) {
+		// A stage may fail and succeed between two looks.
+		which, _ := strings.CutPrefix(key, "stage ")
+		return "", settled || a.found[key] || a.node.stages.hasFailed(stage(which))
+	})
 }
 
 // stagesKnown is how long after the start what an earlier run has told of is over if it

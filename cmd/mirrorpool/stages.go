@@ -67,8 +67,9 @@ type stages struct {
 	now      func() time.Time
 	failures *prometheus.CounterVec
 
-	mutex   sync.Mutex
-	failing map[stage]stageFailure
+	mutex     sync.Mutex
+	failing   map[stage]stageFailure
+	hadFailed map[stage]bool // in this run, also those that succeed again
 }
 
 func newStages(now func() time.Time) *stages {
@@ -78,7 +79,7 @@ func newStages(now func() time.Time) *stages {
 			Name: "mirrorpool_failures_total",
 			Help: "Failures by the stage on the way from the repository to an answer.",
 		}, []string{"stage"}),
-		failing: map[stage]stageFailure{},
+		failing: map[stage]stageFailure{}, hadFailed: map[stage]bool{},
 	}
 	for _, one := range append([]stage{stageAnswer}, staleStages...) {
 		s.failures.WithLabelValues(string(one))
@@ -102,7 +103,7 @@ func (s *stages) fail(which stage, err error) (news bool) {
 	if failing {
 		since = before.since
 	}
-	s.failing[which] = stageFailure{since: since, err: err}
+	s.failing[which], s.hadFailed[which] = stageFailure{since: since, err: err}, true
 	return !failing || before.err.Error() != err.Error()
 }
 
@@ -113,6 +114,13 @@ func (s *stages) succeed(which stage) bool {
 	_, failing := s.failing[which]
 	delete(s.failing, which)
 	return failing
+}
+
+// hasFailed reports whether a stage fails, or did in this run.
+func (s *stages) hasFailed(which stage) bool {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	return s.hadFailed[which]
 }
 
 // isFailing reports whether a stage fails now.
