@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"mirrorpool/testport"
 )
 
 // peer is another authoritative server, which serves the same zone files.
@@ -157,7 +159,7 @@ func startPeer(t *testing.T, p peer, program string, a *archived) net.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	port := freePort(t)
+	port := testport.Unused(t)
 	arguments := p.configure(t, dir, port, zoneFiles(t, dir, p, a))
 	command := exec.Command(program, arguments...)
 	var out bytes.Buffer
@@ -217,23 +219,6 @@ func connectTo(a *archived, address netip.AddrPort) net.Conn {
 		}
 	}
 	return c
-}
-
-func freePort(t *testing.T) uint16 {
-	t.Helper()
-	for {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		port := l.Addr().(*net.TCPAddr).AddrPort().Port()
-		u, err := net.ListenPacket("udp", l.Addr().String())
-		l.Close()
-		if err == nil {
-			u.Close()
-			return port
-		}
-	}
 }
 
 // zoneFiles writes the zone files for a peer: those of the archive, with the

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"mirrorpool/testport"
 )
 
 // stand is where a test puts another server: a directory and a port.
@@ -25,18 +27,7 @@ type stand struct {
 
 func newStand(t *testing.T) *stand {
 	t.Helper()
-	b := &stand{T: t, dir: t.TempDir()}
-	for b.port == 0 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if u, err := net.ListenPacket("udp", l.Addr().String()); err == nil {
-			b.port = l.Addr().(*net.TCPAddr).AddrPort().Port()
-			u.Close()
-		}
-		l.Close()
-	}
+	b := &stand{T: t, dir: t.TempDir(), port: testport.Unused(t)}
 	b.write("example.test.zone", cookieZone)
 	return b
 }

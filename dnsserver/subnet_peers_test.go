@@ -3,7 +3,6 @@ package dnsserver
 import (
 	"bytes"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -13,6 +12,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"mirrorpool/testport"
 )
 
 // subnetResolverKind is a resolver that tells servers its clients' networks.
@@ -111,25 +112,6 @@ func startDaemon(t *testing.T, name, program, debian string, arguments []string)
 	})
 }
 
-// freeLoopbackPort is one that nobody listens on, neither over UDP nor over TCP.
-func freeLoopbackPort(t *testing.T) uint16 {
-	t.Helper()
-	for range 100 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		u, err := net.ListenPacket("udp", l.Addr().String())
-		l.Close()
-		if err == nil {
-			u.Close()
-			return netip.MustParseAddrPort(l.Addr().String()).Port()
-		}
-	}
-	t.Fatal("no port is free")
-	return 0
-}
-
 // shortDirectory is one with a short name: sockets may be in it.
 func shortDirectory(t *testing.T) string {
 	t.Helper()
@@ -173,7 +155,7 @@ func TestResolversTellSubnets(t *testing.T) {
 	for _, kind := range subnetResolverKinds {
 		t.Run(kind.name, func(t *testing.T) {
 			s := start(t, Config{Table: func() Answerer { return a.table }})
-			directory, port := shortDirectory(t), freeLoopbackPort(t)
+			directory, port := shortDirectory(t), testport.Unused(t)
 			file, text, arguments := kind.configure(directory, port, s.address(false))
 			if err := os.WriteFile(filepath.Join(directory, file), []byte(text), 0o644); err != nil {
 				t.Fatal(err)
@@ -283,7 +265,7 @@ func TestSubnetsAsOthersReadThem(t *testing.T) {
 	for _, server := range subnetServers {
 		t.Run(server.name, func(t *testing.T) {
 			s := start(t, Config{Table: func() Answerer { return table }, Settings: server.settings})
-			directory, port := shortDirectory(t), freeLoopbackPort(t)
+			directory, port := shortDirectory(t), testport.Unused(t)
 			file, text, arguments := server.configure(directory, port)
 			for name, text := range map[string]string{
 				file: text, "zone": "$TTL 60\n@ IN SOA ns h 1 2 3 4 5\n@ IN NS ns\nns IN A 127.0.0.1\n",

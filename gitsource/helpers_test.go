@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"mirrorpool/testport"
 )
 
 // need skips the test without the program, except where it has to be there.
@@ -129,7 +131,7 @@ func (r *repository) commit(branch string, files map[string]string) string {
 // gitDaemon serves a repository with git:// and returns its URL.
 func (r *repository) gitDaemon() string {
 	r.t.Helper()
-	port := freePort(r.t)
+	port := int(testport.Unused(r.t))
 	start(r.t, "git", "daemon", "--reuseaddr", "--export-all", "--listen=127.0.0.1",
 		fmt.Sprintf("--port=%d", port), "--base-path="+filepath.Dir(r.path), filepath.Dir(r.path))
 	awaitPort(r.t, port)

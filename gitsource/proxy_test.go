@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"mirrorpool/testport"
 )
 
 const onion = "ytvgvqwbpz4mzzdxzc7pzdxzc7pzdxzc7pzdxzc7pzdxzc7pzdxzcyd.onion"
@@ -71,7 +73,7 @@ func TestProxyResolvesTheName(t *testing.T) {
 	})
 	t.Run("proxy gone", func(t *testing.T) {
 		gone := config
-		gone.Proxy = fmt.Sprintf("socks5h://one:secret@127.0.0.1:%d", freePort(t))
+		gone.Proxy = fmt.Sprintf("socks5h://one:secret@127.0.0.1:%d", testport.Unused(t))
 		_, _, err := lookAt(t, gone)
 		wantError(t, err, []string{"through the proxy 127.0.0.1", onion})
 		if strings.Contains(err.Error(), "secret") {
@@ -84,7 +86,7 @@ func TestRealProxy(t *testing.T) {
 	program := need(t, "microsocks", "microsocks")
 	r := newRepository(t)
 	s := newSSHServer(t)
-	port := freePort(t)
+	port := int(testport.Unused(t))
 	start(t, program, "-i", "127.0.0.1", "-p", strconv.Itoa(port), "-u", "one", "-P", "two")
 	awaitPort(t, port)
 	config := s.config(r.path)

@@ -20,6 +20,8 @@ import (
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
+
+	"mirrorpool/testport"
 )
 
 // process is a program that the test has started.
@@ -46,17 +48,6 @@ func start(t *testing.T, program string, arguments ...string) *process {
 		}
 	})
 	return p
-}
-
-// freePort is one that nobody listens on now.
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 func awaitPort(t *testing.T, port int) {
@@ -110,7 +101,7 @@ func newSSHServer(t *testing.T) *sshServer {
 	}
 	d := t.TempDir()
 	s := &sshServer{
-		port: freePort(t), directory: d, key: filepath.Join(d, "id"), knownHosts: filepath.Join(d, "known_hosts"),
+		port: int(testport.Unused(t)), directory: d, key: filepath.Join(d, "id"), knownHosts: filepath.Join(d, "known_hosts"),
 		authorized: filepath.Join(d, "authorized_keys"), user: run(t, "", "id", "-un"),
 	}
 	s.hostKey = keyPair(t, filepath.Join(d, "host_key"))

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -17,6 +16,7 @@ import (
 	"github.com/miekg/dns"
 
 	"mirrorpool/dnsserver/tsig"
+	"mirrorpool/testport"
 )
 
 // patient is how long a real server may take to do its part.
@@ -171,17 +171,7 @@ func newStand(t *testing.T, of peer) *stand {
 	for _, one := range append(of.more, [2]string{"nsupdate", "bind9-dnsutils"}) {
 		programOf(t, one[0], one[1])
 	}
-	for !s.at.IsValid() {
-		stream, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if packets, err := net.ListenPacket("udp", stream.Addr().String()); err == nil {
-			s.at = stream.Addr().(*net.TCPAddr).AddrPort()
-			packets.Close()
-		}
-		stream.Close()
-	}
+	s.at = netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), testport.Unused(t))
 	s.write("example.test.zone", peerZone)
 	s.with = of.configure(s)
 	s.start()

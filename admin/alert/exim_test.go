@@ -18,6 +18,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"mirrorpool/testport"
 )
 
 // exim is Debian's exim4 on loopback, with a directory of its own: on submission it
@@ -95,7 +97,7 @@ func startExim(t *testing.T) *exim {
 		}
 	}
 	e := &exim{directory: t.TempDir(), authority: newAuthority(t)}
-	ports := freePorts(t, 3)
+	ports := []string{unusedPort(t), unusedPort(t), unusedPort(t)}
 	e.submission, e.secure, e.plain = "127.0.0.1:"+ports[0], "127.0.0.1:"+ports[1], "127.0.0.1:"+ports[2]
 	account, err := user.Current()
 	if err != nil {
@@ -172,19 +174,9 @@ func exists(path string) bool {
 	return err == nil
 }
 
-func freePorts(t *testing.T, count int) []string {
+func unusedPort(t *testing.T) string {
 	t.Helper()
-	var ports []string
-	for range count {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = listener.Close() }()
-		_, port, _ := net.SplitHostPort(listener.Addr().String())
-		ports = append(ports, port)
-	}
-	return ports
+	return strconv.Itoa(int(testport.Unused(t)))
 }
 
 // received waits for a mail and reads it.
@@ -330,7 +322,7 @@ func TestEximRefuses(t *testing.T) {
 		"one unknown recipient":     {server: someone, words: "naming the recipient nobody-knows@localhost: the mail server says 550", some: true, hope: true},
 		"a recipient for later":     {server: deferred, words: "says 451", hope: true},
 		"a password without TLS":    {server: sneaky, words: "passwords are sent over TLS alone"},
-		"nobody at the other end":   {server: e.server("127.0.0.1:"+freePorts(t, 1)[0], NoTLS, "a"), words: "connection refused", hope: true},
+		"nobody at the other end":   {server: e.server("127.0.0.1:"+unusedPort(t), NoTLS, "a"), words: "connection refused", hope: true},
 		"no TLS where it is wanted": {server: e.server(e.plain, ImplicitTLS, "a"), words: "shaking hands with the mail server", hope: true},
 	} {
 		t.Run(name, func(t *testing.T) {

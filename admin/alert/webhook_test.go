@@ -165,7 +165,7 @@ func TestWebhookAnswers(t *testing.T) {
 	for name, w := range map[string]*Webhook{
 		"an unknown authority": {URL: server.URL, Form: FormFull},
 		"an unreadable secret": {URL: server.URL, Form: FormFull, RootCAs: a.pool, Secret: func() ([]byte, error) { return nil, os.ErrPermission }},
-		"nobody there":         {URL: "https://127.0.0.1:" + freePorts(t, 1)[0] + "/T0PSECRET", Form: FormFull},
+		"nobody there":         {URL: "https://127.0.0.1:" + unusedPort(t) + "/T0PSECRET", Form: FormFull},
 	} {
 		err := attemptOnce(context.Background(), w, nastyMessage(), 2*time.Second)
 		if err == nil || errors.As(err, &hopeless{}) || strings.Contains(err.Error(), "T0PSECRET") {

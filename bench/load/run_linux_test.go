@@ -10,6 +10,8 @@ import (
 
 	"github.com/miekg/dns"
 	"golang.org/x/sys/unix"
+
+	"mirrorpool/testport"
 )
 
 // serve runs a server on a loopback address until the test ends.
@@ -181,12 +183,7 @@ func TestTheWarmUpIsNotCounted(t *testing.T) {
 
 func TestAServerThatIsNotThere(t *testing.T) {
 	plan := goodPlan(t, "127.0.0.1:53")
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	plan.Server = netip.MustParseAddrPort(closed.Addr().String())
-	closed.Close()
+	plan.Server = netip.AddrPortFrom(plan.Server.Addr(), testport.Unused(t))
 	plan.TCP = true
 	if result, err := Run(plan, func() error { return nil }); err == nil && result.Refused == 0 {
 		t.Errorf("the result is %+v", result)

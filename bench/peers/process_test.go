@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"mirrorpool/testport"
 )
 
 const (
@@ -42,7 +44,7 @@ func start(t *testing.T, name string) *server {
 	t.Helper()
 	bash(t)
 	for try := 1; ; try++ {
-		port := freePort(t)
+		port := int(testport.Unused(t))
 		s := &server{
 			address:   net.JoinHostPort("127.0.0.1", strconv.Itoa(port)),
 			directory: filepath.Join(t.TempDir(), "work"),
@@ -77,31 +79,6 @@ func start(t *testing.T, name string) *server {
 			t.Fatalf("%s does not answer: %v: %s", name, s.err, s.said)
 		}
 	}
-}
-
-// freePort returns a port of 127.0.0.1 that is free for UDP and for TCP.
-func freePort(t *testing.T) int {
-	t.Helper()
-	for range 100 {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		address := listener.Addr().(*net.TCPAddr)
-		packets, err := net.ListenPacket("udp", address.String())
-		if err := listener.Close(); err != nil {
-			t.Fatal(err)
-		}
-		if err != nil {
-			continue
-		}
-		if err := packets.Close(); err != nil {
-			t.Fatal(err)
-		}
-		return address.Port
-	}
-	t.Fatal("no port is free for UDP and TCP")
-	return 0
 }
 
 // ready waits for a good answer over UDP and over TCP, for gdnsd listens for the

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"mirrorpool/testport"
 )
 
 // peer is a name server that is a secondary of two zones, one of which it takes
@@ -174,7 +176,7 @@ func (p *peer) start(t *testing.T) netip.AddrPort {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(directory) })
-	address := unusedAddress(t)
+	address := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), testport.Unused(t))
 	config, arguments := p.configure(directory, address, "YSBzZWNyZXQgb2YgdGhpcnR5LXR3byBieXRlcyAuLi4u")
 	file := filepath.Join(directory, "configuration")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
@@ -213,24 +215,4 @@ func (p *peer) start(t *testing.T) netip.AddrPort {
 			t.Fatalf("%s does not listen:\n%s", p.name, said)
 		}
 	}
-}
-
-// unusedAddress gives one that was free for UDP and TCP a moment ago.
-func unusedAddress(t *testing.T) netip.AddrPort {
-	t.Helper()
-	for range 50 {
-		stream, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		at := stream.Addr().(*net.TCPAddr).AddrPort()
-		packets, err := net.ListenPacket("udp", at.String())
-		stream.Close()
-		if err == nil {
-			packets.Close()
-			return at
-		}
-	}
-	t.Fatal("no port is free for UDP and TCP")
-	return netip.AddrPort{}
 }

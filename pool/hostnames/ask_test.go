@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"mirrorpool/testport"
 )
 
 // startServer answers questions over UDP and TCP at one port of the loopback.
@@ -249,7 +251,7 @@ func TestLookUpServers(t *testing.T) {
 		reply.RecursionAvailable, reply.Answer = true, answer
 		_ = w.WriteMsg(reply)
 	})
-	gone := closedPort(t)
+	gone := fmt.Sprintf("127.0.0.1:%d", testport.Unused(t))
 	if got := asking(gone, failing, well).lookUp(t.Context(), "m.example", dns.TypeA); got.String() != "8.8.8.1 for 1m0s" || asked.Load() != 1 {
 		t.Errorf("%v, asked the failing one %d times", got, asked.Load())
 	}
@@ -263,20 +265,6 @@ func TestLookUpServers(t *testing.T) {
 	if got := broken.lookUp(t.Context(), "m.example", dns.TypeA); got.err != os.ErrNotExist {
 		t.Errorf("%v", got)
 	}
-}
-
-// closedPort is an address at which nothing listens.
-func closedPort(t *testing.T) string {
-	t.Helper()
-	packets, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := packets.LocalAddr().String()
-	if err := packets.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return address
 }
 
 // A look-up ends soon after its context, though nobody answers.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"mirrorpool/testport"
 	"mirrorpool/zones/signing"
 )
 
@@ -230,7 +231,7 @@ func TestNSD(t *testing.T) {
 	fresh := newKey(t, old)
 	foreign := newKey(t, old, fresh)
 	directory := t.TempDir()
-	port := freePort(t)
+	port := testport.Unused(t)
 	write := func(name, text string) {
 		if err := os.WriteFile(filepath.Join(directory, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
@@ -296,14 +297,4 @@ zone:
 	if other := Look(t.Context(), []netip.AddrPort{at}, "example.elsewhere.")[0]; other.Err == nil {
 		t.Error("a zone of another parent has an answer")
 	}
-}
-
-func freePort(t *testing.T) uint16 {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().(*net.TCPAddr).AddrPort().Port()
 }
