@@ -91,7 +91,8 @@ func newKeys(logger zerolog.Logger, stages *stages) *keys {
 	return &keys{logger: logger, stages: stages, plans: map[string]*signing.Plan{}, warned: map[string]bool{}}
 }
 
-// use takes other settings, if their directory can be read.
+// use takes other settings, if their directory can be read, and leaves no zone without
+// a key that was not without before.
 func (k *keys) use(settings keysSettings) error {
 	k.reading.Lock()
 	defer k.reading.Unlock()
@@ -101,10 +102,14 @@ func (k *keys) use(settings keysSettings) error {
 	}
 	k.mutex.Lock()
 	defer k.mutex.Unlock()
+	known := k.zones
 	if settings.directory != k.settings.directory {
-		k.zones = nil // what is in another directory is no longer to be used
+		known = nil // what is in another directory is no longer to be used
 	}
-	k.settings = settings
+	if err := settings.unsigned(directory, known, time.Now()); err != nil {
+		return err
+	}
+	k.zones, k.settings = known, settings
 	k.take(directory)
 	for apex := range k.plans {
 		if len(k.zones[apex]) == 0 {
@@ -150,6 +155,26 @@ func (s keysSettings) read() (*signing.Directory, error) {
 		return nil, fmt.Errorf("%s: %w; make it with `mirrorpool keygen ZONE`, or take the key out", s.place, err)
 	}
 	return directory, nil
+}
+
+// unsigned tells of zones that no key would sign because one in the directory cannot be
+// read, and none was known before: whoever has a DS record of such a zone would take
+// it for forged, here and from each secondary.
+func (s keysSettings) unsigned(directory *signing.Directory, known map[string][]*signing.Key, now time.Time) error {
+	if directory == nil {
+		return nil
+	}
+	var failures []error
+	for _, problem := range directory.Problems {
+		if !directory.Broken(problem.Zone) || problem.Warning || len(known[problem.Zone]) > 0 {
+			continue
+		}
+		if plan, _, err := signing.PlanOf(problem.Zone, directory.Keys[problem.Zone], now, maxKeyTTL, s.lifetime); err != nil || plan == nil {
+			failures = append(failures, fmt.Errorf("%s: %s: zone %s would not be signed, and validators that know a DS record of it take that for forged",
+				s.place, problem, problem.Zone))
+		}
+	}
+	return errors.Join(failures...)
 }
 
 // take takes what was read. The keys of a zone of which one cannot be read stay as

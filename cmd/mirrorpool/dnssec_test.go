@@ -136,6 +136,31 @@ func TestBadKeysChangeNothing(t *testing.T) {
 	signedWith(map[string]*signing.Key{"one.example.": one, "two.example.": two, "three.example.": three})
 }
 
+// TestNoZoneBeginsUnsigned: a zone of which no key can be read at the start is not
+// served at all; with another key it is signed by that one.
+func TestNoZoneBeginsUnsigned(t *testing.T) {
+	directory := t.TempDir()
+	bad := writeKey(t, directory, "one.example.")
+	if err := os.Truncate(filepath.Join(directory, bad.ID()+".private"), 20); err != nil {
+		t.Fatal(err)
+	}
+	settings := keysSettings{place: "f.yaml:2:20: dns.dnssec_keys", directory: directory, lifetime: time.Hour}
+	k := newKeys(zerolog.Nop(), newStages(time.Now))
+	err := k.use(settings)
+	if err == nil || !strings.HasPrefix(err.Error(), settings.place+": "+filepath.Join(directory, bad.ID())) || !strings.Contains(err.Error(), "one.example. would not be signed") {
+		t.Errorf("a key that cannot be read: %v", err)
+	}
+	good := writeKey(t, directory, "one.example.")
+	k = openTestKeys(t, directory)
+	plans, _ := k.plansFor(signedZones(t, "one.example"))
+	if plan := plans["one.example."]; plan == nil || !slices.EqualFunc(plan.Zone, []*signing.Key{good}, (*signing.Key).Same) {
+		t.Error("the zone is not signed with the key that can be read")
+	}
+	if len(k.stages.list()) != 1 {
+		t.Error("the other key is not told of")
+	}
+}
+
 // TestSignedParentsDelegate: a zone below a signed one that does not delegate it is
 // said, for validators do not find it.
 func TestSignedParentsDelegate(t *testing.T) {
