@@ -38,15 +38,14 @@ func ok(text string) http.HandlerFunc {
 
 func TestTCP(t *testing.T) {
 	open := listen(t, "127.0.0.1")
-	closed := listen(t, "127.0.0.1")
-	closed.Close()
+	closed := nobody(t)
 	p := NewProber(Config{})
 	got := p.Probe(t.Context(), member(pool.CheckTCP, addressOf(open), nil))
 	expect(t, got, Success, "connected")
 	if got.Address != addr("127.0.0.1") {
 		t.Errorf("address %v", got.Address)
 	}
-	got = p.Probe(t.Context(), member(pool.CheckTCP, addressOf(closed), nil))
+	got = p.Probe(t.Context(), member(pool.CheckTCP, closed, nil))
 	expect(t, got, Connection, "connection refused")
 	if got.Address.IsValid() {
 		t.Errorf("connected to %v, which is closed", got.Address)

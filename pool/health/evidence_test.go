@@ -37,8 +37,7 @@ func TestEvidence(t *testing.T) {
 	}
 	https := serveTLS(t, "127.0.0.1", &good, answer)
 	old := serveTLS(t, "127.0.0.1", &expired, answer)
-	closed := listen(t, "127.0.0.1")
-	closed.Close()
+	closed := nobody(t)
 	p := NewProber(Config{RootCAs: ca.pool, Resolver: hosts{"mirror.test": {addr("127.0.0.1")}}})
 	certificate := func(to time.Time) string {
 		const layout = "2006-01-02 15:04 UTC"
@@ -90,7 +89,7 @@ func TestEvidence(t *testing.T) {
 			[]string{"resolve: *", "connect: *", "tls: certificate expired *; certificate " + certificate(from.Add(time.Minute))},
 		},
 		{
-			"refused", fmt.Sprintf("http://mirror.test:%d/page", addressOf(closed).Port()),
+			"refused", fmt.Sprintf("http://mirror.test:%d/page", closed.Port()),
 			pool.Probe{},
 			0, 0, "",
 			[]string{"resolve: mirror.test: 127.0.0.1", "connect: connection refused"},

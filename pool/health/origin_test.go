@@ -20,8 +20,7 @@ import (
 func TestOriginAtFault(t *testing.T) {
 	good := content(100_000)
 	_, mirror := serveFile(t, good)
-	closed := listen(t, "127.0.0.1")
-	closed.Close()
+	closed := nobody(t)
 	head := func(length int) string {
 		return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n", length)
 	}
@@ -37,7 +36,7 @@ func TestOriginAtFault(t *testing.T) {
 		reason string
 		why    string
 	}{
-		{"refuses", addressOf(closed), "origin not reachable: not compared", "connection refused"},
+		{"refuses", closed, "origin not reachable: not compared", "connection refused"},
 		{"black hole", raw(t, func(c net.Conn) { io.Copy(io.Discard, c) }), "origin not reachable: not compared", "no answer within * (waiting for the answer)"},
 		{"missing", turns("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"), "origin not reachable: not compared", "status 404, expected 200,206"},
 		{"no size", turns("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"), "origin not reachable: not compared", "tells no size of the file"},

@@ -149,9 +149,8 @@ func TestRsyncWithoutProgram(t *testing.T) {
 
 // TestNotRsync tells apart what else may be at the port.
 func TestNotRsync(t *testing.T) {
-	closed := listen(t, "127.0.0.1")
-	closed.Close()
-	quick := rsyncMember(addressOf(closed), "tails", "")
+	closed := nobody(t)
+	quick := rsyncMember(closed, "tails", "")
 	p := rsyncProber(t)
 	expect(t, p.Probe(t.Context(), quick), Connection, "connection refused")
 

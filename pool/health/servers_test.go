@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"mirrorpool/pool"
+	"mirrorpool/testport"
 )
 
 // authority signs certificates for tests.
@@ -83,6 +84,12 @@ func listen(t testing.TB, address string) net.Listener {
 	}
 	t.Cleanup(func() { l.Close() })
 	return l
+}
+
+// nobody is an address on loopback at which nobody listens.
+func nobody(t testing.TB) netip.AddrPort {
+	t.Helper()
+	return netip.AddrPortFrom(addr("127.0.0.1"), testport.Unused(t))
 }
 
 func addressOf(l net.Listener) netip.AddrPort { return l.Addr().(*net.TCPAddr).AddrPort() }
