@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -251,7 +252,7 @@ func describeDS(key *signing.Key, digestType uint8, name string) madeDS {
 
 // next is what is to be done with a key that was made.
 func (r *keyRequest) next(made *madeKey) []string {
-	name := strings.TrimSuffix(r.zone, ".")
+	name := cmp.Or(strings.TrimSuffix(r.zone, "."), r.zone)
 	var steps []string
 	if r.configured {
 		steps = append(steps, "Where the server runs, it signs with the key within some seconds. Every other node of the zone needs both files.")

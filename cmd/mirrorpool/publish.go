@@ -309,7 +309,7 @@ func (p *publishing) told(event publish.Event) {
 	case publish.Noted:
 		line, message = logger.Warn().Str("note", event.Text), "not all at the primary is as it may be expected"
 	case publish.Recovered:
-		message = "the primary has what is to be published again"
+		message = "what is published can be kept up to date again"
 	case publish.Failed:
 		line, message = logger.Error().Err(event.Err).Str("stage", string(stagePublish)), "what is published is not kept up to date: trying again"
 	}

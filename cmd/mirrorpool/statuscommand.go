@@ -318,12 +318,24 @@ func (p *statusPage) printSecondaries(out io.Writer, now time.Time) {
 			switch {
 			case problem == "":
 				problem = "it is being told"
+			case zone.Standing == string(notify.StandsRefused) && !p.serves(zone.Apex):
+				problem += ", and may well have its zones without the catalog"
 			case !one.Silent || zone.Standing == string(notify.StandsRefused):
 				problem = "PROBLEM: " + problem
 			}
 			fmt.Fprintf(out, "  %s: has heard of serial %d, %d is served: %s\n", zone.Apex, zone.Acknowledged, zone.Serial, problem)
 		}
 	}
+}
+
+// serves reports whether a zone is one of the repository's, and not the catalog.
+func (p *statusPage) serves(apex string) bool {
+	for i := range p.Zones {
+		if p.Zones[i].Apex == apex {
+			return true
+		}
+	}
+	return false
 }
 
 func (p *statusPage) printPools(out io.Writer, now time.Time) {

@@ -37,11 +37,16 @@ func TestStatusTellsOfSecondaries(t *testing.T) {
 			[]string{"behind with 0 zones, refuses 1\n", "9 is served: PROBLEM: answers NOTAUTH\n"},
 			1,
 		},
+		{
+			"refused catalog", `"refused": 1, ` + zones + `{"apex": "catalog.test.", "standing": "refused", "serial": 9, "problem": "answers NXDOMAIN"}]`,
+			[]string{"behind with 0 zones, refuses 1\n", "9 is served: answers NXDOMAIN, and may well have its zones without the catalog\n"},
+			0,
+		},
 	}
 	for _, one := range cases {
 		t.Run(one.name, func(t *testing.T) {
 			var page statusPage
-			if err := json.Unmarshal([]byte(`{"secondaries": [{"address": "127.0.0.2:53", `+one.secondary+`}]}`), &page); err != nil {
+			if err := json.Unmarshal([]byte(`{"zones": [{"apex": "a.test."}, {"apex": "b.test."}], "secondaries": [{"address": "127.0.0.2:53", `+one.secondary+`}]}`), &page); err != nil {
 				t.Fatal(err)
 			}
 			var out strings.Builder

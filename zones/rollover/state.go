@@ -89,7 +89,7 @@ var (
 	ErrNone       = errors.New("no rollover is under way")
 	ErrNotWaiting = errors.New("the rollover does not wait for the parent now")
 	ErrTooLate    = errors.New("the parent may know the new key already, or caches need it: it is safe to go on only")
-	ErrWithdraw   = errors.New("the parent is asked to delete the zone's DS records")
+	ErrWithdraw   = errors.New("the parent is asked to delete the zone's DS records: take that back first (--no-withdraw-ds)")
 )
 
 // Wanted is a rollover that is to be made.
