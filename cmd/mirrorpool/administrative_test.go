@@ -3,7 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"net"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -15,6 +15,7 @@ import (
 	"mirrorpool/admin"
 	"mirrorpool/pool"
 	"mirrorpool/pool/administrative"
+	"mirrorpool/testport"
 )
 
 // threeMembers are all up, as nothing is checked.
@@ -32,12 +33,7 @@ const threeMembers = `{ "version": 1, "pools": [ {
 func newSaid(t *testing.T) *running {
 	t.Helper()
 	r := newRunning(t, "")
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := listener.Addr().String()
-	listener.Close()
+	address := fmt.Sprintf("127.0.0.1:%d", testport.Unused(t))
 	r.write("node.yaml", strings.Replace(r.config(""), "127.0.0.1:0", address, 1))
 	r.write("checkout/pools.json", threeMembers)
 	r.push("Three members")

@@ -18,6 +18,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"mirrorpool/testport"
 )
 
 // postConfiguration is that of an exim4 that takes any mail and keeps it in one file a
@@ -64,7 +66,7 @@ func startPost(t *testing.T, people ...string) *post {
 		}
 	}
 	p := &post{directory: t.TempDir()}
-	port := strconv.Itoa(unusedMailPort(t))
+	port := strconv.Itoa(int(testport.Unused(t)))
 	p.address = "127.0.0.1:" + port
 	list := ""
 	for _, one := range people {
@@ -100,17 +102,6 @@ func startPost(t *testing.T, people ...string) *post {
 		_ = command.Wait()
 	})
 	return p
-}
-
-// unusedMailPort gives a port that is free on loopback now.
-func unusedMailPort(t *testing.T) int {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().(*net.TCPAddr).Port
 }
 
 // comes waits for so many mails to a person, and reads the last.

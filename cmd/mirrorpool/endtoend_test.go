@@ -7,8 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -20,6 +18,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"mirrorpool/testport"
 )
 
 // TestEndToEnd runs the built program between real peers: nginx as mirrors,
@@ -86,26 +86,9 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// unusedPort gives a port that is free for UDP and TCP on every address. It is none
-// of those that systems give to clients (RFC 6335 and Linux begin higher), or a
-// connection of somebody else may have it before it is listened on.
 func unusedPort(t *testing.T) int {
 	t.Helper()
-	for range 50 {
-		port := 10000 + rand.IntN(22000)
-		stream, err := net.Listen("tcp", fmt.Sprintf(":%d", port))
-		if err != nil {
-			continue
-		}
-		packets, err := net.ListenPacket("udp", fmt.Sprintf(":%d", port))
-		stream.Close()
-		if err == nil {
-			packets.Close()
-			return port
-		}
-	}
-	t.Fatal("no port is free for UDP and TCP")
-	return 0
+	return int(testport.Unused(t))
 }
 
 // command runs a program to its end and gives what it printed.

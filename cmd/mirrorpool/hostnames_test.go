@@ -14,6 +14,7 @@ import (
 	"github.com/miekg/dns"
 
 	"mirrorpool/dnsserver"
+	"mirrorpool/testport"
 )
 
 // namesServer is a resolver that knows one name.
@@ -197,12 +198,7 @@ func TestHostNames(t *testing.T) {
 func TestHostNamesUnresolved(t *testing.T) {
 	resolver := newNamesServer(t, "127.0.0.1:0")
 	port := startWebServers(t, "127.0.0.41", "127.0.0.42")
-	closed, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	gone := closed.LocalAddr().String()
-	closed.Close()
+	gone := fmt.Sprintf("127.0.0.1:%d", testport.Unused(t))
 	r := newRunning(t, fmt.Sprintf("health: {resolver: %q}\n", gone))
 	r.write("checkout/pools.json", hostPools(port))
 	commit := r.push("Hosts")

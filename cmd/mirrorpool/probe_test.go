@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"mirrorpool/testport"
 )
 
 // TestProbeScripts runs probe as a person does, between a real nginx and a real rsync
@@ -91,12 +93,7 @@ func startProbeMirrors(t *testing.T) map[string]string {
 		fmt.Fprintf(c, "HTTP/1.0 200 OK\r\n\r\n%d\n", time.Now().Unix())
 	}))
 	note("SILENT", talkTo(t, func(c net.Conn) { io.Copy(io.Discard, c) }))
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	note("CLOSED", closed.Addr())
-	closed.Close()
+	note("CLOSED", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: int(testport.Unused(t))})
 	return given
 }
 

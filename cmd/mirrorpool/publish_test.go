@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"net/netip"
 	"os"
@@ -13,6 +12,7 @@ import (
 	"github.com/miekg/dns"
 
 	"mirrorpool/publish"
+	"mirrorpool/testport"
 )
 
 const publishKeyFile = "key \"one\" { algorithm hmac-sha256; secret \"YSBzZWNyZXQ=\"; };\n"
@@ -104,7 +104,7 @@ const elsewherePools = `{ "version": 1, "pools": [ {
 func TestPublishedPoolNeedsNoZone(t *testing.T) {
 	r := newRunning(t, "")
 	r.write("publish.keys", publishKeyFile)
-	nobody := freeAddress(t)
+	nobody := fmt.Sprintf("127.0.0.1:%d", testport.Unused(t))
 	r.write("node.yaml", r.config(publishText(r.path("publish.keys"), nobody, "")))
 	r.write("checkout/pools.json", elsewherePools)
 	commit := r.push("A pool in no zone")
@@ -176,17 +176,6 @@ func TestPublishedPoolNeedsNoZone(t *testing.T) {
 	r.serving(next)
 }
 
-// freeAddress is one of loopback where nobody listens.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
-}
-
 // TestReloadWithBadFiles: a reload that is refused leaves the keys that zones are
 // signed with, and one with nothing new in it is not refused because a file, or the
 // directory of keys, has become bad.
@@ -194,7 +183,7 @@ func TestReloadWithBadFiles(t *testing.T) {
 	r := newRunning(t, "")
 	r.write("publish.keys", publishKeyFile)
 	writeKey(t, r.path("keys"), "example.test.")
-	nobody := freeAddress(t)
+	nobody := fmt.Sprintf("127.0.0.1:%d", testport.Unused(t))
 	configure := func(comment, directory, more string) {
 		t.Helper()
 		dns := "dns: {listen: [\"127.0.0.1:0\"], dnssec_keys: \"" + directory + "\"}\n"
