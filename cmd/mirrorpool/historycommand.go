@@ -23,9 +23,9 @@ year at most, also of one that is not in the repository any more. MEMBER is a me
 id, a mirror's URL prefix, the host name of either, or an address; or a pattern of
 those, such as "*.example.org", in quotes so that the shell leaves it alone.
 
-It begins with a verdict. Failures are counted over the last six months: all that fails
-of one member within an hour is one failure, whatever its addresses and checks. Then
-come red flags, such as slow delivery, a certificate that ended, altered files, long or
+It begins with a verdict. Failures are counted over the last six months: what fails of
+one member at the same time is one failure, whatever its addresses and checks. Then come
+red flags, such as slow delivery, a certificate that ended, altered files, long or
 repeated outages; availability, in the time that is known, since while the server was
 not running nothing is; how fast it answered and delivered; and the incidents with what
 was seen, the newest first. What --since says is about all but the verdict and the flags.

@@ -36,8 +36,8 @@ type MemberHistory struct {
 	KnownSince time.Time `json:"known_since"`
 	// DownSince is when the outage began that goes on.
 	DownSince time.Time `json:"down_since,omitzero"`
-	// Failures are the outages of the last six months: incidents of all of the member's
-	// targets that lie within an hour of each other are one.
+	// Failures are the outages of the last six months: incidents of the member's targets
+	// that overlap are one.
 	Failures    int       `json:"failures_in_six_months"`
 	LastFailure time.Time `json:"last_failure,omitzero"` // in all that is kept
 	// Verdict is what the administrators' runbook says of that.

@@ -72,7 +72,7 @@ func (d *memberData) flags(now time.Time) []Flag {
 	raise := func(kind FlagKind, since time.Time, format string, values ...any) {
 		flags = append(flags, Flag{Member: d.Member, Kind: kind, Since: whole(since.UTC()), Words: fmt.Sprintf(format, values...)})
 	}
-	outages := since(outagesOf(d.incidents, now), sixMonths(now))
+	outages := since(eventsOf(d.incidents, now), sixMonths(now))
 	d.flagAltered(raise)
 	d.flagCertificate(now, raise)
 	d.flagSlow(now, raise)

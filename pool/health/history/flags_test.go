@@ -115,6 +115,9 @@ func TestFlags(t *testing.T) {
 
 func TestVerdict(t *testing.T) {
 	now := time.Date(2026, 6, 15, 12, 0, 0, 0, time.UTC)
+	unseen, near := dataOf(now, [2]float64{100, 0.5}, [2]float64{99, 1}), dataOf(now, [2]float64{100, 0.5}, [2]float64{99, 1})
+	unseen.incidents[1].Ending = endedAbsent
+	near.incidents[0].Failing = near.incidents[1].Ended
 	old, fresh := now.AddDate(-1, 0, 0), now.AddDate(0, -3, -14)
 	for name, one := range map[string]struct {
 		data    *memberData
@@ -127,7 +130,9 @@ func TestVerdict(t *testing.T) {
 		"once":             {dataOf(now, [2]float64{600, 2}), old, 0, "first failure in six months: disable it for a while, write to its operator"},
 		"once, and new":    {dataOf(now, [2]float64{600, 2}), fresh, 0, "first failure in six months: disable it for a while, write to its operator (known only since 2026-03-01)"},
 		"twice":            {dataOf(now, [2]float64{600, 2}, [2]float64{100, 1}), old, 0, "second failure in six months: consider removing it"},
-		"twice in an hour": {dataOf(now, [2]float64{100, 0.5}, [2]float64{99, 1}), old, 0, "first failure in six months: disable it for a while, write to its operator"},
+		"twice in an hour": {dataOf(now, [2]float64{100, 0.5}, [2]float64{99, 1}), old, 0, "second failure in six months: consider removing it (within an hour of each other: it may have been one event)"},
+		"nobody looked":    {unseen, old, 0, "first failure in six months: disable it for a while, write to its operator"},
+		"about to fail":    {near, old, 0, "first failure in six months: disable it for a while, write to its operator"},
 		"at two addresses": {dataOf(now, [2]float64{100, 10}, [2]float64{98, 1}), old, 0, "first failure in six months: disable it for a while, write to its operator"},
 		"goes on":          {dataOf(now, [2]float64{5000, 0}), old, 0, "first failure in six months: disable it for a while, write to its operator"},
 		"altered":          {dataOf(now), old, 3, "it has delivered altered files: remove it, and tell its operator"},
@@ -138,7 +143,7 @@ func TestVerdict(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			one.data.since = one.known
-			if got := one.data.withDays(now, 1, func(_ int, f *figures) { f.Altered = one.altered }).verdict(outagesOf(one.data.incidents, now), now); got != one.want {
+			if got := one.data.withDays(now, 1, func(_ int, f *figures) { f.Altered = one.altered }).verdict(failuresOf(one.data.incidents, now), now); got != one.want {
 				t.Errorf("%q, expected %q", got, one.want)
 			}
 		})

@@ -198,7 +198,7 @@ func matches(pattern, name string) bool {
 
 // history puts together what the answer says of a member.
 func (d *memberData) history(q Question, now time.Time) (MemberHistory, error) {
-	outages := outagesOf(d.incidents, now)
+	outages := failuresOf(d.incidents, now)
 	recent := since(outages, sixMonths(now))
 	one := MemberHistory{
 		Member: d.Member, Host: d.host, KnownSince: whole(d.since), Failures: len(recent),

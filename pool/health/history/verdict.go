@@ -34,7 +34,11 @@ func (d *memberData) verdict(outages []outage, now time.Time) string {
 		}
 		return words
 	default:
-		return ordinal(count) + " failure in six months: consider removing it"
+		words := ordinal(count) + " failure in six months: consider removing it"
+		if len(since(eventsOf(d.incidents, now), sixMonths(now))) == 1 {
+			words += " (within an hour of each other: it may have been one event)"
+		}
+		return words
 	}
 }
 
