@@ -38,8 +38,7 @@ type connection struct {
 // yieldEvery is how many bytes a connection that always has more is served before
 // others have their turn: some 100 questions. What counts is what comes out of the
 // socket, for over TLS much of that may be no question and costs more than one; with
-// it count each read (readCosts), each write over TLS (writeCosts), and each message
-// of a transfer that is sent.
+// it count each read (readCosts), and each write over TLS (writeCosts).
 const yieldEvery = 8 << 10
 
 // readCosts is how many bytes a read counts for beside those that it brings, for

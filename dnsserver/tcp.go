@@ -25,7 +25,9 @@ type tcpServer struct {
 	// handshakes has room for those that compute at once.
 	handshakes chan struct{}
 	turns      chan *turn // as many
-	rooms      sync.Pool  // of *room
+	// transfers has a turn for each that makes a message at once.
+	transfers chan *turn
+	rooms     sync.Pool // of *room
 	// next hands connections to goroutines that have ended one: theirs have the
 	// stack that answering takes, which is grown in steps otherwise, at a tenth
 	// of what a connection with one question costs. spare is how many wait.
@@ -59,6 +61,7 @@ func newTCPServer(s *Server) *tcpServer {
 		handshakes: make(chan struct{}, max(n/2, 1)),
 		rooms:      sync.Pool{New: func() any { return new(room) }},
 		turns:      make(chan *turn, n),
+		transfers:  make(chan *turn, max(n/2, 1)),
 		next:       make(chan *connection),
 	}
 	for range n {
@@ -67,6 +70,9 @@ func newTCPServer(s *Server) *tcpServer {
 			t.secure <- s.newResponder(overTLS)
 		}
 		t.turns <- newTurn()
+	}
+	for range cap(t.transfers) {
+		t.transfers <- newTurn()
 	}
 	return t
 }
@@ -164,8 +170,10 @@ func (t *tcpServer) finish() {
 	t.open.end() // nobody has where a listener failed
 	close(t.next)
 	t.ended.Wait()
-	for range cap(t.turns) {
-		(<-t.turns).close()
+	for _, turns := range []chan *turn{t.turns, t.transfers} {
+		for range cap(turns) {
+			(<-turns).close()
+		}
 	}
 }
 

@@ -19,11 +19,9 @@ type Transfers interface {
 	// whose parts stay as they are; nil: there is no such zone.
 	Version(apex string) *zones.Version
 	// Since gives what leads from a serial to the newest one, the oldest first. It
-	// is not ok where not all of that is known.
-	Since(apex string, serial uint32) ([]*zones.Difference, bool)
-	// SinceWithin is Since where that takes little time: what is longer than so many
-	// bytes, as it is kept, is not ok and is not looked at.
-	SinceWithin(apex string, serial uint32, most int64) ([]*zones.Difference, bool)
+	// is not ok where not all of that is known, or where it is longer than so many
+	// bytes, as it is kept, which takes no time to find.
+	Since(apex string, serial uint32, most int64) ([]zones.Packed, bool)
 }
 
 // isTransfer reports whether a type asks for a zone.
@@ -191,7 +189,8 @@ type zoneTransfer struct {
 	metrics *transferMetrics
 	brief   bool          // all has to be in one message, and soon
 	waits   bool          // for the place of another one of its connection
-	records *recordReader // nil: nothing was read yet
+	records *recordReader // nil: nothing was looked at yet
+	begun   bool          // there was a first message
 	result  string        // what it is that is given
 	sent    int           // bytes
 	optAt   int           // where in the message written last its OPT is

@@ -14,11 +14,7 @@ import (
 // tableTransfers gives what a table has, and no differences.
 type tableTransfers struct{ *zones.Table }
 
-func (tableTransfers) Since(string, uint32) ([]*zones.Difference, bool) { return nil, false }
-
-func (tableTransfers) SinceWithin(string, uint32, int64) ([]*zones.Difference, bool) {
-	return nil, false
-}
+func (tableTransfers) Since(string, uint32, int64) ([]zones.Packed, bool) { return nil, false }
 
 // catalogTable is a zone and a catalog of any name.
 func catalogTable(t *testing.T, catalog string) *zones.Table {

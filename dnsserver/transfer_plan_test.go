@@ -46,7 +46,7 @@ func TestCondense(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		condensed := condense(steps)
+		condensed := condensedOf(t, steps)
 		got, err := first.Apply(condensed...)
 		if err != nil {
 			t.Fatalf("round %d: %v", round, err)
@@ -61,6 +61,38 @@ func TestCondense(t *testing.T) {
 				lines(condensed[0].Deleted), lines(condensed[0].Added), lines(both.Deleted), lines(both.Added))
 		}
 	}
+}
+
+// condensedOf packs differences, and reads what is sent of them.
+func condensedOf(t *testing.T, all []*zones.Difference) []*zones.Difference {
+	t.Helper()
+	var kept []zones.Packed
+	for _, d := range all {
+		packed, err := d.Pack()
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept = append(kept, packed)
+	}
+	c := newChanges(kept)
+	if err := c.condense(func() bool { return true }); err != nil {
+		t.Fatal(err)
+	}
+	var sent []byte
+	if whole, err := c.each(func(one zones.PackedRecord) bool {
+		sent = append(sent, one.Wire...)
+		return true
+	}); !whole || err != nil {
+		t.Fatal(whole, err)
+	}
+	d, err := zones.UnpackDifference(sent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(sent) != c.size {
+		t.Errorf("%d bytes are sent, and %d were counted", len(sent), c.size)
+	}
+	return []*zones.Difference{d}
 }
 
 // TestSignedAnswersOverTheRateLimit holds that what slips through is signed.

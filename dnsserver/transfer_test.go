@@ -28,22 +28,20 @@ func (f *fakeTransfers) Version(apex string) *zones.Version {
 	return f.versions[strings.ToLower(apex)]
 }
 
-func (f *fakeTransfers) Since(apex string, serial uint32) ([]*zones.Difference, bool) {
+func (f *fakeTransfers) Since(apex string, serial uint32, most int64) (kept []zones.Packed, ok bool) {
 	all := f.differences[strings.ToLower(apex)]
-	for i, d := range all {
-		if d.Old.Serial == serial {
-			return all[i:], true
+	first := slices.IndexFunc(all, func(d *zones.Difference) bool { return d.Old.Serial == serial })
+	if first < 0 {
+		return nil, false
+	}
+	for _, d := range all[first:] {
+		packed, err := d.Pack()
+		if err != nil {
+			panic(err)
 		}
+		kept, most = append(kept, packed), most-int64(len(packed.Records))
 	}
-	return nil, false
-}
-
-func (f *fakeTransfers) SinceWithin(apex string, serial uint32, most int64) ([]*zones.Difference, bool) {
-	all, ok := f.Since(apex, serial)
-	for _, d := range all {
-		most -= int64(32 * (len(d.Deleted) + len(d.Added)))
-	}
-	return all, ok && most >= 0
+	return kept, most >= 0
 }
 
 func soaOfSerial(serial int) *dns.SOA {

@@ -7,15 +7,16 @@ import (
 	"slices"
 )
 
-// continueTransfer sends the next message of the transfer whose turn it is, and
-// reports whether the connection goes on. quiet: nothing of a question is there.
+// continueTransfer sends the next message of the transfer whose turn it is, if it is
+// made by now, and reports whether the connection goes on. quiet: nothing of a question
+// is there.
 func (c *connection) continueTransfer(s stream, r *room, quiet bool) bool {
 	if _, goesOn := c.tcp.open.active(c, false); !goesOn {
 		return false
 	}
 	turn := slices.IndexFunc(c.transfers, func(t *zoneTransfer) bool { return !t.waits })
 	t := c.transfers[turn]
-	message, last, err := t.nextSafely(r.out[prefixSize:prefixSize])
+	message, last, err := c.tcp.inTurn(t, r.out[prefixSize:prefixSize])
 	if err != nil {
 		reason := failurePack
 		if errors.Is(err, errPanicked) {
@@ -27,10 +28,11 @@ func (c *connection) continueTransfer(s stream, r *room, quiet bool) bool {
 		t.end(transferFailed)
 		return false // the client cannot be told otherwise
 	}
-	out := append(binary.BigEndian.AppendUint16(r.out[:0], uint16(len(message))), message...)
-	c.taken += len(out)
-	if !c.send(s, out) {
-		return false
+	if len(message) > 0 {
+		out := append(binary.BigEndian.AppendUint16(r.out[:0], uint16(len(message))), message...)
+		if !c.send(s, out) {
+			return false
+		}
 	}
 	c.transfers = slices.Delete(c.transfers, turn, turn+1)
 	if !last {
@@ -41,6 +43,17 @@ func (c *connection) continueTransfer(s stream, r *room, quiet bool) bool {
 	t.end(t.result)
 	_, goesOn := c.tcp.open.active(c, quiet && len(c.transfers) == 0)
 	return goesOn
+}
+
+// inTurn makes a transfer's next message, or does a part of what comes before it. Few
+// transfers do that at once, and questions have their turn after each time: so what
+// comes over UDP waits for one of them at most, and not for each transfer there is.
+func (t *tcpServer) inTurn(transfer *zoneTransfer, buffer []byte) (message []byte, last bool, err error) {
+	turn := <-t.transfers
+	defer func() { t.transfers <- turn }()
+	message, last, err = transfer.nextSafely(buffer)
+	turn.take()
+	return message, last, err
 }
 
 // handOver gives the place of a transfer that has come to its end to the first that

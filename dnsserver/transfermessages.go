@@ -11,40 +11,61 @@ import (
 // recordReader gives the records of a transfer one by one. Who has one that was not
 // read to its end has to stop it.
 type recordReader struct {
-	pull    func() (dns.RR, bool)
+	pull    func() (transferItem, bool)
 	stop    func()
-	waiting dns.RR // was read, and did not fit
+	waiting transferItem // was read, and did not fit
+	waits   bool
 }
 
-func newRecordReader(records iter.Seq[dns.RR]) *recordReader {
+func newRecordReader(items iter.Seq[transferItem]) *recordReader {
 	r := &recordReader{}
-	r.pull, r.stop = iter.Pull(records)
+	r.pull, r.stop = iter.Pull(items)
 	return r
 }
 
-// next gives the next record; nil: there is none.
-func (r *recordReader) next() dns.RR {
-	if rr := r.waiting; rr != nil {
-		r.waiting = nil
-		return rr
+// next gives the next item; not ok: there is none.
+func (r *recordReader) next() (item transferItem, ok bool) {
+	if r.waits {
+		r.waits = false
+		return r.waiting, true
 	}
-	rr, _ := r.pull()
-	return rr
+	return r.pull()
 }
+
+// keep makes an item the next one again.
+func (r *recordReader) keep(item transferItem) { r.waiting, r.waits = item, true }
 
 // errTooLong: a record has more bytes than messages have.
 var errTooLong = errors.New("a record does not fit into a message")
 
+// ready works on what is before the first record for a turn, and reports whether that
+// is done and next may be called.
+func (t *zoneTransfer) ready() bool {
+	if t.records == nil {
+		t.records = newRecordReader(t.items())
+	}
+	item, ok := t.records.next()
+	if ok && item.pause {
+		return false
+	}
+	if ok {
+		t.records.keep(item)
+	}
+	return true
+}
+
 // next appends the next message to a buffer, which is empty, and reports whether it
-// is the last one. The question, and what the OPT says, are in the first alone (RFC
-// 5936 section 2.2); where the client wants its messages padded, each has an OPT with
-// that (RFC 9103 sections 7.9.1 and 7.10.3).
+// is the last one; none: there is more to do before it, and others have their turn. The
+// question, and what the OPT says, are in the first alone (RFC 5936 section 2.2); where
+// the client wants its messages padded, each has an OPT with that (RFC 9103 sections
+// 7.9.1 and 7.10.3).
 func (t *zoneTransfer) next(buffer []byte) (message []byte, last bool, err error) {
-	first := t.records == nil
+	first := !t.begun
 	if first {
-		var seq iter.Seq[dns.RR]
-		seq, t.result = t.plan()
-		t.records = newRecordReader(seq)
+		if !t.ready() {
+			return nil, false, nil
+		}
+		t.begun = true
 	}
 	message = t.start(buffer, first)
 	reserved, least := t.optSize(first)+t.signSize, uint16(1)
@@ -78,22 +99,25 @@ func (t *zoneTransfer) start(buffer []byte, first bool) []byte {
 func (t *zoneTransfer) fill(message []byte, least uint16, limit, most int) (last bool, err error) {
 	t.writer.begin(message)
 	for {
-		rr := t.records.next()
-		if rr == nil {
+		item, more := t.records.next()
+		switch {
+		case !more:
 			return true, nil
+		case item.err != nil:
+			return false, item.err
 		}
 		room := limit
 		if t.writer.count < least {
 			room = most
 		}
-		ok, err := t.writer.add(rr, room)
+		ok, err := t.writer.add(item, room)
 		switch {
 		case err != nil:
 			return false, err
 		case !ok && t.writer.count == 0:
 			return false, errTooLong
 		case !ok:
-			t.records.waiting = rr
+			t.records.keep(item)
 			return false, nil
 		}
 	}
@@ -139,12 +163,11 @@ func (t *zoneTransfer) finish(first bool) []byte {
 // none, or they do not fit.
 func (t *zoneTransfer) inOne(limit int) []byte {
 	t.brief = true
-	seq, result := t.plan()
-	if result != transferDifferences {
+	t.ready() // at once, for it is brief
+	defer t.records.stop()
+	if t.result != transferDifferences {
 		return nil
 	}
-	t.records = newRecordReader(seq)
-	defer t.records.stop()
 	limit -= t.optSize(true) + t.signSize
 	if last, err := t.fill(t.start(nil, true), 0, limit, limit); err != nil || !last {
 		return nil

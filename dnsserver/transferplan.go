@@ -2,27 +2,87 @@ package dnsserver
 
 import (
 	"iter"
-	"slices"
+	"math"
 
 	"github.com/miekg/dns"
 
 	"mirrorpool/zones"
 )
 
-// plan gives the records of the answer, and what they are.
-func (t *zoneTransfer) plan() (iter.Seq[dns.RR], string) {
-	if t.kind == kindAXFR {
-		return t.whole(), transferWhole
+// transferItem is what a plan gives: a record, in one form or the other, or a pause,
+// where others may have their turn. There are pauses before the first record alone.
+type transferItem struct {
+	record dns.RR
+	packed zones.PackedRecord // where there is no record
+	pause  bool
+	err    error // what is behind it cannot be given
+}
+
+// planner makes the plan of a transfer, and then gives its records. It works step by
+// step in the turns of its transfer, for what it has to look at may be as long as the
+// zone.
+type planner struct {
+	*zoneTransfer
+	yield func(transferItem) bool
+	ended bool // nothing more is to be given
+	steps int  // since the last pause
+}
+
+// stepsATurn is how many records are looked at before others have their turn: some
+// 0.2 ms.
+const stepsATurn = 1000
+
+// items gives the records of the answer, and sets the result, which is what they are,
+// before the first.
+func (t *zoneTransfer) items() iter.Seq[transferItem] {
+	return func(yield func(transferItem) bool) {
+		p := planner{zoneTransfer: t, yield: yield}
+		p.plan()
 	}
+}
+
+// plan gives everything, or as much as is asked for.
+func (p *planner) plan() {
 	// The same version or, as it seems, a newer one (RFC 1995 section 2).
-	if !isOlder(t.serial, t.version.SOA.Serial) {
-		return t.alone(), t.nothingNewer()
+	if p.kind == kindIXFR && !isOlder(p.serial, p.version.SOA.Serial) {
+		p.result = p.nothingNewer()
+		p.give(p.version.SOA)
+		return
 	}
-	differences := t.since()
-	if len(differences) == 0 || !t.brief && !t.isLess(differences) { // what fits into a packet is short
-		return t.whole(), transferWhole
+	var kept changes
+	if p.kind == kindIXFR {
+		kept = p.changes()
 	}
-	return t.differences(differences), transferDifferences
+	err := kept.condense(p.step)
+	switch {
+	case p.ended:
+	case err != nil:
+		p.item(transferItem{err: err})
+	case len(kept.all) == 0, !p.brief && kept.size >= p.version.Size(): // what fits into a packet is short
+		p.result = transferWhole
+		p.whole()
+	default:
+		p.result = transferDifferences
+		p.differences(&kept)
+	}
+}
+
+// item gives one, and reports whether there is to be more.
+func (p *planner) item(one transferItem) bool {
+	p.ended = !p.yield(one)
+	return !p.ended
+}
+
+// give gives a record, and reports whether there is to be more.
+func (p *planner) give(rr dns.RR) bool { return p.item(transferItem{record: rr}) }
+
+// step notes that a record was looked at, and reports whether there is to be more.
+func (p *planner) step() bool {
+	if p.steps++; p.steps < stepsATurn || p.brief {
+		return true
+	}
+	p.steps = 0
+	return p.item(transferItem{pause: true})
 }
 
 // isOlder compares serials (RFC 1982 section 3.2).
@@ -36,43 +96,31 @@ func (t *zoneTransfer) nothingNewer() string {
 	return transferCurrent
 }
 
-// alone is the SOA, which is all of an answer that has nothing new.
-func (t *zoneTransfer) alone() iter.Seq[dns.RR] {
-	return func(yield func(dns.RR) bool) { yield(t.version.SOA) }
-}
-
-// whole is the zone, between its SOA and the same again (RFC 5936 section 2.2).
-func (t *zoneTransfer) whole() iter.Seq[dns.RR] {
-	return func(yield func(dns.RR) bool) {
-		if !yield(t.version.SOA) {
-			return
-		}
-		for rr := range t.version.Records() {
-			if !yield(rr) {
-				return
-			}
-		}
-		yield(t.version.SOA)
+// whole gives the zone, between its SOA and the same again (RFC 5936 section 2.2).
+func (p *planner) whole() {
+	if !p.give(p.version.SOA) {
+		return
 	}
-}
-
-// differences are sequences, each of the older SOA, what goes, the newer SOA, and
-// what comes, between the newest SOA and the same again (RFC 1995 section 4).
-func (t *zoneTransfer) differences(all []*zones.Difference) iter.Seq[dns.RR] {
-	return func(yield func(dns.RR) bool) {
-		if !yield(t.version.SOA) {
+	for rr := range p.version.Records() {
+		if !p.give(rr) {
 			return
 		}
-		for _, d := range all {
-			for _, part := range [][]dns.RR{{d.Old}, d.Deleted, {d.New}, d.Added} {
-				for _, rr := range part {
-					if !yield(rr) {
-						return
-					}
-				}
-			}
-		}
-		yield(t.version.SOA)
+	}
+	p.give(p.version.SOA)
+}
+
+// differences gives sequences, each of the older SOA, what goes, the newer SOA, and
+// what comes, between the newest SOA and the same again (RFC 1995 section 4).
+func (p *planner) differences(c *changes) {
+	if !p.give(p.version.SOA) {
+		return
+	}
+	goesOn, err := c.each(func(one zones.PackedRecord) bool { return p.item(transferItem{packed: one}) })
+	switch {
+	case err != nil:
+		p.item(transferItem{err: err})
+	case goesOn:
+		p.give(p.version.SOA)
 	}
 }
 
@@ -80,107 +128,25 @@ func (t *zoneTransfer) differences(all []*zones.Difference) iter.Seq[dns.RR] {
 // UDP, whose sender may be anybody: some times what fits.
 const mostInBrief = 16 << 10
 
-// since gives what leads from the client's serial to the version that is given; none
+// changes gives what leads from the client's serial to the version that is given; none
 // where not all of that is known. What is kept may be newer already.
-func (t *zoneTransfer) since() []*zones.Difference {
-	since := t.source.Since
+func (t *zoneTransfer) changes() changes {
+	most := int64(math.MaxInt64)
 	if t.brief {
-		since = func(apex string, serial uint32) ([]*zones.Difference, bool) {
-			return t.source.SinceWithin(apex, serial, mostInBrief)
-		}
+		most = mostInBrief
 	}
-	kept, ok := since(t.version.Apex, t.serial)
+	kept, ok := t.source.Since(t.version.Apex, t.serial, most)
 	if !ok {
-		return nil
+		return changes{}
 	}
 	serial := t.serial
-	for i, d := range kept {
-		if d.Old.Serial != serial {
-			return nil
+	for i := range kept {
+		if kept[i].Old != serial {
+			break
 		}
-		if serial = d.New.Serial; serial == t.version.SOA.Serial {
-			return condense(kept[:i+1])
-		}
-	}
-	return nil
-}
-
-// mostCondensed is how many records are put together at most: it takes time and
-// memory, and what comes to more is soon as long as the zone.
-const mostCondensed = 50_000
-
-// condense makes one difference of several, in which what came and went again is not
-// told (RFC 1995 section 6).
-func condense(all []*zones.Difference) []*zones.Difference {
-	records := 0
-	for _, d := range all {
-		records += len(d.Deleted) + len(d.Added)
-	}
-	if len(all) < 2 || records > mostCondensed {
-		return all
-	}
-	one := &zones.Difference{Old: all[0].Old, New: all[len(all)-1].New}
-	deleted, added := make(map[string]dns.RR), make(map[string]dns.RR)
-	for _, d := range all {
-		for _, rr := range d.Deleted {
-			move(rr, added, deleted)
-		}
-		for _, rr := range d.Added {
-			move(rr, deleted, added)
+		if serial = kept[i].New; serial == t.version.SOA.Serial {
+			return newChanges(kept[:i+1])
 		}
 	}
-	// Each record that is left stands where it came last.
-	for _, d := range slices.Backward(all) {
-		one.Deleted = append(one.Deleted, takeReversed(d.Deleted, deleted)...)
-		one.Added = append(one.Added, takeReversed(d.Added, added)...)
-	}
-	slices.Reverse(one.Deleted)
-	slices.Reverse(one.Added)
-	return []*zones.Difference{one}
-}
-
-// move takes a record out of one set, or puts it into the other where it is not in
-// the first.
-func move(rr dns.RR, outOf, into map[string]dns.RR) {
-	key := rr.String()
-	if _, there := outOf[key]; there {
-		delete(outOf, key)
-		return
-	}
-	into[key] = rr
-}
-
-// takeReversed gives those of the records that are left, from the last to the first,
-// each once.
-func takeReversed(records []dns.RR, left map[string]dns.RR) []dns.RR {
-	var taken []dns.RR
-	for _, rr := range slices.Backward(records) {
-		key := rr.String()
-		if _, there := left[key]; there {
-			delete(left, key)
-			taken = append(taken, rr)
-		}
-	}
-	return taken
-}
-
-// isLess reports whether differences are shorter than the whole zone, by a measure
-// that takes no longer than sending them would.
-func (t *zoneTransfer) isLess(differences []*zones.Difference) bool {
-	size := 0
-	for _, d := range differences {
-		size += dns.Len(d.Old) + dns.Len(d.New)
-		for _, rr := range d.Deleted {
-			size += dns.Len(rr)
-		}
-		for _, rr := range d.Added {
-			size += dns.Len(rr)
-		}
-	}
-	for rr := range t.version.Records() {
-		if size -= dns.Len(rr); size < 0 {
-			return true
-		}
-	}
-	return false
+	return changes{}
 }

@@ -7,6 +7,8 @@ import (
 	"net"
 
 	"github.com/miekg/dns"
+
+	"mirrorpool/zones"
 )
 
 // transferMessage is how long the messages of a transfer are at most, in bytes,
@@ -74,15 +76,27 @@ func (n *writtenName) read(name string) error {
 	return nil
 }
 
+// take takes a name in wire format.
+func (n *writtenName) take(wire string) {
+	n.clear()
+	n.wire = append(n.wire, wire...)
+	n.split()
+}
+
 // add writes a record if the message is no longer than limit bytes then, and reports
 // whether it is.
-func (w *transferWriter) add(rr dns.RR, limit int) (bool, error) {
+func (w *transferWriter) add(item transferItem, limit int) (bool, error) {
 	start := len(w.buffer)
-	if err := w.next.read(rr.Header().Name); err != nil {
-		return false, err
+	var err error
+	if item.record == nil {
+		w.next.take(item.packed.Owner())
+		w.writeName(&w.next, &w.last)
+		w.writePacked(item.packed)
+	} else if err = w.next.read(item.record.Header().Name); err == nil {
+		w.writeName(&w.next, &w.last)
+		err = w.writeRest(item.record)
 	}
-	w.writeName(&w.next, &w.last)
-	if err := w.writeRest(rr); err != nil {
+	if err != nil {
 		return false, err
 	}
 	if len(w.buffer) > limit {
@@ -182,6 +196,34 @@ func (w *transferWriter) writeSOA(soa *dns.SOA) error {
 	for _, number := range []uint32{soa.Serial, soa.Refresh, soa.Retry, soa.Expire, soa.Minttl} {
 		w.buffer = binary.BigEndian.AppendUint32(w.buffer, number)
 	}
-	binary.BigEndian.PutUint16(w.buffer[start-2:], uint16(len(w.buffer)-start))
+	w.setLength(start)
 	return nil
+}
+
+// setLength notes the length of data that begins there.
+func (w *transferWriter) setLength(start int) {
+	binary.BigEndian.PutUint16(w.buffer[start-2:], uint16(len(w.buffer)-start))
+}
+
+// writePacked writes what follows the name of a packed record.
+func (w *transferWriter) writePacked(record zones.PackedRecord) {
+	rest := record.Rest()
+	if record.Type() != dns.TypeSOA {
+		w.buffer = append(w.buffer, rest...)
+		return
+	}
+	w.buffer = append(w.buffer, rest[:recordFixed]...)
+	start := len(w.buffer)
+	data := rest[recordFixed:]
+	for range 2 {
+		name, behind, ok := zones.CutName(data)
+		if !ok {
+			break // it is written as it is
+		}
+		w.inside.take(name)
+		w.writeName(&w.inside, &w.next)
+		data = behind
+	}
+	w.buffer = append(w.buffer, data...)
+	w.setLength(start)
 }

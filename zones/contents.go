@@ -42,12 +42,29 @@ func (p *part) signatureRecords() []dns.RR {
 	return signatureRecords(p.signatures, p.set.Records[0].Header().Name)
 }
 
+// size is how many bytes the part takes in wire format, without compression.
+func (p *part) size() int {
+	size := 0
+	for _, rr := range p.set.Records {
+		size += dns.Len(rr)
+	}
+	for _, rr := range p.rrsigs {
+		size += dns.Len(rr)
+	}
+	for i := range p.signatures {
+		s := &p.signatures[i]
+		size += len(s.Data) + dns.Len(&dns.RRSIG{Hdr: dns.RR_Header{Name: p.owner}, SignerName: s.Key.Record.Hdr.Name})
+	}
+	return size
+}
+
 // contents is what a zone's versions have in common: the parts that the zone file
 // and the keys decide, and the places between them of those that change. Versions
 // share it.
 type contents struct {
 	parts  []part  // in canonical order (RFC 4034, section 6.1), then by type
 	places []place // in the order of the parts before which they are
+	size   int     // of the parts, in bytes
 }
 
 // place is where a part stands that a version decides: before that many of the
@@ -102,6 +119,7 @@ func (l *layout) contents() *contents {
 	for _, one := range l.all {
 		if one.part >= 0 {
 			c.parts = append(c.parts, l.parts[one.part])
+			c.size += l.parts[one.part].size()
 		} else {
 			c.places = append(c.places, place{len(c.parts), one.kind, one.pool})
 		}

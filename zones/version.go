@@ -53,6 +53,18 @@ func (v *Version) Records() iter.Seq[dns.RR] {
 	}
 }
 
+// Size is how many bytes the records take in wire format, without compression.
+func (v *Version) Size() int {
+	b := v.body()
+	size := b.size
+	for _, p := range b.variable {
+		if p != nil {
+			size += p.size()
+		}
+	}
+	return size
+}
+
 // cursor walks over a version's parts in order.
 type cursor struct {
 	of                *body

@@ -141,14 +141,14 @@ func (r *fileReader) take(e entry) error {
 		if r.last != nil && r.last.Apex != v.Apex {
 			return fmt.Errorf("the content of %s stands beside that of %s", v.Apex, r.last.Apex)
 		}
-		if n := len(r.changes); n > 0 && r.changes[n-1].new != v.SOA.Serial {
+		if n := len(r.changes); n > 0 && r.changes[n-1].New != v.SOA.Serial {
 			r.drop(n)
 		}
 		r.apex, r.last, r.pending = v.Apex, v, nil
 		r.size = int64(len(e.data))
-		r.snapshotSize += e.size()
+		r.snapshotSize += entrySize(len(e.data))
 	case kindDifference:
-		d, err := readDifference(e.data)
+		d, err := zones.UnpackDifference(e.data)
 		if err != nil {
 			return err
 		}
@@ -160,11 +160,13 @@ func (r *fileReader) take(e entry) error {
 				return fmt.Errorf("a difference begins at serial %d behind serial %d", d.Old.Serial, at)
 			}
 			r.pending = append(r.pending, d)
-		} else if n := len(r.changes); n > 0 && r.changes[n-1].new != d.Old.Serial {
+		} else if n := len(r.changes); n > 0 && r.changes[n-1].New != d.Old.Serial {
 			r.drop(n)
 		}
-		r.changes = append(r.changes, newChange(e, d.Old.Serial, d.New.Serial))
-		r.bytes += e.size()
+		// A copy: the file's content is let go of.
+		c := change{zones.Packed{Old: d.Old.Serial, New: d.New.Serial, Records: string(e.data)}, e.number}
+		r.changes = append(r.changes, c)
+		r.bytes += c.size()
 	default:
 		return fmt.Errorf("an entry of the unknown kind %q", e.kind)
 	}
@@ -225,26 +227,26 @@ func (d directory) append(z *zone, c *change) (err error) {
 // replace writes a zone's file whole: a crash leaves the old one or the new one. A
 // zone that is too large to be kept has none.
 func (d directory) replace(z *zone, number uint64, limits Limits) error {
-	snapshot := entry{kind: kindSnapshot, number: number}
-	var err error
-	if snapshot.data, err = snapshotData(z.last, limits.Snapshot); err != nil {
+	snapshot, err := snapshotData(z.last, limits.Snapshot)
+	if err != nil {
 		if errors.Is(err, errTooLarge) {
 			z.size, z.tooLarge = limits.Snapshot, true
 			return d.remove(z)
 		}
 		return fmt.Errorf("writing the journal of %s: %w", z.apex, err)
 	}
-	z.size, z.tooLarge = int64(len(snapshot.data)), false
-	content := make([]byte, 0, int64(len(magic))+z.bytes+snapshot.size())
+	z.size, z.tooLarge = int64(len(snapshot)), false
+	size := entrySize(len(snapshot))
+	content := make([]byte, 0, int64(len(magic))+z.bytes+size)
 	content = append(content, magic...)
 	for i := range z.changes {
 		content = z.changes[i].appendTo(content)
 	}
-	content = snapshot.appendTo(content)
+	content = appendEntry(content, kindSnapshot, number, snapshot)
 	if err := d.write(fileName(z.apex), content); err != nil {
 		return err
 	}
-	z.fileSize, z.snapshotSize = int64(len(content)), snapshot.size()
+	z.fileSize, z.snapshotSize = int64(len(content)), size
 	return nil
 }
 

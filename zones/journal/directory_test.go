@@ -134,18 +134,18 @@ func isBoundary(whole []byte, length int) bool {
 func TestGap(t *testing.T) {
 	old, middle, newest := version(t, "example.", 1), version(t, "example.", 5), version(t, "example.", 6, "@ 60 IN NS ns.@")
 	difference := func(from, to *zones.Version) []byte {
-		data, err := differenceData(zones.Compare(from, to))
+		packed, err := zones.Compare(from, to).Pack()
 		if err != nil {
 			t.Fatal(err)
 		}
-		return (&entry{kindDifference, 1, data}).appendTo(nil)
+		return (&change{packed, 1}).appendTo(nil)
 	}
 	snapshot := func(v *zones.Version) []byte {
 		data, err := snapshotData(v, 1<<20)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return (&entry{kindSnapshot, 1, data}).appendTo(nil)
+		return appendEntry(nil, kindSnapshot, 1, data)
 	}
 	for _, c := range []struct {
 		name    string
@@ -163,8 +163,8 @@ func TestGap(t *testing.T) {
 		{"another zone", [][]byte{snapshot(old), snapshot(version(t, "other.", 1))}, "example. at 1:", "beside"},
 		{"back", [][]byte{snapshot(newest), difference(newest, old)}, "example. at 6:", "not after it"},
 		{"what cannot be applied", [][]byte{snapshot(middle), difference(version(t, "example.", 5, "@ 60 IN NS x.@"), newest)}, "", "not there"},
-		{"an unknown kind", [][]byte{snapshot(old), (&entry{'X', 1, nil}).appendTo(nil)}, "example. at 1:", "unknown kind"},
-		{"a difference of nothing", [][]byte{snapshot(old), (&entry{kindDifference, 1, nil}).appendTo(nil)}, "example. at 1:", "lacks"},
+		{"an unknown kind", [][]byte{snapshot(old), appendEntry(nil, 'X', 1, "")}, "example. at 1:", "unknown kind"},
+		{"a difference of nothing", [][]byte{snapshot(old), appendEntry(nil, kindDifference, 1, "")}, "example. at 1:", "lacks"},
 	} {
 		z, _, err := readFile(slices.Concat(append([][]byte{[]byte(magic)}, c.entries...)...))
 		found := ""
@@ -271,8 +271,7 @@ func FuzzReadFile(f *testing.F) {
 		file = append(file, magic...)
 		for rest := data; len(rest) > entryHead; {
 			size := min(len(rest)-entryHead, int(rest[2])<<8|int(rest[3]))
-			e := entry{kind: rest[4], number: 1, data: rest[entryHead : entryHead+size]}
-			file = e.appendTo(file)
+			file = appendEntry(file, rest[4], 1, rest[entryHead:entryHead+size])
 			rest = rest[min(len(rest), entryHead+size+entryDigest):]
 		}
 		for _, content := range [][]byte{file, data, append([]byte(magic), data...)} {
@@ -283,11 +282,11 @@ func FuzzReadFile(f *testing.F) {
 				}
 				continue
 			}
-			if n := len(z.changes); n > 0 && z.changes[n-1].new != z.last.SOA.Serial {
+			if n := len(z.changes); n > 0 && z.changes[n-1].New != z.last.SOA.Serial {
 				t.Fatalf("%v does not join", z)
 			}
 			for i := 1; i < len(z.changes); i++ {
-				if z.changes[i-1].new != z.changes[i].old {
+				if z.changes[i-1].New != z.changes[i].Old {
 					t.Fatalf("%v does not join", z)
 				}
 			}

@@ -3,7 +3,6 @@ package journal
 import (
 	"errors"
 	"maps"
-	"math"
 	"slices"
 	"sync"
 
@@ -133,9 +132,9 @@ func (j *Journal) difference(z *zone, v *zones.Version) (added *change, anew boo
 	case !serialAfter(d.New.Serial, d.Old.Serial):
 		return nil, true // serials were lost: nobody can be told from where to where
 	}
-	data, err := differenceData(d)
+	packed, err := d.Pack()
 	j.number++
-	c := newChange(entry{kindDifference, j.number, data}, d.Old.Serial, d.New.Serial)
+	c := change{packed, j.number}
 	if err != nil || c.size() > min(j.limits.Zone, max(z.size, smallZone)) {
 		return nil, true
 	}
@@ -236,10 +235,30 @@ func (j *Journal) has(name string) bool {
 }
 
 // Since gives the differences that lead from a serial of a zone, given by its apex as
-// zones.Version has it, to the version that was recorded last, the oldest first; none if it is the newest. It is
-// not ok where they are not kept, and the zone has to be given whole.
-func (j *Journal) Since(apex string, serial uint32) (differences []*zones.Difference, ok bool) {
-	return j.SinceWithin(apex, serial, math.MaxInt64)
+// zones.Version has it, to the version that was recorded last, the oldest first; none if
+// it is the newest. It is not ok where they are not kept, and the zone has to be given
+// whole, nor where they take more than so many bytes.
+func (j *Journal) Since(apex string, serial uint32, most int64) (differences []zones.Packed, ok bool) {
+	changes, ok := j.since(apex, serial)
+	for i := range changes {
+		if most -= changes[i].size(); most < 0 {
+			return nil, false
+		}
+	}
+	for i := range changes {
+		differences = append(differences, changes[i].Packed)
+	}
+	return differences, ok
+}
+
+// since gives them as they are kept: what is in changes is never written again.
+func (j *Journal) since(apex string, serial uint32) (changes []change, ok bool) {
+	j.reading.RLock()
+	defer j.reading.RUnlock()
+	if z := j.zones[apex]; z != nil {
+		return z.since(serial)
+	}
+	return nil, false
 }
 
 // Serials are those of the newest versions, by apex. The map is the caller's.

@@ -93,7 +93,7 @@ func recordUntilFull(path string) error {
 		if err := errors.Join(j.Record(v), j.Flush()); err != nil {
 			failures++
 		}
-		differences, ok := j.Since(first.Apex, 1)
+		differences, ok := since(&t, j, first.Apex, 1)
 		if !ok {
 			return fmt.Errorf("there is nothing since 1 at %d", serial+1)
 		}

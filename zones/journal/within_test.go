@@ -15,12 +15,12 @@ func TestSinceWithin(t *testing.T) {
 	}{
 		{1, both, 2}, {1, both - 1, -1}, {1, 0, -1}, {2, both - 1, 1}, {2, 1, -1}, {3, 0, 0}, {4, both, -1},
 	} {
-		got, ok := j.SinceWithin("example.", test.serial, test.most)
+		got, ok := j.Since("example.", test.serial, test.most)
 		if ok != (test.want >= 0) || ok && len(got) != test.want {
 			t.Errorf("since %d within %d of %d bytes: %d, %v, want %d", test.serial, test.most, both, len(got), ok, test.want)
 		}
 	}
-	if _, ok := j.SinceWithin("other.", 1, both); ok {
+	if _, ok := j.Since("other.", 1, both); ok {
 		t.Error("differences of a zone that is not there")
 	}
 }

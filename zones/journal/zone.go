@@ -1,40 +1,19 @@
 package journal
 
-import (
-	"sync"
-	"weak"
-
-	"mirrorpool/zones"
-)
+import "mirrorpool/zones"
 
 // change is a difference as it is kept.
 type change struct {
-	entry
-	old, new uint32 // serials
-	decoded  *decoded
+	zones.Packed
+	number uint64 // of its entry
 }
 
-// decoded is a change as it is given, while somebody has it: all who ask at a time
-// share one, which takes some times the memory of what is kept.
-type decoded struct {
-	mutex sync.Mutex
-	last  weak.Pointer[zones.Difference]
-}
+// size is that of its entry in a file.
+func (c *change) size() int64 { return entrySize(len(c.Records)) }
 
-func newChange(e entry, old, new uint32) change { return change{e, old, new, &decoded{}} }
-
-// difference gives what the change is. Others may have the same one.
-func (c *change) difference() (*zones.Difference, error) {
-	c.decoded.mutex.Lock()
-	defer c.decoded.mutex.Unlock()
-	if d := c.decoded.last.Value(); d != nil {
-		return d, nil
-	}
-	d, err := readDifference(c.data)
-	if err == nil {
-		c.decoded.last = weak.Make(d)
-	}
-	return d, err
+// appendTo writes its entry behind others.
+func (c *change) appendTo(file []byte) []byte {
+	return appendEntry(file, kindDifference, c.number, c.Records)
 }
 
 // zone is what is kept of one zone. Record alone changes it; what Since reads it
@@ -92,7 +71,7 @@ func (z *zone) since(serial uint32) (changes []change, ok bool) {
 		return nil, true
 	}
 	for i := len(z.changes) - 1; i >= 0; i-- {
-		if z.changes[i].old == serial {
+		if z.changes[i].Old == serial {
 			return z.changes[i:], true
 		}
 	}
