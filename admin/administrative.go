@@ -56,7 +56,7 @@ func (e *UnknownMember) Error() string {
 		where = e.Pool
 	}
 	if len(e.There) == 0 {
-		return "there is no " + where
+		return "there is no pool or redirect host " + e.Pool + ", or nobody in it"
 	}
 	const shown = 30
 	there := strings.Join(e.There[:min(shown, len(e.There))], ", ")

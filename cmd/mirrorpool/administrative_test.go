@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -237,9 +238,9 @@ func TestEmptiedByWords(t *testing.T) {
 // by its mirror's.
 func TestMembersByTheirHost(t *testing.T) {
 	definition := &pool.Definition{Pools: []*pool.Pool{{Name: "p.test", Members: []*pool.Member{
-		{ID: "a", HostName: "a.mirror.test", Weight: 1}, {ID: "b", Mirror: "b.mirror.test", Weight: 1}, {ID: "c", Weight: 1},
+		{ID: "a", HostName: "a.mirror.test", Weight: 1, Addresses: []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("::1")}}, {ID: "b", Mirror: "b.mirror.test", Weight: 1}, {ID: "c", Weight: 1},
 	}}}}
-	for text, want := range map[string]string{"a.mirror.test": "a of p.test", "b.*": "b of p.test", "*.mirror.test": "a of p.test, b of p.test", "c": "c of p.test"} {
+	for text, want := range map[string]string{"a.mirror.test": "a of p.test", "A.mirror.test.": "a of p.test", "127.0.0.1": "a of p.test", "[0::1]": "a of p.test", "b.*": "b of p.test", "*.mirror.test": "a of p.test, b of p.test", "c": "c of p.test"} {
 		pattern, err := administrative.ParsePattern(text)
 		if err != nil {
 			t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"os/user"
 	"strings"
 	"time"
 
@@ -18,9 +19,9 @@ import (
 )
 
 // aboutMembers is what the help of each command about members says.
-const aboutMembers = `MEMBER is a member's id or host name, a mirror's url_prefix or the host name in it, or a
-pattern of those, such as "edge-*" (in quotes, for the shell). It is looked for in all
-pools and redirect hosts, or in that of --pool. What is said last of a member counts;
+const aboutMembers = `MEMBER is a member's id, host name or address, a mirror's url_prefix or the host name in
+it, or a pattern of names, such as "edge-*" (in quotes, for the shell). It is looked for in
+all pools and redirect hosts, or in that of --pool. What is said last of a member counts;
 but a pattern gives nobody sooner who was disabled by a word of its own.
 
 It holds on this node alone, at once, and over restarts; what the repository says, such
@@ -125,6 +126,9 @@ func whoSays() string {
 		if name := os.Getenv(variable); name != "" {
 			return name
 		}
+	}
+	if who, err := user.Current(); err == nil {
+		return who.Username // as in a container, where nobody has logged in
 	}
 	return ""
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -17,10 +18,11 @@ import (
 
 // poolMember is a member or mirror of the definition that is served.
 type poolMember struct {
-	owner  memberOwner
-	member string   // id or URL prefix
-	hosts  []string // other names of it
-	weight uint32
+	owner     memberOwner
+	member    string       // id or URL prefix
+	hosts     []string     // other names of it
+	addresses []netip.Addr // a mirror has none of its own
+	weight    uint32
 }
 
 // memberOwner is a pool, or a redirect host, which may have the same name.
@@ -34,7 +36,7 @@ func everybody(definition *pool.Definition) []poolMember {
 	var all []poolMember
 	for _, p := range definition.Pools {
 		for _, m := range p.Members {
-			all = append(all, poolMember{memberOwner{p.Name, false}, m.ID, []string{m.HostName, m.Mirror}, m.Weight})
+			all = append(all, poolMember{memberOwner{p.Name, false}, m.ID, []string{m.HostName, m.Mirror}, m.Addresses, m.Weight})
 		}
 	}
 	for _, r := range definition.Redirects {
@@ -42,7 +44,7 @@ func everybody(definition *pool.Definition) []poolMember {
 			continue
 		}
 		for _, m := range r.List.Mirrors {
-			all = append(all, poolMember{memberOwner{r.Host, true}, m.URLPrefix, nil, m.Weight})
+			all = append(all, poolMember{memberOwner{r.Host, true}, m.URLPrefix, nil, nil, m.Weight})
 		}
 	}
 	return all
@@ -50,7 +52,11 @@ func everybody(definition *pool.Definition) []poolMember {
 
 // isNamed reports whether a pattern names it by any of its names.
 func (m poolMember) isNamed(pattern administrative.Pattern) bool {
-	return pattern.Matches(m.member) || slices.ContainsFunc(m.hosts, func(host string) bool { return host != "" && pattern.Matches(host) })
+	return pattern.Matches(m.member) || m.hasAddress(pattern.Address()) || slices.ContainsFunc(m.hosts, func(host string) bool { return host != "" && pattern.Matches(host) })
+}
+
+func (m poolMember) hasAddress(address netip.Addr) bool {
+	return slices.ContainsFunc(m.addresses, func(own netip.Addr) bool { return own.Unmap() == address })
 }
 
 func (m poolMember) String() string { return m.member + " of " + m.owner.name }
@@ -147,6 +153,9 @@ func (w *words) add(definition *pool.Definition, wish admin.WordsWish, now time.
 			}
 		}
 		change.Words = append(change.Words, word)
+		if one.hasAddress(wish.Member.Address()) && len(one.addresses) > 1 {
+			change.Notes = append(change.Notes, fmt.Sprintf("%s is meant as a whole, with all of its %d addresses", one, len(one.addresses)))
+		}
 		if one.weight == 0 {
 			change.Notes = append(change.Notes, fmt.Sprintf("%s has weight 0 in the repository: it is given to nobody, whatever is said here", one))
 		}

@@ -2,18 +2,26 @@ package administrative
 
 import (
 	"fmt"
+	"net/netip"
 	"path"
 	"strings"
 )
 
-// Pattern names members: by an id or a URL prefix, by the host name in a URL prefix, or by a
-// pattern of those, in which "*" stands for any characters, "?" for one, and "[a-z]" for one
-// of some. Case does not matter.
-type Pattern struct{ text string }
+// Pattern names members: by an id or a URL prefix, by the host name in a URL prefix, by an
+// address, or by a pattern of names, in which "*" stands for any characters, "?" for one, and
+// "[a-z]" for one of some. Case does not matter, nor does the final dot of a host name.
+type Pattern struct {
+	text    string
+	address netip.Addr // the zero Addr: it is none
+}
 
-// ParsePattern reads one.
+// ParsePattern reads one. An IPv6 address may stand in brackets.
 func ParsePattern(text string) (Pattern, error) {
-	p := Pattern{inOne(text)}
+	if address, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(text, "["), "]")); err == nil {
+		address = address.WithZone("").Unmap()
+		return Pattern{address.String(), address}, nil
+	}
+	p := Pattern{text: strings.TrimSuffix(inOne(text), ".")}
 	if text == "" {
 		return Pattern{}, fmt.Errorf("reading a member: found nothing, expected an id, a URL prefix or a host name, or a pattern such as \"edge-*\"")
 	}
@@ -22,6 +30,9 @@ func ParsePattern(text string) (Pattern, error) {
 	}
 	return p, nil
 }
+
+// Address is the address that it names; the zero Addr: none.
+func (p Pattern) Address() netip.Addr { return p.address }
 
 // IsPattern reports whether it may name several, and is no plain name.
 func (p Pattern) IsPattern() bool { return strings.ContainsAny(p.text, `*?[\\`) }

@@ -56,7 +56,7 @@ func (w Word) Validate() error {
 	}
 	for _, text := range []string{w.Reason, w.By} {
 		if utf8.RuneCountInString(text) > MaxReason || strings.ContainsFunc(text, unicode.IsControl) {
-			return fmt.Errorf("a reason has one line of at most %d characters", MaxReason)
+			return fmt.Errorf("the reason, and who gives it, have one line of at most %d characters each", MaxReason)
 		}
 	}
 	return nil

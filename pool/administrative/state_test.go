@@ -124,6 +124,10 @@ func TestPatterns(t *testing.T) {
 		{"http://*", mirror, false},
 		{"2001:db8::1", "http://[2001:db8::1]:80/x/", true},
 		{"2001:db8::1", "http://[2001:db8::1]/x/", true},
+		{"[2001:DB8:0::1]", "http://[2001:db8::1]/x/", true},
+		{"2001:db8::1", "http://[2001:db8::2]/x/", false},
+		{"mirror.example.org.", mirror, true},
+		{"*.example.org.", mirror, true},
 	}
 	for _, c := range cases {
 		p, err := ParsePattern(c.pattern)

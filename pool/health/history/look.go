@@ -162,7 +162,7 @@ func (q Question) names(m memberRow, addresses []string) bool {
 	if q.Member == "" {
 		return true
 	}
-	if address, err := netip.ParseAddr(q.Member); err == nil {
+	if address, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(q.Member, "["), "]")); err == nil {
 		address = address.WithZone("").Unmap()
 		host, err := netip.ParseAddr(m.host)
 		return err == nil && host.WithZone("").Unmap() == address || slices.Contains(addresses, address.String())
@@ -183,10 +183,11 @@ func CheckPattern(text string) error {
 	return nil
 }
 
-// matches reports whether a pattern stands for a name. A URL prefix may lack its final slash.
+// matches reports whether a pattern stands for a name. A URL prefix may lack its final
+// slash, and a host name have a final dot.
 func matches(pattern, name string) bool {
 	plain := func(text string) string {
-		return strings.ReplaceAll(strings.TrimSuffix(strings.ToLower(text), "/"), "/", "\x00")
+		return strings.TrimSuffix(strings.ReplaceAll(strings.TrimSuffix(strings.ToLower(text), "/"), "/", "\x00"), ".")
 	}
 	pattern, name = plain(pattern), plain(name)
 	if name == "" {
