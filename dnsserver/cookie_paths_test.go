@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"mirrorpool/testdraw"
 )
 
 // cookiePackets are questions with cookies of clients, which are seeds of both
@@ -35,7 +37,7 @@ func cookiePackets(tb testing.TB, clients ...string) (all [][]byte) {
 // TestBothPathsWithCookies asks both paths with cookies that are good, nearly
 // good, and malformed, beside all else that is in a question.
 func TestBothPathsWithCookies(t *testing.T) {
-	questions := drawn(t, 100)
+	questions := testdraw.Cases(t, 100)
 	for _, a := range fuzzTables() {
 		if a == nil {
 			continue

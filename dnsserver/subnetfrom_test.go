@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/miekg/dns"
+
+	"mirrorpool/testdraw"
 )
 
 func TestNetworks(t *testing.T) {
@@ -130,7 +132,7 @@ func TestBothPathsBelieveTheSame(t *testing.T) {
 	from := []netip.Prefix{
 		netip.MustParsePrefix("127.0.0.0/15"), netip.MustParsePrefix("fd00::/16"), netip.MustParsePrefix("0.0.0.0/2"),
 	}
-	questions := drawn(t, 150)
+	questions := testdraw.Cases(t, 150)
 	for _, a := range fuzzTables() {
 		if a == nil {
 			continue

@@ -11,6 +11,7 @@ import (
 	"github.com/miekg/dns"
 
 	"mirrorpool/pool"
+	"mirrorpool/testdraw"
 	"mirrorpool/zones"
 )
 
@@ -129,7 +130,7 @@ func (s *scopes) overlap(t testing.TB) (different int) {
 // any two clients within one scope get equal shares, each is told that very
 // scope, and no two scopes overlap.
 func TestSubnetScope(t *testing.T) {
-	worlds := uint64(drawn(t, 20))
+	worlds := uint64(testdraw.Cases(t, 20))
 	inside, dependent, last := 0, 0, uint64(0)
 	defer func() {
 		if t.Failed() {
@@ -210,7 +211,7 @@ func (a *subnetAsker) draws(t testing.TB, q query, client netip.Addr) (all strin
 // From packet to packet: whoever asks from within a scope that was told, with
 // the option or without, gets the answers of that scope.
 func TestSubnetScopeInBytes(t *testing.T) {
-	worlds := uint64(drawn(t, 10))
+	worlds := uint64(testdraw.Cases(t, 10))
 	kinds := map[string]int{}
 	for seed := range worlds {
 		r := rand.New(rand.NewPCG(seed, 9))

@@ -22,6 +22,7 @@ import (
 	"mirrorpool/pool"
 	"mirrorpool/pool/geo"
 	"mirrorpool/pool/health"
+	"mirrorpool/testdraw"
 	"mirrorpool/zones"
 )
 
@@ -100,7 +101,7 @@ func (w *subnetWorld) databases(t testing.TB, r *rand.Rand) geo.Config {
 		}))
 	}
 	// With neither, there are the places of all countries.
-	if r.IntN(3) == 0 || config.City == "" && !drawnMany(t) {
+	if r.IntN(3) == 0 || config.City == "" && !testdraw.Many(t) {
 		config.Country = write("country.mmdb", w.database(t, r, "Country", func() mmdbtype.DataType {
 			return mmdbtype.Map{"country": mmdbtype.Map{"iso_code": mmdbtype.String(oneOf(r, subnetCountries))}}
 		}))

@@ -22,6 +22,7 @@ import (
 
 	"mirrorpool/pool/geo"
 	"mirrorpool/pool/health"
+	"mirrorpool/testdraw"
 	"mirrorpool/zones"
 )
 
@@ -86,7 +87,7 @@ func world(t testing.TB, all []*archived) *archived {
 		t.Fatal(err)
 	}
 	a := *all[slices.IndexFunc(all, func(a *archived) bool { return strings.HasSuffix(a.path, "tables/pools.txtar") })]
-	if !drawnMany(t) {
+	if !testdraw.Many(t) {
 		places = someOf(places)
 	}
 	a.path, a.input.Geo = "world", places
@@ -635,7 +636,7 @@ func randomSubnet(random *rand.Rand) string {
 // TestBothPaths asks every table many questions, which takes the fuzz target
 // far longer to come to.
 func TestBothPaths(t *testing.T) {
-	questions := drawn(t, 300)
+	questions := testdraw.Cases(t, 300)
 	for _, a := range fuzzTables() {
 		if a == nil {
 			continue

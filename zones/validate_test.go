@@ -12,6 +12,7 @@ import (
 	"github.com/miekg/dns"
 
 	"mirrorpool/pool"
+	"mirrorpool/testdraw"
 	"mirrorpool/zones/signing"
 )
 
@@ -159,7 +160,7 @@ var signedTypes = append(slices.Clone(appendTypes), dns.TypeDNSKEY, dns.TypeNSEC
 // TestAnswersValidate: a validating resolver takes every answer of random zones,
 // signed with all kinds of keys, for secure.
 func TestAnswersValidate(t *testing.T) {
-	for seed := range uint64(draws(8)) {
+	for seed := range uint64(testdraw.Cases(t, 8)) {
 		r := rand.New(rand.NewPCG(seed, 10))
 		in := randomInput(t, r)
 		signSome(t, r, &in)

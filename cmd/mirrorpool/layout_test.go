@@ -40,7 +40,8 @@ var mayImport = map[string][]string{
 	"mirrorpool/bench/packets":         {},
 	"mirrorpool/bench/peers":           {},
 	"mirrorpool/bench/peers/geodb":     {},
-	"mirrorpool/testport":              {}, // for tests alone
+	"mirrorpool/testdraw":              {}, // for tests alone
+	"mirrorpool/testport":              {}, // likewise
 	"mirrorpool/cmd/mirrorpool": append([]string{
 		"mirrorpool/pool/health/history", "mirrorpool/gitsource", "mirrorpool/dnsserver", "mirrorpool/dnsserver/tsig", "mirrorpool/dnsserver/notify", "mirrorpool/redirect", "mirrorpool/admin", "mirrorpool/admin/alert", "mirrorpool/zones/signing", "mirrorpool/zones/rollover", "mirrorpool/zones/rollover/parent", "mirrorpool/zones/journal", "mirrorpool/publish", "mirrorpool/pool/hostnames",
 	}, belowListeners...),

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"mirrorpool/testdraw"
 	"mirrorpool/zones/signing"
 )
 
@@ -54,7 +55,7 @@ func TestNeverBogus(t *testing.T) {
 	for name, beginning := range beginnings() {
 		for what, with := range cases {
 			t.Run(name+"/"+what, func(t *testing.T) {
-				for seed := range uint64(draws(10)) {
+				for seed := range uint64(testdraw.Cases(t, 10)) {
 					n := newNode(seed, beginning.keys...)
 					if err := n.roll(beginning.kind, with); err != nil {
 						t.Fatalf("seed %d: %s", seed, n.failure(err))

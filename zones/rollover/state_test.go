@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/miekg/dns"
 
+	"mirrorpool/testdraw"
 	"mirrorpool/zones/signing"
 )
 
@@ -326,7 +327,7 @@ func TestTimesAfterCancel(t *testing.T) {
 func TestFallbackIsNeverBogus(t *testing.T) {
 	for name, beginning := range beginnings() {
 		t.Run(name, func(t *testing.T) {
-			for seed := range uint64(draws(10)) {
+			for seed := range uint64(testdraw.Cases(t, 10)) {
 				for at := range rulesOf(beginning.kind) {
 					n := newNode(seed, beginning.keys...)
 					n.lenient = true // a fallback may publish an algorithm that does not yet sign everything in caches

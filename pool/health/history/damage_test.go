@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"mirrorpool/pool/health"
+	"mirrorpool/testdraw"
 )
 
 // soundFile makes a file with something of everything in it.
@@ -92,7 +93,7 @@ func use(t testing.TB, path string) {
 
 func TestDamagedFiles(t *testing.T) {
 	sound := soundFile(t)
-	for seed := range draws(5) {
+	for seed := range testdraw.Cases(t, 5) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			random := rand.New(rand.NewPCG(uint64(seed), 1))
 			data := append([]byte(nil), sound...)

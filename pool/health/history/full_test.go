@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"mirrorpool/pool/health"
+	"mirrorpool/testdraw"
 )
 
 // TestAFullDisk makes a disk of eight megabytes, in a mount namespace of its own, and fills it.
@@ -152,7 +153,7 @@ func TestTheFileHasABound(t *testing.T) {
 	h.SetTargets(definition)
 	target := health.MemberTarget(definition.Pools[0], definition.Pools[0].Members[0].Addresses[0])
 	failed := 0
-	for day := range draws(20) {
+	for day := range testdraw.Cases(t, 20) {
 		for range 20 {
 			down := health.State{Verdict: health.Down, Since: now, Checked: now}
 			up := health.State{Verdict: health.Up, Since: now.Add(time.Second), Checked: now.Add(time.Second)}
