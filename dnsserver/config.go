@@ -49,6 +49,8 @@ type Config struct {
 
 	now      func() time.Time // nil: time.Now
 	portable bool             // connections are read as on systems other than Linux
+	shortest time.Duration    // the idle time-out where all places are taken; 0: shortestIdle
+	drains   time.Duration    // how long connections have at the end; 0: drainWhole
 }
 
 // FromTable makes a Config's Table of a function such as the Load method of an

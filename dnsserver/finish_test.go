@@ -37,7 +37,7 @@ func TestDeadListenerEndsRun(t *testing.T) {
 // one.
 func TestAddressIsFreeBeforeTheClientsEnd(t *testing.T) {
 	table := testTable()
-	s, err := Listen(Config{Listen: []string{"127.0.0.1:0"}, Table: func() Answerer { return table }})
+	s, err := Listen(Config{Listen: []string{"127.0.0.1:0"}, Table: func() Answerer { return table }, drains: patience})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func TestAddressIsFreeBeforeTheClientsEnd(t *testing.T) {
 	if _, err := c.Write(framed(txt)[:20]); err != nil { // it is waited for
 		t.Fatal(err)
 	}
-	time.Sleep(5 * time.Millisecond)
+	hasBegun(t, s)
 	cancel()
 	eventually(t, "the address is free", func() bool {
 		other, err := Listen(Config{Listen: []string{s.Addresses()[0].String()}, Table: func() Answerer { return nil }})

@@ -3,6 +3,7 @@ package dnsserver
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -15,6 +16,7 @@ import (
 	"github.com/miekg/dns"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"golang.org/x/sys/unix"
 
 	"mirrorpool/zones"
 )
@@ -201,7 +203,7 @@ var ways = []struct {
 	v6      bool
 }{{"udp4", "udp", false}, {"udp6", "udp", true}, {"tcp4", "tcp", false}, {"tcp6", "tcp", true}}
 
-const patience = 10 * time.Second
+const patience = time.Minute
 
 func dial(t testing.TB, network string, address netip.AddrPort) net.Conn {
 	t.Helper()
@@ -212,6 +214,36 @@ func dial(t testing.TB, network string, address netip.AddrPort) net.Conn {
 	t.Cleanup(func() { c.Close() })
 	c.SetDeadline(time.Now().Add(patience))
 	return c
+}
+
+// arrived waits until what was written to a TCP connection is in the other side's system.
+func arrived(t testing.TB, c net.Conn) {
+	t.Helper()
+	raw, err := c.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for waiting := 1; waiting > 0; time.Sleep(100 * time.Microsecond) {
+		controlErr := raw.Control(func(fd uintptr) { waiting, err = unix.IoctlGetInt(int(fd), unix.TIOCOUTQ) })
+		if err := errors.Join(controlErr, err); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// hasBegun waits until a server has read a part of a question.
+func hasBegun(t *testing.T, s *Server) {
+	t.Helper()
+	eventually(t, "a question has begun", func() bool {
+		s.open.mu.Lock()
+		defer s.open.mu.Unlock()
+		for c := s.open.all.front; c != nil; c = c.places[queueOfAll].after {
+			if !c.quiet {
+				return true
+			}
+		}
+		return false
+	})
 }
 
 func send(t testing.TB, c net.Conn, packet []byte) {

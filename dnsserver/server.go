@@ -1,6 +1,7 @@
 package dnsserver
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -52,6 +53,7 @@ func Listen(config Config) (*Server, error) {
 	s := &Server{config: config.withDefaults(), metrics: newMetrics()}
 	s.settings.Store(makeSettings(config.Settings, nil))
 	s.open = newOpenConnections(s.config.Settings.TCP, s.metrics.connections)
+	s.open.shortest, s.open.drains = cmp.Or(s.config.shortest, shortestIdle), cmp.Or(s.config.drains, drainWhole)
 	for i, address := range addresses {
 		b, err := bind(i, address, s.config.Workers)
 		if err != nil {

@@ -18,7 +18,7 @@ func TestQuestionThatCameBeforeTheDeadlineIsAnswered(t *testing.T) {
 	if _, err := here.Write(framed(txt)); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(5 * time.Millisecond) // over loopback it is there at once
+	arrived(t, here)
 	there.SetReadDeadline(time.Now())
 	c.run()
 	server.open.leave(c)

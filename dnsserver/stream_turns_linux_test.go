@@ -34,7 +34,7 @@ func TestTLSOwnRecordsArePaidFor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(5 * time.Millisecond) // over loopback it is there at once
+	arrived(t, here)
 	direct := &directStream{connection: c}
 	s := c.secure.serveFrom(direct)
 	raw, err := there.SyscallConn()

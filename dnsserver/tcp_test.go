@@ -110,7 +110,7 @@ func TestRoomGrowsWithWhatArrives(t *testing.T) {
 			if _, err := here.Write(append([]byte{0xFF, 0xFF}, make([]byte, c.bytes)...)); err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(20 * time.Millisecond) // whatever has not come by then is not looked at
+			arrived(t, here)
 			there.SetReadDeadline(time.Now())
 			<-ended
 			if got := len(conn.rest); got != prefixSize+c.bytes {
@@ -200,7 +200,7 @@ func isReset(err error) bool {
 func TestTheQuietestMakesRoom(t *testing.T) { overStreams(t, testTheQuietestMakesRoom) }
 
 func testTheQuietestMakesRoom(t *testing.T, portable bool) {
-	s := start(t, Config{portable: portable, Settings: Settings{TCP: TCPLimits{Connections: 3, PerNetwork: 3}}})
+	s := start(t, Config{portable: portable, shortest: patience, Settings: Settings{TCP: TCPLimits{Connections: 3, PerNetwork: 3, Idle: patience}}})
 	q := query{name: "txt.example.test.", qtype: typeTXT}.bytes()
 	var all []net.Conn
 	for range 3 {

@@ -14,12 +14,12 @@ const shortestIdle = 500 * time.Millisecond
 
 // idleTimeout is how long a connection may be quiet while so many places of
 // most are used: full up to the half of them, and from there on less with
-// each, down to shortestIdle.
-func idleTimeout(full time.Duration, used, most int) time.Duration {
+// each, down to the shortest.
+func idleTimeout(full, shortest time.Duration, used, most int) time.Duration {
 	if used <= most/2 {
 		return full
 	}
-	floor := min(full, shortestIdle)
+	floor := min(full, shortest)
 	spare := float64(max(most-used, 0)) / float64(most-most/2)
 	return floor + time.Duration(spare*float64(full-floor))
 }
@@ -46,8 +46,10 @@ func networkOf(client netip.Addr) netip.Prefix {
 // there are, and one timer serves for all. The lock is taken once for what may
 // be many questions.
 type openConnections struct {
-	metrics *tcpMetrics
-	began   time.Time // clocks are durations since then
+	metrics  *tcpMetrics
+	began    time.Time     // clocks are durations since then
+	shortest time.Duration // the time-out where all places are taken
+	drains   time.Duration // how long connections have once the server ends
 
 	mu     sync.Mutex
 	limits TCPLimits // with their defaults
@@ -91,6 +93,8 @@ func newOpenConnections(limits TCPLimits, m *tcpMetrics) *openConnections {
 		limits:   limits,
 		metrics:  m,
 		began:    time.Now(),
+		shortest: shortestIdle,
+		drains:   drainWhole,
 		all:      queue{number: queueOfAll},
 		proxied:  queue{number: queueOfNetwork},
 		networks: make(map[netip.Prefix]*queue),
@@ -272,8 +276,8 @@ func (o *openConnections) end() {
 	if !o.drained.IsZero() {
 		return
 	}
-	o.drained = time.Now().Add(drainWhole)
-	o.timer.Reset(drainWhole)
+	o.drained = time.Now().Add(o.drains)
+	o.timer.Reset(o.drains)
 	for c := o.all.front; c != nil; c = c.places[queueOfAll].after {
 		c.arm(o.drained)
 	}
@@ -327,7 +331,7 @@ func (o *openConnections) setTimer(now, slack time.Duration) {
 
 // timeout is the one that is in force. The lock is held.
 func (o *openConnections) timeout() time.Duration {
-	return idleTimeout(o.limits.Idle, o.all.length, o.limits.Connections)
+	return idleTimeout(o.limits.Idle, o.shortest, o.all.length, o.limits.Connections)
 }
 
 // evict tells a connection to end: it gets no more answers, and its goroutine

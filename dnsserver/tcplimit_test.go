@@ -35,14 +35,14 @@ func TestIdleTimeoutShrinksUnderPressure(t *testing.T) {
 		{100 * time.Millisecond, 1000, 1000, 100 * time.Millisecond},
 		{1 << 62, 999_999, 1_000_000, shortestIdle + (1<<62)/500_000}, // no overflow
 	} {
-		got := idleTimeout(c.full, c.used, c.most)
+		got := idleTimeout(c.full, shortestIdle, c.used, c.most)
 		if difference := (got - c.want).Abs(); difference > c.want/1e6 {
 			t.Errorf("%v with %d of %d used: %v, want %v", c.full, c.used, c.most, got, c.want)
 		}
 	}
 	last := time.Hour
 	for used := range 1100 {
-		got := idleTimeout(10*time.Second, used, 1000)
+		got := idleTimeout(10*time.Second, shortestIdle, used, 1000)
 		if got > last || got < shortestIdle {
 			t.Fatalf("with %d used: %v after %v", used, got, last)
 		}
@@ -100,7 +100,7 @@ func isOpen(t *testing.T, c net.Conn) bool {
 // A network that has all its places loses the connection that was quiet the
 // longest, and no other network does.
 func TestNetworksAreHeldToTheirPlaces(t *testing.T) {
-	s := start(t, Config{Settings: Settings{TCP: TCPLimits{Connections: 100, PerNetwork: 2}}})
+	s := start(t, Config{shortest: patience, Settings: Settings{TCP: TCPLimits{Connections: 100, PerNetwork: 2, Idle: patience}}})
 	other := dialFrom(t, "127.0.2.1", s)
 	ask(t, other, txt)
 	first, second := dialFrom(t, "127.0.1.1", s), dialFrom(t, "127.0.1.2", s)
@@ -137,7 +137,7 @@ func TestNetworksAreHeldToTheirPlaces(t *testing.T) {
 // Where all places are taken, the connection that was quiet the longest goes,
 // whosoever it is.
 func TestTheTotalIsHeldOverNetworks(t *testing.T) {
-	s := start(t, Config{Settings: Settings{TCP: TCPLimits{Connections: 3, PerNetwork: 2}}})
+	s := start(t, Config{shortest: patience, Settings: Settings{TCP: TCPLimits{Connections: 3, PerNetwork: 2, Idle: patience}}})
 	var all []net.Conn
 	for _, from := range []string{"127.0.1.1", "127.0.2.1", "127.0.2.2", "127.0.3.1"} {
 		c := dialFrom(t, from, s)
@@ -157,7 +157,7 @@ func TestTheTotalIsHeldOverNetworks(t *testing.T) {
 // A connection that begins a question and does not end it is as quiet as one
 // that says nothing, however often it sends a byte.
 func TestDrippingIsQuiet(t *testing.T) {
-	s := start(t, Config{Settings: Settings{TCP: TCPLimits{Connections: 2, PerNetwork: 2}}})
+	s := start(t, Config{shortest: patience, Settings: Settings{TCP: TCPLimits{Connections: 2, PerNetwork: 2, Idle: patience}}})
 	dripping, asking := dial(t, "tcp", s.address(false)), dial(t, "tcp", s.address(false))
 	ask(t, dripping, txt)
 	send := func(b string) {
@@ -263,7 +263,7 @@ func TestKeepaliveWhileTheServerEnds(t *testing.T) {
 }
 
 func TestLimitsChangeWhileTheServerRuns(t *testing.T) {
-	s := start(t, Config{})
+	s := start(t, Config{shortest: patience})
 	var all []net.Conn
 	for range 4 {
 		c := dial(t, "tcp", s.address(false))

@@ -60,7 +60,7 @@ func clientHello() []byte {
 
 // The end of the server does not wait for the signatures of all who wait for one.
 func TestTLSServerEndsWhileHandshakesWait(t *testing.T) {
-	const takes, waiting = 20 * time.Millisecond, 100
+	const takes, waiting = 200 * time.Millisecond, 100
 	shown, signer := withSlowKey(t, takes)
 	s, err := Listen(Config{
 		Listen: []string{"127.0.0.1:0"}, Table: func() Answerer { return testTable() }, Workers: 1,
