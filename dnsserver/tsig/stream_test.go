@@ -31,7 +31,7 @@ func TestStreams(t *testing.T) {
 		return all
 	}
 	verify := func(all [][]byte) error {
-		v := NewVerifier(key, mac)
+		v := newVerifier(key, mac)
 		for _, message := range all {
 			if err := v.Verify(message, signedAt); err != nil {
 				return err
@@ -77,7 +77,7 @@ func TestUnsignedMessagesBetween(t *testing.T) {
 	key := mustKey(t, "key.example", "hmac-sha256")
 	_, mac := Sign(question(t), key, nil, signedAt)
 	between := func(n int, change bool) error {
-		v := NewVerifier(key, mac)
+		v := newVerifier(key, mac)
 		first, firstMAC := Sign(answerTo(question(t)), key, mac, signedAt)
 		if err := v.Verify(first, signedAt); err != nil {
 			t.Fatal(err)

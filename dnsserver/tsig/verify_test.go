@@ -363,7 +363,7 @@ func FuzzVerify(f *testing.F) {
 				t.Fatalf("%d bytes were added, AnswerSize says %d", len(got)-len(plain), s.AnswerSize())
 			}
 		}
-		v := NewVerifier(key, requestMAC)
+		v := newVerifier(key, requestMAC)
 		if v.Verify(message, signedAt) == nil && v.End() != nil {
 			t.Fatal("a first message without a signature")
 		}

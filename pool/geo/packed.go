@@ -3,7 +3,6 @@ package geo
 import (
 	"encoding/binary"
 	"math/bits"
-	"unsafe"
 )
 
 // packed maps every key to a value, which is at most 2^40-1. It cuts the keys
@@ -131,15 +130,6 @@ func (p *packed[K]) read(at int, into *ranges[K]) int {
 		into.values[i] = binary.LittleEndian.Uint64(chunk[i*width:]) & mask
 	}
 	return count
-}
-
-// size is the memory that the table takes, in bytes.
-func (p *packed[K]) size() int {
-	size := cap(p.starts)*int(unsafe.Sizeof(K(0))) + cap(p.blocks)*int(unsafe.Sizeof(block{})) + cap(p.index)*4
-	for _, chunk := range p.chunks {
-		size += cap(chunk) + int(unsafe.Sizeof(chunk))
-	}
-	return size
 }
 
 // packer makes a packed table of ranges that are put in ascending order.

@@ -51,16 +51,6 @@ func (t *table) lookup6(address wide) (value uint32, length int) {
 	return uint32(code - 1), length
 }
 
-// ranges is the number of ranges of both families.
-func (t *table) ranges() (count int) {
-	for _, ipv6 := range []bool{false, true} {
-		for range t.all(ipv6) {
-			count++
-		}
-	}
-	return count
-}
-
 // all gives the start and the value of every range of one family in ascending
 // order. An IPv4 address is its number.
 func (t *table) all(ipv6 bool) iter.Seq2[wide, uint32] {
@@ -167,11 +157,6 @@ func (t *table) last(ipv6 bool) wide {
 		return wide{}
 	}
 	return start.previous()
-}
-
-// size is the memory that the table takes, in bytes.
-func (t *table) size() int {
-	return t.ipv4.size() + t.ipv6.size() + cap(t.deep.starts)*16 + cap(t.deep.values)*4
 }
 
 // deep holds the ranges within those /64 networks in which not all addresses
