@@ -169,6 +169,9 @@ func TestGreedyClientEnds(t *testing.T) {
 	eventually(t, "the connection is counted as expired", func() bool {
 		return testutil.ToFloat64(s.metrics.connections.expired) == 1
 	})
+	if err := s.Set(Settings{TCP: TCPLimits{Idle: patience}}); err != nil {
+		t.Fatal(err)
+	}
 	ask(t, dial(t, "tcp", s.address(false)), txt)
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/miekg/dns"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"mirrorpool/testport"
 	"mirrorpool/zones"
 )
 
@@ -80,7 +81,7 @@ zone:
 			given := testTransfers(1000)
 			given.versions["large.test."] = testTransfers(manyHosts).versions["example.test."]
 			s := startTransfers(t, given, settings)
-			port := portOfNobody(t)
+			port := testport.Unused(t)
 			run(t, s, t.TempDir(), port)
 			expectSerial(t, port, 7)
 
@@ -133,7 +134,7 @@ func expectSerial(t *testing.T, port uint16, serial uint32) {
 	t.Helper()
 	address := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), port)
 	packet := query{name: "example.test.", qtype: dns.TypeSOA}.bytes()
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		c, err := net.Dial("udp", address.String())
 		if err != nil {
 			t.Fatal(err)

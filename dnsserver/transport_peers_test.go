@@ -16,6 +16,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"mirrorpool/testport"
 )
 
 // debian gives the path of a program, or skips the test where it is missing.
@@ -48,7 +50,7 @@ func inForeground(t *testing.T, program string, arguments ...string) {
 		_ = command.Process.Signal(os.Interrupt)
 		select {
 		case <-exited:
-		case <-time.After(time.Second):
+		case <-time.After(patience):
 			_ = command.Process.Kill()
 			<-exited
 		}
@@ -74,17 +76,6 @@ func (b *lockedBuffer) String() string {
 	b.mutex.Lock()
 	defer b.mutex.Unlock()
 	return b.buffer.String()
-}
-
-// portOfNobody is one that is free for both UDP and TCP.
-func portOfNobody(t *testing.T) uint16 {
-	t.Helper()
-	s, err := Listen(Config{Listen: []string{"127.0.0.1:0"}, Table: func() Answerer { return nil }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	return s.Addresses()[0].Port()
 }
 
 func writeText(t *testing.T, name, text string) string {
@@ -234,7 +225,7 @@ func TestTLSBehindUnbound(t *testing.T) {
 		"stub of another name": {"stub", "other.example.test", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			port := portOfNobody(t)
+			port := testport.Unused(t)
 			config := writeText(t, "unbound.conf", fmt.Sprintf(`
 server:
   interface: 127.0.0.1
@@ -318,7 +309,7 @@ func TestProxyIsDnsdist(t *testing.T) {
 	for name, more := range map[string]string{"plain": "", "tls": secure + strconv.Quote(certificates().file(t)) + ", "} {
 		t.Run(name, func(t *testing.T) {
 			s := proxyServer(t, false, TCPLimits{})
-			port, behind := portOfNobody(t), s.address(false)
+			port, behind := testport.Unused(t), s.address(false)
 			if name == "tls" {
 				behind = s.TLSAddresses()[0]
 			}
@@ -334,7 +325,13 @@ newServer({address=%q, useProxyProtocol=true, %s checkName="txt.example.test.", 
 			eventually(t, "dnsdist has looked whether we are there", func() bool {
 				return counted(s.metrics.queries, "", "NOERROR", network) > 0
 			})
-			time.Sleep(50 * time.Millisecond) // it believes so a moment later
+			eventually(t, "dnsdist believes so", func() bool {
+				c := dialThrough(t, "udp", "127.0.7.7", port)
+				c.SetDeadline(time.Now().Add(100 * time.Millisecond))
+				send(t, c, who)
+				_, err := receive(c)
+				return err == nil
+			})
 			for _, from := range []string{"127.0.7.7", "127.0.8.8"} {
 				for _, over := range []string{"udp", "tcp"} {
 					if got := client(t, ask(t, dialThrough(t, over, from, port), who)); got != from {
@@ -354,7 +351,7 @@ newServer({address=%q, useProxyProtocol=true, %s checkName="txt.example.test.", 
 func TestProxyIsHAProxy(t *testing.T) {
 	program := debian(t, "haproxy", "haproxy")
 	s := proxyServer(t, false, TCPLimits{})
-	plain, secure := portOfNobody(t), portOfNobody(t)
+	plain, secure := testport.Unused(t), testport.Unused(t)
 	config := writeText(t, "haproxy.cfg", fmt.Sprintf(`
 defaults
   mode tcp
