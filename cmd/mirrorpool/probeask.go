@@ -99,7 +99,7 @@ func (o *probeOptions) askAddress(ctx context.Context, with asking, found *mirro
 	}
 	prober := with.prober(resolver)
 	one.target = o.target(address, o.path)
-	if found.make(ctx, prober, one).Outcome != health.Success {
+	if r := found.make(ctx, prober, one); r.Outcome != health.Success || r.NotMade {
 		return
 	}
 	file, bytes, what := o.file, o.bytes, asksThroughput

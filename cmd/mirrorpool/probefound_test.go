@@ -85,6 +85,8 @@ func TestProbeVerdicts(t *testing.T) {
 	}
 	unlooked := made(asksRsync, v4, health.Success, "not looked at: no rsync")
 	unlooked.result.NotMade = true
+	switchedOff := made(asksAnswer, v6, health.Success, "not looked at: no local address or port for the connection")
+	switchedOff.result.NotMade = true
 	good := made(asksAnswer, v4, health.Success, "status 200")
 	for name, test := range map[string]struct {
 		probes  []probed
@@ -98,6 +100,7 @@ func TestProbeVerdicts(t *testing.T) {
 		"no IPv6 here":              {[]probed{good, made(asksAnswer, v6, health.Connection, "network is unreachable")}, false, probeGood, "", flagNotLookedAt},
 		"IPv4 cannot be reached":    {[]probed{made(asksAnswer, v4, health.Connection, "network is unreachable")}, false, probeBad, "127.0.0.1: network is unreachable", ""},
 		"IPv6 alone, and none here": {[]probed{made(asksAnswer, v6, health.Connection, "network is unreachable")}, false, probeBad, "nothing could be looked at from this machine", flagNotLookedAt},
+		"IPv6 switched off here":    {[]probed{good, switchedOff}, false, probeGood, "", flagNotLookedAt},
 		"no rsync here":             {[]probed{good, unlooked}, false, probeGood, "", flagNotLookedAt},
 		"no ranges":                 {[]probed{good, made(asksRanges, v4, health.Status, "status 416")}, false, probeGood, "", flagNoRanges},
 		"no https":                  {[]probed{good, made(asksHTTPS, v4, health.Connection, "connection refused")}, false, probeGood, "", flagHTTPOnly},
@@ -110,6 +113,9 @@ func TestProbeVerdicts(t *testing.T) {
 		var flags []string
 		for _, flag := range f.flags {
 			flags = append(flags, flag.Flag)
+			if strings.Contains(name, "IPv6") && !strings.Contains(flag.Text, "no way to IPv6") {
+				t.Errorf("%s: %s", name, flag.Text)
+			}
 		}
 		if f.verdict != test.verdict || strings.Join(f.reasons, "; ") != test.reasons || strings.Join(flags, " ") != test.flags {
 			t.Errorf("%s: %s, %q, %q", name, f.verdict, f.reasons, flags)

@@ -120,11 +120,13 @@ func (p *probed) judged() bool {
 	return !p.noIPv6Here()
 }
 
-// noIPv6Here reports whether this machine has no way to an IPv6 address.
+// noIPv6Here reports whether this machine has no way to an IPv6 address: no route, or not
+// even an address of its own.
 func (p *probed) noIPv6Here() bool {
-	reason := p.result.Reason
-	return p.address.Is6() && p.result.Outcome == health.Connection &&
-		(strings.HasPrefix(reason, "network is unreachable") || strings.HasPrefix(reason, "no local address"))
+	r := &p.result
+	return p.address.Is6() &&
+		(r.Outcome == health.Connection && strings.HasPrefix(r.Reason, "network is unreachable") ||
+			r.NotMade && strings.Contains(r.Reason, "no local address"))
 }
 
 // flags are those that one probe raises.
@@ -141,10 +143,10 @@ func (p *probed) flags(by judging) []redFlag {
 		return flags
 	}
 	switch {
-	case r.NotMade && r.Outcome == health.Success:
-		add(flagNotLookedAt, "%s%s", p.where(by.alone), r.Reason)
 	case p.noIPv6Here():
 		add(flagNotLookedAt, "%s: this machine has no way to IPv6 addresses", p.label)
+	case r.NotMade && r.Outcome == health.Success:
+		add(flagNotLookedAt, "%s%s", p.where(by.alone), r.Reason)
 	}
 	if end := r.CertificateExpiry; !end.IsZero() && by.certificate > 0 && end.Sub(by.now) < by.certificate && end.After(by.now) {
 		add(flagCertificate, "the certificate of %s ends %s, in %s", p.certified(), end.Format("2006-01-02 15:04 UTC"), inDays(end.Sub(by.now)))
