@@ -88,7 +88,21 @@ func (r *running) config(more string) string {
 			text += section + ": {listen: [\"127.0.0.1:0\"]}\n"
 		}
 	}
+	if !strings.Contains(more, "geo: ") {
+		text += fmt.Sprintf("geo: {country: %q}\n", r.countries())
+	}
 	return text
+}
+
+// countries is a small database of them: to read that of the program, and the installed
+// one, takes a second of a processor with the race detector.
+func (r *running) countries() string {
+	r.Helper()
+	path, err := filepath.Abs("../../pool/geo/testdata/mmdb/GeoLite2-Country-Test.mmdb")
+	if err != nil {
+		r.Fatal(err)
+	}
+	return path
 }
 
 func (r *running) path(name string) string { return filepath.Join(r.directory, name) }
@@ -388,7 +402,8 @@ func TestBrokenGeoFileDoesNotKeepTheServerDown(t *testing.T) {
 	if err := os.WriteFile(overrides, []byte("{"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	r := newRunning(t, fmt.Sprintf("geo: {overrides: %q}\n", overrides))
+	r := newRunning(t, "")
+	r.write("node.yaml", r.config(fmt.Sprintf("geo: {country: %q, overrides: %q}\n", r.countries(), overrides)))
 	r.start()
 	r.serving(r.git(r.path("checkout"), "rev-parse", "HEAD"))
 	if stage := r.stage(stageGeo); !strings.Contains(stage.Error, overrides) {
@@ -445,7 +460,7 @@ func TestReload(t *testing.T) {
 		{"mistake", r.config("dnss: {}\n"), "unknown key"},
 		{"state_dir", strings.Replace(r.config(""), r.path("state"), r.path("elsewhere"), 1), "by a restart only"},
 		{"address of another machine", r.config("dns: {listen: [\"192.0.2.1:0\"]}\n"), "192.0.2.1"},
-		{"geo file", r.config(fmt.Sprintf("geo: {overrides: %q}\n", r.path("missing.json"))), "missing.json"},
+		{"geo file", r.config(fmt.Sprintf("geo: {country: %q, overrides: %q}\n", r.countries(), r.path("missing.json"))), "missing.json"},
 	} {
 		running := r.node.config.Load()
 		r.write("node.yaml", bad.content)

@@ -37,6 +37,7 @@ func TestProbeScripts(t *testing.T) {
 			for name, value := range mirrors {
 				environment.Setenv(name, value)
 			}
+			endAtOnce(environment)
 			return nil
 		},
 		Condition: func(condition string) (bool, error) {

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"mirrorpool/dnsserver"
+	"mirrorpool/pool/geo"
 	"mirrorpool/redirect"
 )
 
@@ -149,8 +150,12 @@ func (n *node) reopenGeography(old, next *config) (*geography, error) {
 	if next.Geo == old.Geo {
 		return nil, nil
 	}
-	geography, fatal, without := openGeography(next.Geo.files())
-	return geography, errors.Join(fatal, without)
+	files := next.Geo.files()
+	source, err := geo.Open(files)
+	if err != nil {
+		return nil, err
+	}
+	return &geography{config: files, source: source}, nil
 }
 
 // replaceListeners binds what other addresses are configured for. An address that
