@@ -30,6 +30,7 @@ type hosts struct {
 	stages   *stages
 	state    *stateDir
 	resolver *hostnames.Resolver
+	urls     *urlResolver // of mirrors
 	// serving has room for whoever changes what is served. It guards what follows.
 	serving chan struct{}
 	// adopted is the commit that is served as it was read, without addresses of names.
@@ -96,7 +97,7 @@ func (n *node) useResolver(config *config) {
 }
 
 func (n *node) openHosts(config *config) {
-	h := &hosts{logger: n.logger, stages: n.stages, state: n.state, serving: make(chan struct{}, 1)}
+	h := &hosts{logger: n.logger, stages: n.stages, state: n.state, urls: n.urls, serving: make(chan struct{}, 1)}
 	h.resolver = hostnames.New(hostnames.Config{Tell: h.told})
 	h.resolver.SetServer(config.Health.Resolver)
 	data, err := h.state.read(hostnamesFile)
@@ -193,6 +194,7 @@ func (n *node) followHosts(ctx context.Context) {
 		}
 		n.moveHosts(ctx)
 		n.hosts.keep()
+		n.hosts.judge()
 		n.hosts.unlock()
 	}
 }
@@ -285,7 +287,11 @@ func (h *hosts) judge() {
 	}
 	first, failing := h.resolver.Failing()
 	if failing == 0 {
-		h.stages.succeed(stageHostnames)
+		if err := h.urls.silent(); err != nil {
+			h.stages.fail(stageHostnames, err)
+		} else {
+			h.stages.succeed(stageHostnames)
+		}
 		return
 	}
 	err := fmt.Errorf("resolving %s: %s", first.Name.Name, first.Problem())
@@ -320,7 +326,21 @@ func newURLResolver(server string) *urlResolver {
 	return u
 }
 
-func (u *urlResolver) set(server string) { u.current.Store(health.NewResolver(server)) }
+func (u *urlResolver) set(server string) {
+	if before := u.current.Load(); before != nil {
+		u.current.Store(before.Asking(server))
+		return
+	}
+	u.current.Store(health.NewResolver(server))
+}
+
+// silent is why the names in mirrors' URLs lead where they led last; nil: they are resolved.
+func (u *urlResolver) silent() error {
+	if err := u.current.Load().Silent(); err != nil {
+		return fmt.Errorf("the resolver does not answer: %w; names of mirrors lead where they led last: see to health.resolver, or /etc/resolv.conf", err)
+	}
+	return nil
+}
 
 // LookupNetIP is that of health.NameResolver.
 func (u *urlResolver) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {

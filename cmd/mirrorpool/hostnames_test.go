@@ -14,6 +14,7 @@ import (
 	"github.com/miekg/dns"
 
 	"mirrorpool/dnsserver"
+	"mirrorpool/pool/hostnames"
 	"mirrorpool/testport"
 )
 
@@ -334,5 +335,19 @@ func TestMirrorNamesAskTheResolver(t *testing.T) {
 			t.Errorf("%v, %v, want %s", got, err, want)
 		}
 		urls.set(second.address)
+	}
+
+	// Where nobody answers, names lead where they led last, and the stage says so.
+	h := &hosts{stages: newStages(time.Now), resolver: hostnames.New(hostnames.Config{}), urls: urls}
+	for _, resolver := range []string{fmt.Sprintf("127.0.0.1:%d", testport.Unused(t)), second.address} {
+		urls.set(resolver)
+		got, err := urls.LookupNetIP(t.Context(), "ip", "m.example.")
+		if err != nil || len(got) != 1 || got[0].Unmap().String() != "127.0.0.43" {
+			t.Errorf("%s: %v, %v", resolver, got, err)
+		}
+		h.judge()
+		if fails := h.stages.isFailing(stageHostnames); fails == (resolver == second.address) {
+			t.Errorf("%s: the stage fails: %t", resolver, fails)
+		}
 	}
 }

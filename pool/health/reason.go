@@ -72,7 +72,11 @@ func explainResolution(ctx context.Context, err error, timeout time.Duration) *f
 		return f
 	}
 	if dns, ok := errors.AsType[*net.DNSError](err); ok {
-		return &failure{Resolution, fmt.Sprintf("resolving %s: %s", quote([]byte(dns.Name)), dns.Err)}
+		words := dns.Err
+		if dns.Server != "" && !dns.IsNotFound {
+			words = "asking " + dns.Server + ": " + words
+		}
+		return &failure{Resolution, fmt.Sprintf("resolving %s: %s", quote([]byte(dns.Name)), words)}
 	}
 	return &failure{Resolution, fmt.Sprintf("resolving the name: %s", clip(err.Error()))}
 }

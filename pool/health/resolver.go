@@ -5,6 +5,9 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"strings"
+	"syscall"
+	"time"
 
 	"mirrorpool/pool"
 )
@@ -16,17 +19,19 @@ type Resolver interface {
 
 // NameResolver finds addresses in /etc/hosts and by DNS. Names with a dot in them are
 // taken for whole names: a mirror that is gone must not be found as another machine
-// within a search domain of /etc/resolv.conf.
+// within a search domain of /etc/resolv.conf. While its server does not answer at all, a
+// name leads where it led last: that this machine's resolver is away is no mirror's fault.
 type NameResolver struct {
 	server   string // empty: those of /etc/resolv.conf
 	resolver net.Resolver
+	last     *lastAnswers
 }
 
 // NewResolver makes a NameResolver that asks a server, an address and port; empty: those of
 // /etc/resolv.conf.
 func NewResolver(server string) *NameResolver {
 	// Only Go's own resolver gives up when its context ends.
-	r := &NameResolver{server, net.Resolver{PreferGo: true}}
+	r := &NameResolver{server, net.Resolver{PreferGo: true}, newLastAnswers()}
 	if server != "" {
 		r.resolver.Dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, network, server)
@@ -35,16 +40,98 @@ func NewResolver(server string) *NameResolver {
 	return r
 }
 
-// LookupNetIP is as that of net.Resolver, but for search domains. Errors have the name as
-// it was given, and the server that was asked.
+// Asking is a NameResolver that asks another server, and knows what this one knows.
+func (r *NameResolver) Asking(server string) *NameResolver {
+	other := NewResolver(server)
+	other.last = r.last
+	return other
+}
+
+// Silent is why the server does not answer, by the last look-up that there was; nil: it does.
+func (r *NameResolver) Silent() error { return r.last.silent() }
+
+// LookupNetIP is as that of net.Resolver, but for search domains, and for a server that
+// does not answer. Errors have the name as it was given, and the server that was asked.
 func (r *NameResolver) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
+	known := r.last.of(network, host)
+	part, cancel := ctx, context.CancelFunc(func() {})
+	if known != nil {
+		part, cancel = partOf(ctx, 2) // the rest is for who is asked then
+	}
+	found, err := r.lookUp(part, network, host)
+	cancel()
+	if ctx.Err() != nil {
+		return found, err
+	}
+	late := part.Err() != nil || timedOut(err)
+	if isSilence(err) || late && !r.answers(ctx) {
+		r.last.unanswered(err)
+		if known != nil {
+			return known, nil
+		}
+		return nil, err
+	}
+	if late { // it is this name that takes so long
+		found, err = r.lookUp(ctx, network, host)
+	}
+	r.last.answered(network, host, found, err)
+	return found, err
+}
+
+func (r *NameResolver) lookUp(ctx context.Context, network, host string) ([]netip.Addr, error) {
 	found, err := r.resolver.LookupNetIP(ctx, network, pool.AbsoluteName(host))
 	if failed, is := errors.AsType[*net.DNSError](err); is {
 		named := *failed
 		if named.Name = host; r.server != "" && named.Server != "" {
 			named.Server = r.server // and not the one of /etc/resolv.conf
 		}
+		// The words are the same each time, without the port that was asked from.
+		if refused := silenceOf(failed.Err); refused != 0 {
+			named.Err = refused.Error()
+		}
 		err = &named
 	}
 	return found, err
+}
+
+// answers reports whether the server answers at all. Every resolver knows the name servers
+// of the root, or says that it cannot find them.
+func (r *NameResolver) answers(ctx context.Context) bool {
+	part, cancel := partOf(ctx, 2)
+	defer cancel()
+	_, err := r.resolver.LookupNS(part, ".")
+	return part.Err() == nil && !timedOut(err) && !isSilence(err)
+}
+
+// partOf bounds a context by a part of the time that it has left.
+func partOf(ctx context.Context, parts int) (context.Context, context.CancelFunc) {
+	deadline, has := ctx.Deadline()
+	if !has {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, time.Until(deadline)/time.Duration(parts))
+}
+
+func timedOut(err error) bool {
+	failed, is := errors.AsType[*net.DNSError](err)
+	return is && failed.IsTimeout || errors.Is(err, context.DeadlineExceeded)
+}
+
+// silences are the errors of a server that is not there.
+var silences = []syscall.Errno{syscall.ECONNREFUSED, syscall.ENETUNREACH, syscall.EHOSTUNREACH}
+
+// silenceOf finds in a resolver's error, which has it in its text alone, that nobody is
+// there; 0: it is another one.
+func silenceOf(text string) syscall.Errno {
+	for _, one := range silences {
+		if strings.HasSuffix(text, one.Error()) {
+			return one
+		}
+	}
+	return 0
+}
+
+func isSilence(err error) bool {
+	failed, is := errors.AsType[*net.DNSError](err)
+	return is && !failed.IsNotFound && silenceOf(failed.Err) != 0
 }
