@@ -85,7 +85,7 @@ func TestThroughputIsKept(t *testing.T) {
 func TestChangedIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFarm()
-		p, end := begin(t, Config{}, f, assign(3000, everyHalfMinute))
+		p, end := begin(t, Config{}, f, assign(1000, everyHalfMinute))
 		defer end()
 		time.Sleep(2 * time.Minute)
 		fires := func(seconds int) (n int) {

@@ -177,9 +177,10 @@ func TestNoBurstAfterAPause(t *testing.T) {
 func TestNoBurstAfterAReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFarm()
-		p, end := begin(t, Config{}, f, assign(3000, everyHalfMinute))
+		p, end := begin(t, Config{}, f, assign(900, everyHalfMinute))
 		defer end()
 		time.Sleep(2 * time.Minute)
+		const pace = 30 // probes a second
 		most := func(seconds int) (most int) {
 			for range seconds {
 				before := f.count()
@@ -188,15 +189,15 @@ func TestNoBurstAfterAReload(t *testing.T) {
 			}
 			return most
 		}
-		if n := most(30); n > 150 {
+		if n := most(30); n > 2*pace {
 			t.Errorf("%d probes in a second, as ever", n)
 		}
 		for name, assignments := range map[string][]Assignment{
-			"the same":         assign(3000, everyHalfMinute),
-			"other thresholds": assign(3000, pool.Schedule{Interval: 30 * time.Second, DownAfter: 1, UpAfter: 1}),
-			"longer":           assign(3000, pool.Schedule{Interval: 45 * time.Second, DownAfter: 1, UpAfter: 1}),
-			"fewer":            assign(2000, everyHalfMinute),
-			"shorter":          assign(3000, pool.Schedule{Interval: 25 * time.Second, DownAfter: 1, UpAfter: 1})[:2000],
+			"the same":         assign(900, everyHalfMinute),
+			"other thresholds": assign(900, pool.Schedule{Interval: 30 * time.Second, DownAfter: 1, UpAfter: 1}),
+			"longer":           assign(900, pool.Schedule{Interval: 45 * time.Second, DownAfter: 1, UpAfter: 1}),
+			"fewer":            assign(600, everyHalfMinute),
+			"shorter":          assign(600, pool.Schedule{Interval: 25 * time.Second, DownAfter: 1, UpAfter: 1}),
 			"another rate":     nil,
 		} {
 			if assignments == nil {
@@ -205,10 +206,10 @@ func TestNoBurstAfterAReload(t *testing.T) {
 			} else {
 				p.SetTargets(assignments)
 			}
-			if n := most(60); n > 150 {
+			if n := most(60); n > 2*pace {
 				t.Errorf("%s: %d probes in a second", name, n)
 			}
-			p.SetTargets(assign(3000, everyHalfMinute))
+			p.SetTargets(assign(900, everyHalfMinute))
 			time.Sleep(2 * time.Minute)
 		}
 		// Of new ones there are no more at once than the rate permits.
