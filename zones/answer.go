@@ -23,7 +23,8 @@ const maxAliases = 8
 // of a zone that is served comes from the zone above it where that is served and
 // delegates it, and is otherwise not there (RFC 4035, section 3.1.4.1). ANY gets
 // one RRset (RFC 8482): the CNAME where there is one, or else HINFO "RFC8482".
-// Records at the name asked for carry it as it was asked.
+// Records at the name asked for carry it as it was asked. That a pool gives nothing for
+// now is said with a TTL of no more than its addresses would have.
 //
 // With DNSSEC, what a signed zone has is followed by its signatures, and what it has
 // not is proven by NSEC records in the authority section (RFC 4035, section 3.1).
@@ -52,6 +53,9 @@ func (t *Table) follow(q Question, random Random) (l lookup) {
 		}
 	}
 	l.answer.Authority = appendShared(l.answer.Authority, l.proofs())
+	if l.lacking != nil {
+		l.answer.Authority = withLowerTTL(l.answer.Authority, l.lacking.ttl)
+	}
 	return l
 }
 
@@ -82,8 +86,9 @@ type lookup struct {
 	aliases int
 	seen    [maxAliases]string // keys of the aliases followed
 
-	denied bool        // the answer has the zone's SOA in the authority section
-	pooled *servedPool // that the answer came from; or nil
+	denied  bool        // the answer has the zone's SOA in the authority section
+	pooled  *servedPool // that the answer came from; or nil
+	lacking *family     // of it, which could give addresses and gives none now; or nil
 
 	// signed is the zone's signing if signatures are asked for; proven are the NSEC
 	// records that the authority section gets.
@@ -290,6 +295,7 @@ func (l *lookup) draw(served *servedPool, f *family) {
 		l.give(served, f, choice.Mode, order)
 	}
 	if a.Drawn = len(a.Answer) - before; a.Drawn == 0 {
+		l.lacking = f
 		l.deny()
 		l.proveTypeless(l.node(served), l.question.Type)
 	} else if set != nil {

@@ -154,7 +154,7 @@ func (t *Table) drawn(message []byte, q *Asked, random Random, tally *Tally, a *
 	f := served.of(q.Type)
 	counts := tally.counts[served.tally:][:1+2*len(f.members)]
 	if !f.served {
-		return at.undrawn(message, q, a, r, &counts[0])
+		return at.undrawn(message, q, a, r, f, &counts[0])
 	}
 	if q.DNSSEC && t.signing {
 		if family, size := t.signedPools[r.pool].of(q.Type); family != nil || r.nameless {
@@ -167,7 +167,7 @@ func (t *Table) drawn(message []byte, q *Asked, random Random, tally *Tally, a *
 	var choice *selection.Choice
 	choice, a.PlaceDependent, a.ScopeBits = f.locate(t.geo, q.Client, q.Resolver)
 	if len(choice.Shares) == 0 && choice.Mode != selection.Self {
-		return at.undrawn(message, q, a, r, &counts[0])
+		return at.undrawn(message, q, a, r, f, &counts[0])
 	}
 	if len(r.body) > 0 {
 		message = r.appendTo(message, shift)
@@ -184,15 +184,19 @@ func (t *Table) drawn(message []byte, q *Asked, random Random, tally *Tally, a *
 	return message, true
 }
 
-// undrawn answers where a pool gives nothing: there is no such type. Behind
-// aliases that is said by Answer.
-func (at *spot) undrawn(message []byte, q *Asked, a *Appended, r *rendered, count *uint64) (_ []byte, ok bool) {
+// undrawn answers where a pool gives nothing: there is no such type, which may be
+// for now. Behind aliases that is said by Answer.
+func (at *spot) undrawn(message []byte, q *Asked, a *Appended, r *rendered, f *family, count *uint64) (_ []byte, ok bool) {
 	if len(r.body) > 0 {
 		return message, false
 	}
+	start := len(message)
 	if message, ok = at.negative(message, q, a, dns.RcodeSuccess); ok {
 		a.Pooled = true
 		*count++
+		if f.served {
+			lowerTTL(message[start:], f.ttl)
+		}
 	}
 	return message, ok
 }

@@ -261,7 +261,7 @@ func keepAliasesAlone(file string) string {
 func randomPools(r *rand.Rand) (all []*pool.Pool) {
 	for i := range r.IntN(5) {
 		one := &pool.Pool{
-			Name: strings.TrimSuffix(randomName(r), "."), TTL: uint32(1 + r.IntN(1000)), Answers: 1 + r.IntN(8),
+			Name: strings.TrimSuffix(randomName(r), "."), TTL: uint32(1 + r.IntN([]int{20, 1000}[r.IntN(2)])), Answers: 1 + r.IntN(8),
 			WhenAllDown: []pool.WhenAllDown{pool.AnswerAll, pool.AnswerEmpty, pool.AnswerSelf}[r.IntN(3)],
 			Policy: pool.Policy{
 				Nearness:      []pool.Nearness{pool.None, pool.Near, pool.Distance}[r.IntN(3)],

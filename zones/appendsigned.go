@@ -118,7 +118,7 @@ func (t *Table) drawnSigned(message []byte, q *Asked, random Random, counts []ui
 	f := t.pools[r.pool].of(q.Type)
 	choice, placeDependent, scope := f.locate(t.geo, q.Client, q.Resolver)
 	if len(choice.Shares) == 0 && choice.Mode != selection.Self {
-		message, ok = at.undrawn(message, q, a, r, &counts[0])
+		message, ok = at.undrawn(message, q, a, r, f, &counts[0])
 		a.PlaceDependent, a.ScopeBits = placeDependent, scope
 		return message, ok
 	}

@@ -230,6 +230,14 @@ func BenchmarkAppend(b *testing.B) {
 		}
 		run(fmt.Sprint("pools-", pools), compiled(benchInput(b, pools)), names)
 	}
+	nothing := benchInput(b, 1)
+	nothing.Definition.Pools[0].WhenAllDown, nothing.Definition.Pools[0].TTL = pool.AnswerEmpty, 4
+	down := map[health.Target]health.State{}
+	for target := range nothing.Health.All() {
+		down[target] = isDown
+	}
+	nothing.Health = health.NewReport(down)
+	run("nothing", compiled(nothing), []string{"dl0.example.org."})
 	for _, members := range []int{10, 100, 1000} {
 		run(fmt.Sprint("members-", members), compiled(manyMembers(b, members)), []string{"dl.example.org."})
 	}

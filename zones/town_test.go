@@ -55,7 +55,7 @@ func newTown(t testing.TB, change func(*town), members ...string) *town {
 		Pools: []*pool.Pool{w.pool}, Redirects: []*pool.Redirect{w.redirect},
 		Zones: []pool.ZoneFile{{
 			Path: "zones/example.org.zone",
-			Data: []byte("$TTL 60\n@ IN SOA ns h 1 2 3 4 5\n@ IN NS ns\nns IN A 127.0.0.1\nwww 3600 IN CNAME dl\n*.any IN CNAME dl\n"),
+			Data: []byte("$TTL 60\n@ 7200 IN SOA ns h 1 2 3 4 3600\n@ IN NS ns\nns IN A 127.0.0.1\nwww 3600 IN CNAME dl\n*.any IN CNAME dl\n"),
 		}},
 	}
 	static, problems := Parse(definition)

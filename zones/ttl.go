@@ -120,6 +120,40 @@ func stamp(records []byte, ttl uint32) {
 	}
 }
 
+// A pool that gives nothing of a family for now may give some again as soon as what it
+// gives otherwise may change: so nobody is to keep that longer than its addresses, and
+// neither the NSEC record, which caches may answer others by (RFC 8198). How long is the
+// lesser of the SOA record's TTL and its MINIMUM (RFC 2308, section 5).
+
+// withLowerTTL gives records of an authority section with a TTL of at most so much.
+func withLowerTTL(records []dns.RR, most uint32) []dns.RR {
+	out := slices.Clone(records)
+	for i, rr := range out {
+		if rr.Header().Ttl > most {
+			out[i] = dns.Copy(rr)
+			out[i].Header().Ttl = most
+		}
+	}
+	return out
+}
+
+// lowerTTL is withLowerTTL for records in wire format.
+func lowerTTL(records []byte, most uint32) {
+	for len(records) > 0 {
+		owner := 0
+		for ; records[owner] != 0 && records[owner] < pointerFlags>>8; owner += 1 + int(records[owner]) {
+		}
+		if owner++; records[owner-1] != 0 {
+			owner++ // a pointer
+		}
+		fixed := records[owner:]
+		if binary.BigEndian.Uint32(fixed[4:]) > most {
+			binary.BigEndian.PutUint32(fixed[4:], most)
+		}
+		records = fixed[recordFixed+int(binary.BigEndian.Uint16(fixed[recordFixed-2:])):]
+	}
+}
+
 // lent gives records of the family with the owner spelt as asked, and with its TTL.
 func (f *family) lent(records []dns.RR, name string) []dns.RR {
 	if len(records) == 0 || records[0].Header().Ttl == f.ttl {

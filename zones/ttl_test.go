@@ -134,8 +134,8 @@ func TestWordsOfProbesThatCount(t *testing.T) {
 	}
 }
 
-// Everything else keeps its TTL: aliases, negative answers, what is transferred, and
-// what the serial is of.
+// Everything else keeps its TTL: aliases, other negative answers, what is transferred,
+// and what the serial is of.
 func TestTTLOfTheRest(t *testing.T) {
 	w := newTown(t, nil, "one", "two")
 	w.in.Signing = map[string]*signing.Plan{"example.org.": planFor(t, "example.org.", dns.ECDSAP256SHA256)}
@@ -155,7 +155,7 @@ func TestTTLOfTheRest(t *testing.T) {
 			t.Errorf("the signature does not verify: %v", err)
 		}
 	}
-	if a := table.Answer(Question{Name: "dl.example.org.", Type: dns.TypeTXT}, nil); !cmp.Equal(ttls(&a), map[uint16]uint32{dns.TypeSOA: 5}) {
+	if a := table.Answer(Question{Name: "dl.example.org.", Type: dns.TypeTXT}, nil); !cmp.Equal(ttls(&a), map[uint16]uint32{dns.TypeSOA: 3600}) {
 		t.Error(answerText(a))
 	}
 	if table.Serials()["example.org."] != before.Serials()["example.org."] || table.Version("example.org.") != before.Version("example.org.") {
@@ -169,6 +169,107 @@ func TestTTLOfTheRest(t *testing.T) {
 	if given, _ := table.Given("dl.example.org"); given.TTL != 300 {
 		t.Errorf("published with TTL %d", given.TTL)
 	}
+}
+
+// A family of which nothing is given for now is not told to be empty for longer than its
+// addresses would be told, by either path, with signatures and without; one that there is
+// nothing of at all, and other types, for as long as the zone says.
+func TestTTLOfNothing(t *testing.T) {
+	const zone = 3600 // the lesser of 7200 and 3600
+	const name, alias, wildcard = "dl.example.org.", "www.example.org.", "a.any.example.org."
+	down := func(w *town) {
+		w.pool.WhenAllDown = pool.AnswerEmpty
+		w.set("one", isDown)
+		w.set("two", isDown)
+	}
+	for _, c := range []struct {
+		what, name string
+		kind       uint16
+		set        func(w *town)
+		want       uint32
+	}{
+		{"all down", name, dns.TypeA, down, 300},
+		{"one family down", name, dns.TypeAAAA, func(w *town) {
+			w.pool.WhenAllDown = pool.AnswerEmpty
+			w.setAddress(w.pool.Members[0].Addresses[1], isDown)
+			w.setAddress(w.pool.Members[1].Addresses[1], isDown)
+		}, 300},
+		{"one may come back", name, dns.TypeA, func(w *town) {
+			down(w)
+			w.set("one", health.State{Verdict: health.Down, Successes: 1, Change: testNow.Add(100 * time.Second)})
+		}, 100},
+		{"behind an alias", alias, dns.TypeA, down, 300},
+		{"behind the alias of a wildcard", wildcard, dns.TypeAAAA, down, 300},
+		{"disabled", name, dns.TypeAAAA, func(w *town) {
+			w.say(saying(administrative.Disable, "one", "moving", 0), saying(administrative.Disable, "two", "moving", 0))
+		}, 300},
+		{"rules leave nobody", name, dns.TypeA, func(w *town) {
+			for _, member := range w.pool.Members {
+				member.Only = &pool.Rules{Countries: []string{"DE"}}
+			}
+		}, 300},
+		{"a pool's TTL above the zone's", name, dns.TypeA, func(w *town) { down(w); w.pool.TTL = 7000 }, zone},
+		{"TTL 0", name, dns.TypeA, func(w *town) { down(w); w.pool.TTL = 0 }, 0},
+		{"no address of the family", name, dns.TypeAAAA, func(w *town) {
+			down(w)
+			for _, member := range w.pool.Members {
+				member.Addresses = member.Addresses[:1]
+			}
+		}, zone},
+		{"another type", name, dns.TypeTXT, down, zone},
+		{"another type behind an alias", alias, dns.TypeTXT, down, zone},
+		{"another name", "other.example.org.", dns.TypeA, down, zone},
+	} {
+		for _, signed := range []bool{false, true} {
+			w := newTown(t, nil, "one", "two")
+			if signed {
+				plan := planFor(t, "example.org.", dns.ECDSAP256SHA256)
+				plan.Now = testNow
+				w.in.Signing = map[string]*signing.Plan{"example.org.": plan}
+			}
+			c.set(w)
+			table := w.compile(t, 0)
+			question := Question{Name: c.name, Type: c.kind, DNSSEC: signed}
+			answer := table.Answer(question, rand.NewPCG(1, 1))
+			if !slices.ContainsFunc(answer.Authority, func(rr dns.RR) bool { return rr.Header().Rrtype == dns.TypeSOA }) {
+				t.Errorf("%s: this is no negative answer: %s", c.what, answerText(answer))
+			}
+			for _, rr := range answer.Authority {
+				if rr.Header().Ttl != c.want {
+					t.Errorf("%s: expected TTL %d: %s", c.what, c.want, rr)
+				}
+			}
+			for _, rr := range answer.Answer {
+				if covers(rr) == dns.TypeCNAME && rr.Header().Ttl != table.Answer(Question{Name: c.name, Type: dns.TypeCNAME}, nil).Answer[0].Header().Ttl {
+					t.Errorf("%s: another TTL of the alias: %s", c.what, rr)
+				}
+			}
+			p := newPathPair(table)
+			p.asked.DNSSEC = signed
+			if ready := p.ask(t, c.name, c.kind, netip.Addr{}, maxMessage, 1); ready != (len(answer.Answer) == 0) {
+				t.Errorf("%s: answered by the wire path: %t", c.what, ready)
+			}
+			if !signed {
+				continue
+			}
+			if err := validatorOf(&w.in).check(messageOf(t, new(Packer), question, &answer), c.name, c.kind); err != nil {
+				t.Errorf("%s: %v", c.what, err)
+			}
+			for rr := range table.Version("example.org.").Records() {
+				if covers(rr) == dns.TypeNSEC && rr.Header().Ttl != zone {
+					t.Errorf("%s: transferred: %s", c.what, rr)
+				}
+			}
+		}
+	}
+}
+
+// covers is the type of a record, or the one that a signature is for.
+func covers(rr dns.RR) uint16 {
+	if signature, is := rr.(*dns.RRSIG); is {
+		return signature.TypeCovered
+	}
+	return rr.Header().Rrtype
 }
 
 // A table that is made for a TTL alone has nothing made anew, and nothing signed.
