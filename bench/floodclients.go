@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -61,7 +62,7 @@ func (a honestClient) run(ctx context.Context) (honest, error) {
 		reader    sync.WaitGroup
 	)
 	if err := connection.SetReadDeadline(time.Now().Add(a.duration + a.patience)); err != nil {
-		return honest{}, fmt.Errorf("asking from %s: %w", a.from, err)
+		return honest{}, fmt.Errorf("asking from %s: %w", a.from, cmp.Or(ctx.Err(), err))
 	}
 	reader.Go(func() {
 		buffer := make([]byte, 4096)

@@ -11,7 +11,7 @@ func goodPlan(t testing.TB, server string) Plan {
 	t.Helper()
 	return Plan{
 		Server: netip.MustParseAddrPort(server), Questions: []Question{mustQuestion(t, "dl.example.test", TypeA, Form{})},
-		Sockets: 2, Window: 8, Duration: 50 * time.Millisecond, GiveUp: time.Second,
+		Sockets: 2, Window: 8, Duration: 50 * time.Millisecond, GiveUp: 20 * time.Second,
 	}
 }
 
