@@ -19,8 +19,9 @@ what it finds: for members of a DNS pool with an ADDRESS and the pool's name as
 Each address is asked by itself, one after the other: connecting, the TLS
 handshake, the status, and how old the trace at --path is; whether parts of files
 can be had, and how fast the first --bytes of --file come; and with --rsync
-whether the daemon has the file too. It needs neither a server nor a
-configuration. With --config the node's resolver, rsync and commands are used.
+whether the daemon has the file too. Without, it is told whether there is an rsync
+daemon beside ports 80 and 443, and what modules it has. It needs neither a server
+nor a configuration. With --config the node's resolver, rsync and commands are used.
 
 The verdict is good if every address passes, but those of IPv6 where this machine
 has none. Red flags are what somebody should know before the mirror is added. They
@@ -55,7 +56,7 @@ With --json one object is printed. Keys may be added to it, and none goes:
 Each probe has:
 
     what       "answer", "throughput", "ranges", "https", "integrity",
-               "must_have", "rsync" or "exec"
+               "must_have", "rsync", "rsync daemon" or "exec"
     url        address: what was asked
     outcome    "success", "timeout", "resolution", "connection",
                "certificate", "protocol", "status", "content", "slow",
@@ -72,7 +73,7 @@ address, or host and url_prefix.`
 
 func probeCommand() *cobra.Command {
 	command := &cobra.Command{
-		Use:   "probe {URL | ADDRESS --host NAME | --all DIR}",
+		Use:   "probe {URL | ADDRESS[:PORT] --host NAME | --all DIR}",
 		Short: "Ask one mirror now, or all of a working tree, and say whether it is good",
 		Long:  probeHelp,
 		Args:  cobra.MaximumNArgs(1),
@@ -86,7 +87,7 @@ func probeCommand() *cobra.Command {
 	flags.StringVar(&o.host, "host", "", "Host header and name in TLS: the pool's `NAME`; needed with an address")
 	flags.IntVar(&o.port, "port", 0, "`PORT` at an address (default 80, or 443 with --https)")
 	flags.BoolVar(&o.secure, "https", false, "ask an address over https")
-	flags.StringVar(&o.path, "path", "project/trace", "`PATH` of the trace, below the URL")
+	flags.StringVar(&o.path, "path", "project/trace", "`PATH` of the trace, below the URL; absent: also "+otherPath)
 	flags.DurationVar(&o.maxAge, "max-age", 26*time.Hour, "how old the trace may be; 0: any file will do")
 	flags.StringVar(&o.file, "file", "", "`PATH` of a large file, to measure how fast it comes")
 	flags.Int64Var(&o.bytes, "bytes", 4<<20, "how much of it is fetched")

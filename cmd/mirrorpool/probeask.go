@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -21,6 +22,7 @@ const (
 	asksRanges     = "ranges"
 	asksHTTPS      = "https"
 	asksRsync      = "rsync"
+	asksDaemon     = "rsync daemon" // that nobody has named
 )
 
 // mostAddresses is how many addresses of a name are asked.
@@ -99,7 +101,18 @@ func (o *probeOptions) askAddress(ctx context.Context, with asking, found *mirro
 	}
 	prober := with.prober(resolver)
 	one.target = o.target(address, o.path)
-	if r := found.make(ctx, prober, one); r.Outcome != health.Success || r.NotMade {
+	answer := found.make(ctx, prober, one)
+	if o.anyPath && answer.Evidence.Status == http.StatusNotFound {
+		elsewhere, second := *o, &mirrorFound{}
+		elsewhere.path = otherPath
+		one.target = elsewhere.target(address, otherPath)
+		other := second.make(ctx, prober, one)
+		if status := other.Evidence.Status; len(second.probes) == 1 && status != 0 && status != http.StatusNotFound {
+			found.probes[len(found.probes)-1] = second.probes[0]
+			o, answer = &elsewhere, other
+		}
+	}
+	if answer.Outcome != health.Success || answer.NotMade {
 		return
 	}
 	file, bytes, what := o.file, o.bytes, asksThroughput
@@ -114,6 +127,17 @@ func (o *probeOptions) askAddress(ctx context.Context, with asking, found *mirro
 		one.what, one.target = asksHTTPS, o.secureTarget(address)
 		found.make(ctx, prober, one)
 	}
+	if port := o.portAsked(); o.rsync == "" && !o.fast && (port == "80" || port == "443") {
+		one.what, one.target = asksDaemon, daemonTarget(address, o.timeout)
+		found.make(ctx, prober, one)
+	}
+}
+
+// daemonTarget asks whether there is an rsync daemon, and for its modules. It is not waited
+// for as long as for others, since nobody has said that there is one.
+func daemonTarget(address netip.Addr, timeout time.Duration) health.Target {
+	probe := pool.Probe{Kind: pool.CheckRsync, Timeout: min(timeout, 3*time.Second)}
+	return health.Target{Probe: probe, Address: address}
 }
 
 // target is what is asked of an address for a file: as of a member if a pool's name is

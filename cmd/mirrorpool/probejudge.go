@@ -112,8 +112,8 @@ func (p *probed) where(alone bool) string {
 // judged reports whether a probe says something of the mirror, and not of this machine.
 func (p *probed) judged() bool {
 	switch {
-	case p.what == asksHTTPS, p.what == asksRanges:
-		return false // they raise flags, and no more
+	case p.what == asksHTTPS, p.what == asksRanges, p.what == asksDaemon:
+		return false // they raise flags, or tell what there is, and no more
 	case p.result.NotMade:
 		return p.result.Outcome != health.Success
 	}
@@ -136,6 +136,9 @@ func (p *probed) flags(by judging) []redFlag {
 		flags = append(flags, redFlag{flag, fmt.Sprintf(format, arguments...)})
 	}
 	r, e := &p.result, &p.result.Evidence
+	if p.what == asksDaemon {
+		return nil
+	}
 	if p.what == asksHTTPS {
 		if r.Outcome != health.Success {
 			add(flagHTTPOnly, "https at %s: %s", p.label, r.Reason)

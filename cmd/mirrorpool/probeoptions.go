@@ -20,6 +20,7 @@ type probeOptions struct {
 	port            int
 	secure          bool
 	path, file      string
+	anyPath         bool // path was not said: it may be otherPath as well
 	maxAge, timeout time.Duration
 	bytes, floor    int64
 	rsync           string
@@ -32,6 +33,10 @@ type probeOptions struct {
 	url      *url.URL   // nil: it is an address
 	address  netip.Addr // the argument, if it is one
 }
+
+// otherPath is where the trace is looked for if it is not where it mostly is: pools whose
+// clients ask for /tails/ have it there.
+const otherPath = "tails/project/trace"
 
 // ofOne are the flags that say what one mirror is asked.
 var ofOne = []string{"host", "port", "https", "path", "max-age", "file", "bytes", "floor", "rsync", "follow", "timeout"}
@@ -73,6 +78,7 @@ func (o *probeOptions) check(arguments []string, changed func(flag string) bool)
 		}
 	}
 	o.path, o.file = strings.TrimLeft(o.path, "/"), strings.TrimLeft(o.file, "/")
+	o.anyPath = !changed("path")
 	return o.checkRsync()
 }
 
@@ -92,7 +98,14 @@ func (o *probeOptions) checkAll(arguments []string, changed func(flag string) bo
 // readArgument takes an address, with or without brackets, or a URL prefix as
 // mirrors.json has it.
 func (o *probeOptions) readArgument(changed func(flag string) bool) error {
-	if address, err := netip.ParseAddr(strings.Trim(o.argument, "[]")); err == nil {
+	address, err := netip.ParseAddr(strings.Trim(o.argument, "[]"))
+	if with, wrong := netip.ParseAddrPort(o.argument); wrong == nil && with.Port() > 0 {
+		if changed("port") {
+			return fmt.Errorf("probe: %q says itself what port is asked: leave out --port", o.argument)
+		}
+		address, err, o.port = with.Addr(), nil, int(with.Port())
+	}
+	if err == nil {
 		if o.host == "" {
 			return errors.New("probe: an address is asked for a pool's name: give it by --host")
 		}

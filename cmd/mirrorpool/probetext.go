@@ -93,12 +93,14 @@ func (p *probed) write(out io.Writer, colours paint) {
 	failed := p.result.Outcome != health.Success
 	for _, step := range p.result.Evidence.Steps {
 		known := step.Name == "resolve" && p.pinned != "" && strings.HasPrefix(step.Words, p.pinned+": ")
-		if !known && (p.what == asksAnswer || p.what == asksRsync || failed && p.what != asksHTTPS) {
+		if !known && (p.what == asksAnswer || p.what == asksRsync || failed && p.what != asksHTTPS && p.what != asksDaemon) {
 			writeStep(out, step.Name, step.Took, "", step.Words)
 		}
 	}
 	word := colours.good("good")
 	switch {
+	case p.what == asksDaemon && failed:
+		word = "none"
 	case !p.judged() && (failed || p.result.NotMade):
 		word = colours.flag("red flag")
 	case failed:

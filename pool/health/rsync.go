@@ -39,6 +39,9 @@ type rsyncPlace struct {
 	module, path string // path without a "/" at its beginning; empty: the module itself
 }
 
+// alone reports whether nothing is asked of a daemon but what modules it has.
+func (p rsyncPlace) alone() bool { return p.host == "" && p.module == "" && p.path == "" }
+
 // rsyncPlace finds the daemon and what of it is asked. A daemon knows no virtual hosts:
 // the address says all.
 func (a *attempt) rsyncPlace() (rsyncPlace, error) {
@@ -67,6 +70,8 @@ func (a *attempt) rsyncPlace() (rsyncPlace, error) {
 		}
 	}
 	switch {
+	case at.alone():
+		return at, nil
 	case at.module == "":
 		return at, fail(Failed, "no rsync module is named")
 	case strings.ContainsFunc(at.module+at.path, func(r rune) bool { return r < ' ' || r == 0x7f }):
@@ -101,6 +106,9 @@ func (a *attempt) rsync(ctx context.Context) (string, error) {
 	there, list, err := a.modules(ctx, connection, at.module)
 	if err != nil {
 		return "", err
+	}
+	if at.alone() {
+		return fmt.Sprintf("the daemon lists %d modules: %s", len(list), shortList(list)), nil
 	}
 	program := a.programs().Rsync
 	if program == "" {

@@ -59,7 +59,8 @@ func TestRsync(t *testing.T) {
 		{"tails", "project/tra*", Failed, `module and path have wildcards: "tails/project/tra*"`},
 		{"tails", "a\nb", Failed, `module and path have control characters: *`},
 		{"#list", "", Failed, `"#list" is not the name of a module`},
-		{"", "", Failed, "no rsync module is named"},
+		{"", "project", Failed, "no rsync module is named"},
+		{"", "", Success, "the daemon lists 4 modules: tails, gone, secret, denied"},
 	} {
 		t.Run(test.module+"/"+test.path, func(t *testing.T) {
 			got := p.Probe(t.Context(), rsyncMember(at, test.module, test.path))
