@@ -12,8 +12,8 @@ import (
 // transferItem is what a plan gives: a record, in one form or the other, or a pause,
 // where others may have their turn. There are pauses before the first record alone.
 type transferItem struct {
-	record dns.RR
-	packed zones.PackedRecord // where there is no record
+	zones.Transferred
+	packed zones.PackedRecord // in place of that
 	pause  bool
 	err    error // what is behind it cannot be given
 }
@@ -74,7 +74,9 @@ func (p *planner) item(one transferItem) bool {
 }
 
 // give gives a record, and reports whether there is to be more.
-func (p *planner) give(rr dns.RR) bool { return p.item(transferItem{record: rr}) }
+func (p *planner) give(rr dns.RR) bool {
+	return p.item(transferItem{Transferred: zones.Transferred{Record: rr}})
+}
 
 // step notes that a record was looked at, and reports whether there is to be more.
 func (p *planner) step() bool {
@@ -101,8 +103,8 @@ func (p *planner) whole() {
 	if !p.give(p.version.SOA) {
 		return
 	}
-	for rr := range p.version.Records() {
-		if !p.give(rr) {
+	for one := range p.version.Transferred() {
+		if !p.item(transferItem{Transferred: one}) {
 			return
 		}
 	}

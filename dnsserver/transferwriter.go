@@ -30,6 +30,7 @@ type transferWriter struct {
 
 // writtenName is a name in a message.
 type writtenName struct {
+	text    string // in presentation form; empty: that is not known
 	wire    []byte // without compression
 	labels  []int  // where each label begins in it, but for the root's
 	offsets []int  // where in the message each of them, or the same ones earlier, do
@@ -52,7 +53,17 @@ func (w *transferWriter) begin(buffer []byte) {
 	}
 }
 
-func (n *writtenName) clear() { n.wire, n.labels, n.offsets = n.wire[:0], n.labels[:0], n.offsets[:0] }
+func (n *writtenName) clear() {
+	n.text, n.wire, n.labels, n.offsets = "", n.wire[:0], n.labels[:0], n.offsets[:0]
+}
+
+// same makes a name that of another, where that is.
+func (n *writtenName) same(other *writtenName) {
+	n.text = other.text
+	n.wire = append(n.wire[:0], other.wire...)
+	n.labels = append(n.labels[:0], other.labels...)
+	n.offsets = append(n.offsets[:0], other.offsets...)
+}
 
 // split finds the labels.
 func (n *writtenName) split() {
@@ -71,7 +82,7 @@ func (n *writtenName) read(name string) error {
 	if err != nil {
 		return fmt.Errorf("packing the name %s: %w", name, err)
 	}
-	n.wire = n.wire[:length]
+	n.text, n.wire = name, n.wire[:length]
 	n.split()
 	return nil
 }
@@ -87,16 +98,7 @@ func (n *writtenName) take(wire string) {
 // whether it is.
 func (w *transferWriter) add(item transferItem, limit int) (bool, error) {
 	start := len(w.buffer)
-	var err error
-	if item.record == nil {
-		w.next.take(item.packed.Owner())
-		w.writeName(&w.next, &w.last)
-		w.writePacked(item.packed)
-	} else if err = w.next.read(item.record.Header().Name); err == nil {
-		w.writeName(&w.next, &w.last)
-		err = w.writeRest(item.record)
-	}
-	if err != nil {
+	if err := w.write(item); err != nil {
 		return false, err
 	}
 	if len(w.buffer) > limit {
@@ -106,6 +108,42 @@ func (w *transferWriter) add(item transferItem, limit int) (bool, error) {
 	w.count++
 	w.last, w.next = w.next, w.last
 	return true, nil
+}
+
+// write writes a record, in whatever form it is.
+func (w *transferWriter) write(item transferItem) error {
+	switch {
+	case item.Record != nil:
+		if err := w.writeOwner(item.Record.Header().Name); err != nil {
+			return err
+		}
+		return w.writeRest(item.Record)
+	case item.packed.Wire != "":
+		w.next.take(item.packed.Owner())
+		w.writeName(&w.next, &w.last)
+		w.writePacked(item.packed)
+		return nil
+	}
+	if err := w.writeOwner(item.Owner()); err != nil {
+		return err
+	}
+	w.buffer = item.AppendRest(w.buffer)
+	return nil
+}
+
+// writeOwner writes a name in presentation form, which is often that of the record
+// before.
+func (w *transferWriter) writeOwner(name string) error {
+	if name == w.last.text && len(w.last.labels) > 0 && w.last.offsets[0] < pointerReach {
+		w.next.same(&w.last)
+		w.buffer = binary.BigEndian.AppendUint16(w.buffer, uint16(pointerReach*3|w.last.offsets[0]))
+		return nil
+	}
+	if err := w.next.read(name); err != nil {
+		return err
+	}
+	w.writeName(&w.next, &w.last)
+	return nil
 }
 
 // writeName writes the labels of a name that it does not share with one before it, and

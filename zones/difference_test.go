@@ -201,6 +201,7 @@ func (v *Version) checkOrder(t *testing.T) {
 // chain of NSEC records that list what there is.
 func checkSignedVersion(t *testing.T, v *Version, now time.Time) {
 	t.Helper()
+	checkPacked(t, v)
 	type name struct {
 		owner string
 		kind  uint16

@@ -39,6 +39,7 @@ func TestVersionGolden(t *testing.T) {
 		table := a.table(t)
 		var out strings.Builder
 		for _, zone := range table.Zones() {
+			checkPacked(t, table.Version(zone.Apex))
 			out.WriteString(versionText(table.Version(zone.Apex)))
 		}
 		a.compare(t, "transfer", out.String())
