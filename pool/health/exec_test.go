@@ -136,7 +136,7 @@ func TestExecInTime(t *testing.T) {
 // takes orphans.
 func awaitGone(t *testing.T, id int) {
 	t.Helper()
-	for range 1000 {
+	for range 10_000 {
 		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", id))
 		if err != nil || strings.Contains(string(status), ") Z ") {
 			return
@@ -154,12 +154,12 @@ func awaitGone(t *testing.T, id int) {
 func TestExecSaysWhileAnotherHoldsOn(t *testing.T) {
 	needProgram(t, "setsid")
 	ids := filepath.Join(t.TempDir(), "ids")
-	p := shell(t, `setsid sh -c 'echo $$ >`+ids+`; exec sleep 60' & 
+	p := shell(t, `setsid sh -c 'echo $$ >`+ids+`; exec sleep 600' & 
 while ! [ -s `+ids+` ]; do :; done
 echo well`)
 	start := time.Now()
 	expect(t, p.Probe(t.Context(), execTarget("look")), Success, "well")
-	if took := time.Since(start); took > 45*time.Second {
+	if took := time.Since(start); took > 2*time.Minute {
 		t.Errorf("took %s", took)
 	}
 	if text, err := os.ReadFile(ids); err == nil {
