@@ -4,35 +4,31 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 )
 
 // comparison is a run of servers side by side.
 type comparison struct {
 	options
+	*begun
 	servers   []*server
 	scenarios []scenario
 	out       io.Writer
 	progress  io.Writer
-	record    *json.Encoder // nil: not wanted
 	broken    map[string]bool
 	rows      rowsByScenario
 }
 
 func compareCommand(ctx context.Context, arguments []string, out, errorOut io.Writer) (err error) {
-	flags := flag.NewFlagSet("bench compare", flag.ContinueOnError)
-	flags.SetOutput(errorOut)
-	var shared sharedFlags
-	shared.define(flags, 5)
+	flags := newFlags("compare", errorOut)
+	shared := sharedFlags{options: options{rounds: 5}}
+	shared.define(flags)
 	names := flags.String("servers", "", "`names` of servers, with commas between them; none: all that are installed")
 	kinds := flags.String("questions", "", "`kinds` of questions, with commas between them; none: all")
 	peers := flags.String("peers", "bench/peers", "`directory` with the peers' scripts")
@@ -45,17 +41,12 @@ func compareCommand(ctx context.Context, arguments []string, out, errorOut io.Wr
 	if err != nil {
 		return err
 	}
-	cleanUp, err := shared.prepare()
+	b, err := shared.begin(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, cleanUp()) }()
-	record, closeRecord, err := shared.openRecord()
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, closeRecord()) }()
-	c := &comparison{options: shared.options, scenarios: chosen, out: out, progress: errorOut, record: record, broken: map[string]bool{}, rows: rowsByScenario{}}
+	defer func() { err = b.end(err) }()
+	c := &comparison{options: shared.options, begun: b, scenarios: chosen, out: out, progress: errorOut, broken: map[string]bool{}, rows: rowsByScenario{}}
 	members, err := listenAsMembers([]string{"127.0.0.11", "127.0.0.12", "127.0.0.13", "127.0.0.14", "127.0.0.15"})
 	if err != nil {
 		return err
@@ -86,10 +77,6 @@ func (c *comparison) allServers(ctx context.Context, program, echo, peers string
 	if err != nil {
 		return nil, err
 	}
-	version, err := programVersion(ctx, program)
-	if err != nil {
-		return nil, err
-	}
 	all := floors(echo)
 	for _, name := range []string{oursName, cityName, signedName} {
 		directory := filepath.Join(c.directory, "site-"+name)
@@ -101,7 +88,7 @@ func (c *comparison) allServers(ctx context.Context, program, echo, peers string
 			return nil, err
 		}
 		ours := oursAsServer(name, s)
-		ours.version = version
+		ours.version = c.version
 		if name == cityName {
 			ours.site = s
 			ours.notes = []string{"with a city database of 100 MB"}
@@ -187,8 +174,8 @@ func listAll(out io.Writer, servers []*server) error {
 // writeHeader says what is measured, on what, and what is not there.
 func (c *comparison) writeHeader(all []*server) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n%s; %d rounds of %s, the server on processor %d, the generator on %d\n",
-		machineDescription(), time.Now().UTC().Format(time.RFC3339), c.rounds, c.duration, c.cpus.server, c.cpus.generator)
+	fmt.Fprintf(&b, "%s; %d rounds of %s, the server on processor %d, the generator on %d\n",
+		c.heading(), c.rounds, c.duration, c.cpus.server, c.cpus.generator)
 	for _, s := range c.servers {
 		records := fmt.Sprintf("%d records", s.records)
 		if s.echo {
@@ -249,10 +236,8 @@ func (c *comparison) runScenario(ctx context.Context, one *scenario) error {
 			m.Round = round
 			fmt.Fprintf(c.progress, "%s, round %d of %d: %s %.3f us\n", one.name, round+1, c.rounds, s.name, m.PerQuery)
 			results[s.name] = append(results[s.name], m)
-			if c.record != nil {
-				if err := c.record.Encode(m); err != nil {
-					return fmt.Errorf("writing a result: %w", err)
-				}
+			if err := c.keep(m); err != nil {
+				return err
 			}
 		}
 	}

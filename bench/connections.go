@@ -13,7 +13,6 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"maps"
@@ -52,38 +51,23 @@ var crowdParts = map[crowd.Kind]int{
 }
 
 func connectionsCommand(ctx context.Context, arguments []string, out, errorOut io.Writer) (err error) {
-	flags := flag.NewFlagSet("bench connections", flag.ContinueOnError)
-	flags.SetOutput(errorOut)
-	var shared sharedFlags
-	shared.define(flags, 1)
+	flags := newFlags("connections", errorOut)
+	shared := sharedFlags{options: options{rate: crowdRate}, seconds: 20}
+	shared.define(flags)
 	size := flags.Int("connections", crowdSize, "`clients` that keep a connection each")
-	for name, value := range map[string]string{"seconds": "20", "rate": fmt.Sprint(crowdRate)} {
-		if err := flags.Set(name, value); err != nil {
-			return err
-		}
-	}
 	if err := shared.parse(flags, arguments); err != nil {
 		return err
 	}
 	if *size < 100 || *size > crowdPlaces {
 		return usageError{fmt.Errorf("expected 100 to %d connections", crowdPlaces)}
 	}
-	cleanUp, err := shared.prepare()
+	b, err := shared.begin(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, cleanUp()) }()
-	record, closeRecord, err := shared.openRecord()
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, closeRecord()) }()
-	version, err := programVersion(ctx, shared.program)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(out, "%s\n%s; %s\n%.0f questions a second over UDP for %s, alone and beside %d connections; %d places.\n",
-		machineDescription(), time.Now().UTC().Format(time.RFC3339), version, shared.rate, shared.duration, *size, crowdPlaces)
+	defer func() { err = b.end(err) }()
+	fmt.Fprintf(out, "%s\n%.0f questions a second over UDP for %s, alone and beside %d connections; %d places.\n",
+		b.heading(), shared.rate, shared.duration, *size, crowdPlaces)
 	missed := false
 	for range shared.rounds {
 		r, err := crowdQuietly(ctx, &shared, *size)
@@ -93,10 +77,8 @@ func connectionsCommand(ctx context.Context, arguments []string, out, errorOut i
 		if err := r.write(out); err != nil {
 			return fmt.Errorf("writing a result: %w", err)
 		}
-		if record != nil {
-			if err := record.Encode(r); err != nil {
-				return fmt.Errorf("writing a result: %w", err)
-			}
+		if err := b.keep(r); err != nil {
+			return err
 		}
 		missed = missed || r.missed()
 	}

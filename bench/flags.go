@@ -3,16 +3,19 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
 )
 
-// sharedFlags are the flags that every command has.
+// sharedFlags are the flags of the commands that measure in rounds.
 type sharedFlags struct {
 	options
 	program string
@@ -20,18 +23,40 @@ type sharedFlags struct {
 	seconds float64
 }
 
-func (f *sharedFlags) define(flags *flag.FlagSet, rounds int) {
-	flags.IntVar(&f.rounds, "rounds", rounds, "`rounds`, of which medians are printed")
-	flags.Float64Var(&f.seconds, "seconds", 3, "`seconds` of each measurement, after a warm-up of 0.5")
-	flags.Float64Var(&f.rate, "rate", 20000, "`questions` a second, for what is asked at a fixed rate")
+// newFlags makes the flags of a command.
+func newFlags(command string, errorOut io.Writer) *flag.FlagSet {
+	flags := flag.NewFlagSet("bench "+command, flag.ContinueOnError)
+	flags.SetOutput(errorOut)
+	return flags
+}
+
+// define adds them all. What is set already is the command's own default.
+func (f *sharedFlags) define(flags *flag.FlagSet) {
+	flags.IntVar(&f.rounds, "rounds", cmp.Or(f.rounds, 1), "`rounds`, of which medians are printed")
+	flags.Float64Var(&f.seconds, "seconds", cmp.Or(f.seconds, 3), "`seconds` of each measurement, after a warm-up of 0.5")
+	flags.Float64Var(&f.rate, "rate", cmp.Or(f.rate, 20000), "`questions` a second, for what is asked at a fixed rate")
 	flags.IntVar(&f.tries, "tries", 3, "`times` that a measurement is made to get one that nothing disturbed")
 	flags.Float64Var(&f.noise, "noise", 0.10, "`processors` that others, or the host, may have used in an undisturbed one")
-	flags.StringVar(&f.program, "program", "bin/mirrorpool", "the built `program`")
 	flags.StringVar(&f.json, "json", "", "`file` that each measurement is written to, a JSON object a line")
+	f.defineProgram(flags)
+}
+
+func (f *sharedFlags) defineProgram(flags *flag.FlagSet) {
+	flags.StringVar(&f.program, "program", "bin/mirrorpool", "the built `program`")
 }
 
 // parse reads the flags.
 func (f *sharedFlags) parse(flags *flag.FlagSet, arguments []string) error {
+	if err := parseFlags(flags, arguments); err != nil {
+		return err
+	}
+	if f.rounds < 1 || f.tries < 1 || !(f.seconds > 0 && f.seconds <= 600) || !(f.rate > 0 && f.rate <= 1e6) {
+		return usageError{errors.New("expected rounds and tries from 1, seconds above 0 and up to 600, a rate above 0 and up to 1,000,000")}
+	}
+	return nil
+}
+
+func parseFlags(flags *flag.FlagSet, arguments []string) error {
 	if err := flags.Parse(arguments); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return err
@@ -41,8 +66,62 @@ func (f *sharedFlags) parse(flags *flag.FlagSet, arguments []string) error {
 	if flags.NArg() > 0 {
 		return usageError{fmt.Errorf("unknown argument %q", flags.Arg(0))}
 	}
-	if f.rounds < 1 || f.tries < 1 || !(f.seconds > 0 && f.seconds <= 600) || !(f.rate > 0 && f.rate <= 1e6) {
-		return usageError{errors.New("expected rounds and tries from 1, seconds above 0 and up to 600, a rate above 0 and up to 1,000,000")}
+	return nil
+}
+
+// begun is what a command has while it measures.
+type begun struct {
+	version string        // of the program
+	record  *json.Encoder // nil: not wanted
+	ends    []func() error
+}
+
+// begin takes the processors, a temporary directory and the file for results, and asks
+// the program who it is. The caller has to end it.
+func (f *sharedFlags) begin(ctx context.Context) (_ *begun, err error) {
+	b := &begun{}
+	defer func() {
+		if err != nil {
+			err = b.end(err)
+		}
+	}()
+	cleanUp, err := f.prepare()
+	if err != nil {
+		return nil, err
+	}
+	b.ends = append(b.ends, cleanUp)
+	if f.json != "" {
+		file, err := os.Create(f.json)
+		if err != nil {
+			return nil, fmt.Errorf("opening the file for results: %w", err)
+		}
+		b.record = json.NewEncoder(file)
+		b.ends = append(b.ends, file.Close)
+	}
+	b.version, err = programVersion(ctx, f.program)
+	return b, err
+}
+
+// end gives back what begin took, and the error with which the command ends.
+func (b *begun) end(err error) error {
+	for _, end := range b.ends {
+		err = errors.Join(err, end())
+	}
+	return err
+}
+
+// heading says on what is measured, when, and what.
+func (b *begun) heading() string {
+	return fmt.Sprintf("%s\n%s; %s", machineDescription(), time.Now().UTC().Format(time.RFC3339), b.version)
+}
+
+// keep writes a result to the file for results, where one is wanted.
+func (b *begun) keep(result any) error {
+	if b.record == nil {
+		return nil
+	}
+	if err := b.record.Encode(result); err != nil {
+		return fmt.Errorf("writing a result: %w", err)
 	}
 	return nil
 }
@@ -66,16 +145,4 @@ func (f *sharedFlags) prepare() (cleanUp func() error, err error) {
 		return nil, errors.Join(err, os.RemoveAll(f.directory))
 	}
 	return func() error { return os.RemoveAll(f.directory) }, nil
-}
-
-// openRecord opens the file for machine-readable output.
-func (f *sharedFlags) openRecord() (*json.Encoder, func() error, error) {
-	if f.json == "" {
-		return nil, func() error { return nil }, nil
-	}
-	file, err := os.Create(f.json)
-	if err != nil {
-		return nil, nil, fmt.Errorf("opening the file for results: %w", err)
-	}
-	return json.NewEncoder(file), file.Close, nil
 }

@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -69,15 +68,11 @@ func floodCommand(ctx context.Context, arguments []string, out, errorOut io.Writ
 	if inside {
 		arguments = arguments[1:]
 	}
-	flags := flag.NewFlagSet("bench flood", flag.ContinueOnError)
-	flags.SetOutput(errorOut)
-	var shared sharedFlags
-	shared.define(flags, 1)
+	flags := newFlags("flood", errorOut)
+	shared := sharedFlags{seconds: 10}
+	shared.define(flags)
 	where := flags.String("from", "everywhere,networks,one", "where forged `addresses` lie: a million of them, a million in 4,096 networks, one network")
 	rates := flags.String("packets", "0,20000", "forged `packets` a second; 0: as many as can be sent")
-	if err := flags.Set("seconds", "10"); err != nil {
-		return err
-	}
 	if err := shared.parse(flags, arguments); err != nil {
 		return err
 	}
@@ -88,25 +83,16 @@ func floodCommand(ctx context.Context, arguments []string, out, errorOut io.Writ
 	if !inside {
 		return floodApart(ctx, arguments, out, errorOut)
 	}
-	cleanUp, err := shared.prepare()
+	b, err := shared.begin(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, cleanUp()) }()
-	record, closeRecord, err := shared.openRecord()
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, closeRecord()) }()
-	version, err := programVersion(ctx, shared.program)
-	if err != nil {
-		return err
-	}
+	defer func() { err = b.end(err) }()
 	n, err := newFloodNetwork(ctx, &shared)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "%s\n%s; %s; each for %s\n", machineDescription(), time.Now().UTC().Format(time.RFC3339), version, shared.duration)
+	fmt.Fprintf(out, "%s; each for %s\n", b.heading(), shared.duration)
 	fmt.Fprintf(out, "A resolver in the flooded network looks up %d names a second, a client of another network asks %d.\n", lookUpRate, askRate)
 	writeFloodHead(out)
 	missed := false
@@ -125,10 +111,8 @@ func floodCommand(ctx context.Context, arguments []string, out, errorOut io.Writ
 				if err := r.write(out, without); err != nil {
 					return fmt.Errorf("writing a result: %w", err)
 				}
-				if record != nil {
-					if err := record.Encode(r); err != nil {
-						return fmt.Errorf("writing a result: %w", err)
-					}
+				if err := b.keep(r); err != nil {
+					return err
 				}
 				missed = r.missed(out) || missed
 			}

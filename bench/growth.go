@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -51,27 +50,17 @@ var growthSizes = []struct {
 const growthProbes = 30 * time.Second
 
 func growthCommand(ctx context.Context, arguments []string, out, errorOut io.Writer) (err error) {
-	flags := flag.NewFlagSet("bench growth", flag.ContinueOnError)
-	flags.SetOutput(errorOut)
-	var shared sharedFlags
-	shared.define(flags, 5)
+	flags := newFlags("growth", errorOut)
+	shared := sharedFlags{options: options{rounds: 5}}
+	shared.define(flags)
 	if err := shared.parse(flags, arguments); err != nil {
 		return err
 	}
-	cleanUp, err := shared.prepare()
+	b, err := shared.begin(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, cleanUp()) }()
-	record, closeRecord, err := shared.openRecord()
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, closeRecord()) }()
-	version, err := programVersion(ctx, shared.program)
-	if err != nil {
-		return err
-	}
+	defer func() { err = b.end(err) }()
 	members, err := listenAsMembers(memberAddresses(1000))
 	if err != nil {
 		return err
@@ -81,7 +70,7 @@ func growthCommand(ctx context.Context, arguments []string, out, errorOut io.Wri
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "%s\n%s; %d rounds of %s; %s\n", machineDescription(), time.Now().UTC().Format(time.RFC3339), shared.rounds, shared.duration, version)
+	fmt.Fprintf(out, "%s; %d rounds of %s\n", b.heading(), shared.rounds, shared.duration)
 	for round := range shared.rounds {
 		for _, one := range sizes {
 			g, err := one.measureQuietly(ctx, &shared.options)
@@ -91,10 +80,8 @@ func growthCommand(ctx context.Context, arguments []string, out, errorOut io.Wri
 			g.Round = round
 			one.results = append(one.results, g)
 			fmt.Fprintf(errorOut, "round %d of %d: %d %s %.3f us\n", round+1, shared.rounds, one.count, one.what, g.PerQuery)
-			if record != nil {
-				if err := record.Encode(g); err != nil {
-					return fmt.Errorf("writing a result: %w", err)
-				}
+			if err := b.keep(g); err != nil {
+				return err
 			}
 		}
 	}

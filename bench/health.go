@@ -4,8 +4,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -26,13 +24,9 @@ const (
 )
 
 func healthCommand(ctx context.Context, arguments []string, out, errorOut io.Writer) (err error) {
-	flags := flag.NewFlagSet("bench health", flag.ContinueOnError)
-	flags.SetOutput(errorOut)
-	var shared sharedFlags
-	shared.define(flags, 1)
-	if err := flags.Set("seconds", "60"); err != nil {
-		return err
-	}
+	flags := newFlags("health", errorOut)
+	shared := sharedFlags{seconds: 60}
+	shared.define(flags)
 	targets := flags.Int("targets", healthTargets, "`mirrors` that are probed every 30 s")
 	if err := shared.parse(flags, arguments); err != nil {
 		return err
@@ -40,22 +34,13 @@ func healthCommand(ctx context.Context, arguments []string, out, errorOut io.Wri
 	if *targets < 100 || *targets > 2*healthTargets {
 		return usageError{fmt.Errorf("expected 100 to %d targets", 2*healthTargets)}
 	}
-	cleanUp, err := shared.prepare()
+	b, err := shared.begin(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, cleanUp()) }()
-	record, closeRecord, err := shared.openRecord()
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, closeRecord()) }()
-	version, err := programVersion(ctx, shared.program)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(out, "%s\n%s; %s\n%d targets over http every %s, on one processor, for %s each.\n",
-		machineDescription(), time.Now().UTC().Format(time.RFC3339), version, *targets, healthInterval, shared.duration)
+	defer func() { err = b.end(err) }()
+	fmt.Fprintf(out, "%s\n%d targets over http every %s, on one processor, for %s each.\n",
+		b.heading(), *targets, healthInterval, shared.duration)
 	fmt.Fprintf(out, "\n%-36s %9s %9s %12s %9s %8s %5s %5s\n", "", "probes/s", "most in 1", "CPU s/minute", "memory", "sockets", "other", "steal")
 	missed := false
 	for range shared.rounds {
@@ -63,13 +48,7 @@ func healthCommand(ctx context.Context, arguments []string, out, errorOut io.Wri
 		if err := healthOnce(ctx, &shared, *targets, func(one *probed) error {
 			missed = missed || one.missed()
 			one.write(out)
-			if record == nil {
-				return nil
-			}
-			if err := record.Encode(one); err != nil {
-				return fmt.Errorf("writing a result: %w", err)
-			}
-			return nil
+			return b.keep(one)
 		}); err != nil {
 			return err
 		}

@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -31,32 +30,19 @@ const (
 )
 
 func reloadCommand(ctx context.Context, arguments []string, out, errorOut io.Writer) (err error) {
-	flags := flag.NewFlagSet("bench reload", flag.ContinueOnError)
-	flags.SetOutput(errorOut)
-	var shared sharedFlags
-	shared.define(flags, 1)
-	if err := flags.Set("seconds", "20"); err != nil {
-		return err
-	}
+	flags := newFlags("reload", errorOut)
+	shared := sharedFlags{seconds: 20}
+	shared.define(flags)
 	if err := shared.parse(flags, arguments); err != nil {
 		return err
 	}
-	cleanUp, err := shared.prepare()
+	b, err := shared.begin(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, cleanUp()) }()
-	record, closeRecord, err := shared.openRecord()
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, closeRecord()) }()
-	version, err := programVersion(ctx, shared.program)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(out, "%s\n%s; %s\nEvery second for %s: a push, a change of health, SIGHUP.\n",
-		machineDescription(), time.Now().UTC().Format(time.RFC3339), version, shared.duration)
+	defer func() { err = b.end(err) }()
+	fmt.Fprintf(out, "%s\nEvery second for %s: a push, a change of health, SIGHUP.\n",
+		b.heading(), shared.duration)
 	fmt.Fprintf(out, "\n%-32s %9s %6s %6s %9s %9s %9s %6s %6s %7s %5s %5s\n",
 		"", "answered", "lost", "> 10ms", "p50 us", "p99 us", "max us", "pushes", "tables", "skipped", "other", "steal")
 	missed := false
@@ -70,10 +56,8 @@ func reloadCommand(ctx context.Context, arguments []string, out, errorOut io.Wri
 			if err := r.write(out); err != nil {
 				return fmt.Errorf("writing a result: %w", err)
 			}
-			if record != nil {
-				if err := record.Encode(r); err != nil {
-					return fmt.Errorf("writing a result: %w", err)
-				}
+			if err := b.keep(r); err != nil {
+				return err
 			}
 			missed = missed || r.missed()
 		}

@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"maps"
@@ -32,29 +31,24 @@ type robustnessFlags struct {
 const packetsFrom = "FUZZ_PACKETS"
 
 func robustnessCommand(ctx context.Context, arguments []string, out, errorOut io.Writer) (err error) {
-	flags := flag.NewFlagSet("bench robustness", flag.ContinueOnError)
-	flags.SetOutput(errorOut)
+	flags := newFlags("robustness", errorOut)
 	var f robustnessFlags
-	f.define(flags, 1)
+	f.defineProgram(flags)
 	flags.IntVar(&f.packets, "packets", 10_000_000, "`packets` that are sent")
 	flags.Uint64Var(&f.seed, "seed", uint64(time.Now().UnixNano()), "`seed` of what is drawn, which is printed")
 	flags.StringVar(&f.corpus, "corpus", os.Getenv(packetsFrom), "`directory` of more packets (*.pkt, *.raw, *.pkts.gz)")
-	if err := f.parse(flags, arguments); err != nil {
+	if err := parseFlags(flags, arguments); err != nil {
 		return err
 	}
 	if f.packets < 1 {
 		return usageError{errors.New("expected at least one packet")}
 	}
-	cleanUp, err := f.prepare()
+	b, err := f.begin(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, cleanUp()) }()
-	version, err := programVersion(ctx, f.program)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(out, "%s\n%s; %s; %d packets, seed %d\n", machineDescription(), time.Now().UTC().Format(time.RFC3339), version, f.packets, f.seed)
+	defer func() { err = b.end(err) }()
+	fmt.Fprintf(out, "%s; %d packets, seed %d\n", b.heading(), f.packets, f.seed)
 	result, err := f.run(ctx, errorOut)
 	if err != nil {
 		return err
