@@ -69,6 +69,7 @@ type Rollover struct {
 	Algorithm string         `json:"algorithm"` // of the new key
 	Old       []string       `json:"old"`
 	New       []string       `json:"new"`
+	Turned    bool           `json:"turned"` // it was turned back: the old keys were to be new before
 	Step      string         `json:"step"`
 	Number    int            `json:"number"` // of the step, from 1
 	Of        int            `json:"of"`
@@ -95,6 +96,7 @@ type LastRollover struct {
 	New       []string   `json:"new"`
 	Ended     *time.Time `json:"ended"`
 	Cancelled bool       `json:"cancelled"`
+	Turned    bool       `json:"turned"` // as Rollover has it
 }
 
 // The actions of a RolloverChange.

@@ -41,7 +41,11 @@ has the new record and none the old one, and with --ds-ttl the old record's TTL,
 is taken for a day if nobody says it. What is said counts until those servers answer
 otherwise, and no TTL less than what they gave.
 
---cancel goes back, while neither the parent nor caches can depend on the new key.
+--cancel goes back, while neither the parent nor caches can depend on the new key. At
+the step parent it turns the rollover back, such as when the registry does not take the
+new algorithm: CDS asks for the old DS again, and once the parent has had three days to
+act on what it has read before, and names the old key and not the new one, the latter is
+taken out. Withdraw what you have handed in there.
 
 --withdraw-ds asks the parent to delete all DS records of the zone (RFC 8078, section
 4), before the zone becomes unsigned; --no-withdraw-ds ends that. Leave the keys in
@@ -185,8 +189,11 @@ func printZoneSigning(out io.Writer, zone string, s *admin.Signing, now time.Tim
 	}
 	if s.Last != nil {
 		how := "done"
-		if s.Last.Cancelled {
+		switch {
+		case s.Last.Cancelled:
 			how = "cancelled"
+		case s.Last.Turned:
+			how = "turned back"
 		}
 		fmt.Fprintf(out, "  last rollover: %s, %s to %s, %s %s\n", s.Last.Kind, strings.Join(s.Last.Old, " "), strings.Join(s.Last.New, " "), how, when(s.Last.Ended, now))
 	}
@@ -232,7 +239,11 @@ func parentWords(ds admin.ParentDS, now time.Time) string {
 
 func printRollover(out io.Writer, zone string, s *admin.Signing, now time.Time) {
 	r := s.Rollover
-	fmt.Fprintf(out, "  rollover (%s, %s): %s to %s, step %d of %d\n", r.Kind, r.Algorithm, strings.Join(r.Old, " "), strings.Join(r.New, " "), r.Number, r.Of)
+	turned, age := "", "new "
+	if r.Turned {
+		turned, age = "turned back, ", ""
+	}
+	fmt.Fprintf(out, "  rollover (%s%s, %s): %s to %s, step %d of %d\n", turned, r.Kind, r.Algorithm, strings.Join(r.Old, " "), strings.Join(r.New, " "), r.Number, r.Of)
 	for i, step := range r.Steps {
 		mark, length := " ", "at least "+span(time.Duration(step.Seconds)*time.Second)
 		switch {
@@ -262,7 +273,7 @@ func printRollover(out io.Writer, zone string, s *admin.Signing, now time.Time) 
 		}
 		for _, key := range s.Keys {
 			if key.DS != "" && strings.Contains(strings.Join(r.New, " "), key.ID) {
-				fmt.Fprintf(out, "  the new DS, to be handed in at step %q and not before:\n    %s IN DS %s\n", step.Step, zone, key.DS)
+				fmt.Fprintf(out, "  the %sDS, to be handed in at step %q and not before:\n    %s IN DS %s\n", age, step.Step, zone, key.DS)
 			}
 		}
 	}

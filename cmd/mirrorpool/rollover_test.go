@@ -200,9 +200,6 @@ func TestRollover(t *testing.T) {
 	fresh := r.signing().Rollover.New[0]
 	r.eventually("both keys are published", func() bool { return len(r.published()) == 2 })
 	r.step(rollover.StepParent)
-	if err := r.change(admin.RolloverCancel); !errors.Is(err, rollover.ErrTooLate) {
-		t.Errorf("it is cancelled: %v", err)
-	}
 	if err := r.change(admin.RolloverSay); err == nil || !strings.Contains(err.Error(), "says otherwise") {
 		t.Errorf("what the parent denies is taken: %v", err)
 	}
@@ -239,6 +236,43 @@ func TestRollover(t *testing.T) {
 		t.Errorf("without the state the keys %v are published", tags)
 	}
 	r.eventually("CDS names the new key", func() bool { return len(r.ask("example.test.", dns.TypeCDS).Answer) == 1 })
+}
+
+// TestRolloverTurnedBack: while the parent is waited for, CDS can ask for the old DS
+// again; the parent is believed only when it can have nothing else to do.
+func TestRolloverTurnedBack(t *testing.T) {
+	r := newRollingNode(t, "")
+	old := writeKey(t, r.path("keys"), "example.test.")
+	r.begin()
+	r.eventually("the zone is signed", func() bool { return len(r.published()) == 1 })
+	r.parent.take(r.ask("example.test.", dns.TypeCDS).Answer)
+	if err := r.change(admin.RolloverStart); err != nil {
+		t.Fatal(err)
+	}
+	r.step(rollover.StepParent)
+	if err := r.change(admin.RolloverCancel); err != nil {
+		t.Fatal(err)
+	}
+	r.eventually("CDS names the old key, and both are published", func() bool {
+		answer := r.ask("example.test.", dns.TypeCDS).Answer
+		return len(answer) == 1 && answer[0].(*dns.CDS).KeyTag == old.Tag() && len(r.published()) == 2
+	})
+	if err := r.change(admin.RolloverSay); !errors.Is(err, rollover.ErrTooEarly) {
+		t.Errorf("what is said at once is taken: %v", err)
+	}
+	var described *admin.Signing
+	r.eventually("it is known until when it waits", func() bool {
+		described = r.signing()
+		return described.Rollover != nil && described.Rollover.Until != nil
+	})
+	if at := described.Rollover; !at.Turned || at.Step != string(rollover.StepParent) || at.New[0] != old.ID() || at.Until.Sub(r.clock.wall()) < parentDelay/2 {
+		t.Errorf("it stands so: %+v", at)
+	}
+	var out strings.Builder
+	printZoneSigning(&out, "example.test.", described, r.clock.wall())
+	if !strings.Contains(out.String(), "rollover (turned back, csk, ECDSAP256SHA256)") {
+		t.Error(out.String())
+	}
 }
 
 // TestRolloverWithoutDS: a parent that has no DS is no reason to wait for ever, once

@@ -111,8 +111,11 @@ func (r *rollovers) mayBegin(ctx context.Context, apex string, state rollover.St
 	advice := fmt.Sprintf("no other one begins: `mirrorpool rollover %s --again` is for that, and `mirrorpool status` shows how zones are signed", apex)
 	if last := state.Last; last != nil && now.Sub(last.Ended) < rolloverRest {
 		how := "done"
-		if last.Cancelled {
+		switch {
+		case last.Cancelled:
 			how = "cancelled"
+		case last.Turned:
+			how = "turned back"
 		}
 		return fmt.Errorf("the last rollover was %s %s, less than a day ago; %s", how, when(moment(last.Ended), now), advice)
 	}
@@ -176,10 +179,10 @@ func (r *rollovers) contradicted(ctx context.Context, apex string, state rollove
 	if summary.Empty() {
 		return nil // nobody validates the zone by way of this parent
 	}
-	wanted, unwanted := entryKeys(state.New, planned.keys), entryKeys(state.Old, planned.keys)
 	for _, answer := range summary.Answers {
 		alone := summary
 		alone.Answers = append(alone.Answers[:0:0], answer)
+		wanted, unwanted := parentKeys(state, planned.keys, alone)
 		if answer.Err == nil && !alone.Have(wanted, unwanted) {
 			return fmt.Errorf("the parent's server %s says otherwise: its DS does not name the new key alone", answer.Server)
 		}

@@ -26,7 +26,7 @@ func (r *rollovers) facts(apex string) rollover.Facts {
 		Propagation: propagation(settings, served), Since: served.since,
 		Behind: r.behind(apex), Expire: served.expire,
 		ParentTTL: summary.TTL(), ParentTTLGiven: summary.GivenTTL(),
-		ParentDue: len(settings.parents) > 0 && lastLookDue(state, summary.At),
+		ParentDue: len(settings.parents) > 0 && lastLookDue(state, summary.At), ParentDelay: parentDelay,
 	}
 	if state.Missing(planned.keys) != "" {
 		return facts // it was planned before there was the new key
@@ -37,8 +37,23 @@ func (r *rollovers) facts(apex string) rollover.Facts {
 	if state.Kind == "" || !summary.At.After(state.Steps[len(state.Steps)-1].At) {
 		return facts // what they said before is not about this step
 	}
-	facts.Parent = parentSays(summary, entryKeys(state.New, planned.keys), entryKeys(state.Old, planned.keys))
+	wanted, unwanted := parentKeys(state, planned.keys, summary)
+	facts.Parent = parentSays(summary, wanted, unwanted)
 	return facts
+}
+
+// parentKeys are those that the parent is to name, and those that it is not. Of several
+// that it named before, it has to name but what it did.
+func parentKeys(state rollover.State, keys []*signing.Key, summary parent.Summary) (wanted, unwanted []*signing.Key) {
+	wanted, unwanted = entryKeys(state.New, keys), entryKeys(state.Old, keys)
+	if !state.Turned {
+		return wanted, unwanted
+	}
+	named := slices.DeleteFunc(slices.Clone(wanted), func(key *signing.Key) bool { return !summary.Have([]*signing.Key{key}, nil) })
+	if len(named) > 0 {
+		wanted = named
+	}
+	return wanted, unwanted
 }
 
 // propagation is how long a secondary may serve what was served before.
@@ -84,14 +99,19 @@ const (
 	leastParentPause   = 2 * time.Second
 	mostParentPause    = 5 * time.Minute
 	settledParentPause = time.Hour
+	// parentDelay is how long after it has read CDS a parent is taken to act on it:
+	// some look once a day, and want to see the same for three days.
+	parentDelay = 3 * 24 * time.Hour
 	// parentTick is how often somebody looks whether to ask.
 	parentTick = time.Second
 )
 
 // lastLookDue tells that the parent's servers were not asked since copies of the old
-// DS are out of caches: nobody may have looked for as long as that lasted.
+// DS, or of the CDS of before, are out of caches: nobody may have looked for as long as
+// that lasted.
 func lastLookDue(state rollover.State, asked time.Time) bool {
-	return state.Step() == rollover.StepParentCaches && (state.Until.IsZero() || asked.Before(state.Until))
+	waits := state.Step() == rollover.StepParentCaches || state.Step() == rollover.StepParent && state.Turned
+	return waits && (state.Until.IsZero() || asked.Before(state.Until))
 }
 
 // parentPause is how long an answer of the parent's servers counts.

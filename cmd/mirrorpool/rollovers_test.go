@@ -144,6 +144,7 @@ func TestPropagation(t *testing.T) {
 
 func TestParentSays(t *testing.T) {
 	old, fresh := writeKey(t, t.TempDir(), "example.test."), writeKey(t, t.TempDir(), "example.test.")
+	spare := writeKey(t, t.TempDir(), "example.test.")
 	has := func(keys ...*signing.Key) parent.Answer {
 		answer := parent.Answer{}
 		for _, key := range keys {
@@ -166,6 +167,26 @@ func TestParentSays(t *testing.T) {
 	} {
 		if got := parentSays(parent.Summary{Answers: test.answers}, []*signing.Key{fresh}, []*signing.Key{old}); got != test.expected {
 			t.Errorf("%s: %v", name, got)
+		}
+	}
+	// Of several old keys the parent names but those that it did.
+	keys, role := []*signing.Key{old, fresh, spare}, func(key *signing.Key) rollover.Role { return rollover.Role{ID: key.ID(), Entry: true} }
+	state := rollover.State{Turned: true, Old: []rollover.Role{role(fresh)}, New: []rollover.Role{role(old), role(spare)}}
+	for name, test := range map[string]struct {
+		answer   parent.Answer
+		expected rollover.ParentDS
+	}{
+		"one of the old":   {has(old), rollover.ParentChanged},
+		"both of the old":  {has(old, spare), rollover.ParentChanged},
+		"old and new":      {has(old, fresh), rollover.ParentUnchanged},
+		"new":              {has(fresh), rollover.ParentUnchanged},
+		"none at all":      {has(), rollover.ParentNone},
+		"nobody has heard": {silent, rollover.ParentUnknown},
+	} {
+		summary := parent.Summary{Answers: []parent.Answer{test.answer}}
+		wanted, unwanted := parentKeys(state, keys, summary)
+		if got := parentSays(summary, wanted, unwanted); got != test.expected {
+			t.Errorf("turned back, %s: %v", name, got)
 		}
 	}
 }

@@ -58,7 +58,7 @@ func (r *rollovers) describe(table *zones.Table) map[string]*admin.Signing {
 			one.Withdrawing = moment(state.WithdrawSince)
 		}
 		if last := state.Last; last != nil {
-			one.Last = &admin.LastRollover{Kind: string(last.Kind), Old: named(last.Old), New: named(last.New), Ended: moment(last.Ended), Cancelled: last.Cancelled}
+			one.Last = &admin.LastRollover{Kind: string(last.Kind), Old: named(last.Old), New: named(last.New), Ended: moment(last.Ended), Cancelled: last.Cancelled, Turned: last.Turned}
 		}
 		if _, known := r.served[zone.Apex]; known && state.Kind != "" {
 			one.Rollover = describeRollover(state, r.facts(zone.Apex), now)
@@ -166,7 +166,7 @@ func named(roles []rollover.Role) []string {
 func describeRollover(state rollover.State, facts rollover.Facts, now time.Time) *admin.Rollover {
 	described := &admin.Rollover{
 		Kind: string(state.Kind), Algorithm: signing.AlgorithmName(state.Algorithm),
-		Old: named(state.Old), New: named(state.New), Step: string(state.Step()),
+		Old: named(state.Old), New: named(state.New), Turned: state.Turned, Step: string(state.Step()),
 	}
 	ahead := state.Forecast(facts)
 	for _, one := range state.Steps[:len(state.Steps)-1] {

@@ -25,10 +25,12 @@ type Facts struct {
 	// waited for, but not for longer than Expire: then it does not answer any more.
 	Behind bool
 	Expire time.Duration
+	// ParentDelay is how long after it has read CDS a parent may act on it.
+	ParentDelay time.Duration
 	// Parent is what the parent's servers say of the zone's DS.
 	Parent ParentDS
-	// ParentDue tells that the parent's servers can be asked, and were not since the
-	// wait for copies of the old DS has ended.
+	// ParentDue tells that the parent's servers can be asked, and were not since Until:
+	// the wait for copies of the old DS, or of CDS of before, has ended.
 	ParentDue bool
 }
 
@@ -132,8 +134,12 @@ func (s State) advance(rules []rule, now time.Time, facts Facts) (State, []Event
 		return s, []Event{s.event(now, "every server of the parent has the DS of the new key, as was said; copies of the old DS run out from now on")}
 	}
 	if this.wait&parentHas != 0 {
-		if facts.Parent != ParentChanged {
-			return s.serve(now, facts), nil
+		s = s.serve(now, facts)
+		if s.Turned && s.Until.IsZero() && !s.Spread.IsZero() {
+			s.Until = s.until(this, facts)
+		}
+		if facts.Parent != ParentChanged || s.turning(now) || s.Turned && facts.ParentDue {
+			return s, nil
 		}
 		s, events := s.parentSeen(now, "every server of the parent has the DS of the new key")
 		return s, events
@@ -142,7 +148,7 @@ func (s State) advance(rules []rule, now time.Time, facts Facts) (State, []Event
 		return s, nil
 	}
 	if s.Until.IsZero() {
-		s.Until = s.until(this)
+		s.Until = s.until(this, facts)
 	}
 	if s.Until.IsZero() || now.Before(s.Until) || this.wait&parentCaches != 0 && facts.ParentDue {
 		return s, nil
@@ -195,13 +201,17 @@ func (s State) serve(now time.Time, facts Facts) State {
 }
 
 // until is when what a step waits for is out of caches; zero: that is not known.
-func (s State) until(this *rule) time.Time {
-	until := s.Spread
+func (s State) until(this *rule, facts Facts) time.Time {
+	until, wait := s.Spread, this.wait
+	turned := s.Turned && wait&parentHas != 0
+	if turned {
+		wait |= keyCaches // which have CDS
+	}
 	for _, one := range []struct {
 		wait caches
 		held Held
 	}{{keyCaches, s.Keys}, {zoneCaches, s.Zone}} {
-		if this.wait&one.wait == 0 {
+		if wait&one.wait == 0 {
 			continue
 		}
 		out, known := one.held.out(s.Spread)
@@ -210,7 +220,10 @@ func (s State) until(this *rule) time.Time {
 		}
 		until = latest(until, out)
 	}
-	if this.wait&parentCaches != 0 {
+	if turned {
+		until = until.Add(facts.ParentDelay)
+	}
+	if wait&parentCaches != 0 {
 		until = latest(until, s.ParentSeen.Add(kept(s.parentTTL())))
 	}
 	return until
@@ -233,6 +246,8 @@ func (s State) Next(now time.Time, facts Facts) time.Time {
 	switch {
 	case s.Kind == "" || this == nil || s.Served.IsZero():
 		return time.Time{}
+	case s.Turned && this.wait&parentHas != 0 && !s.turning(now):
+		return time.Time{} // the parent alone is waited for
 	case s.Spread.IsZero():
 		return latest(s.Served, facts.Since).Add(facts.Propagation)
 	}
@@ -249,7 +264,9 @@ func (s State) Waiting(now time.Time, facts Facts) (what string, until time.Time
 		return fmt.Sprintf("step %q is none of this version", s.Step()), time.Time{}
 	case s.Served.IsZero():
 		return "the zone is not yet served so", time.Time{}
-	case this.wait&parentHas != 0:
+	case this.wait&parentHas != 0 && s.turning(now) && !s.Until.IsZero():
+		return "caches are to lose the CDS of before, and a parent that has read it to have acted on it", s.Until
+	case this.wait&parentHas != 0 && !s.turning(now):
 		return "the parent's DS is to name the new key, and no old one", time.Time{}
 	case s.Spread.IsZero() && facts.Behind && !now.Before(s.Next(now, facts)):
 		return "a secondary is behind", time.Time{}
@@ -257,7 +274,7 @@ func (s State) Waiting(now time.Time, facts Facts) (what string, until time.Time
 		spread := s.Next(now, facts)
 		copied := s
 		copied.Spread = spread
-		return "secondaries are to have it, and caches to lose what was before", latest(spread, copied.until(this))
+		return "secondaries are to have it, and caches to lose what was before", latest(spread, copied.until(this, facts))
 	case this.wait&parentCaches != 0 && facts.ParentDue && !s.Until.IsZero() && !now.Before(s.Until):
 		return "the parent's servers are to be asked once more", time.Time{}
 	}
@@ -285,6 +302,9 @@ func (s State) Forecast(facts Facts) []Ahead {
 	ahead := make([]Ahead, 0, len(rules))
 	for _, one := range rules {
 		step := Ahead{Step: one.step, About: one.about, Parent: one.wait&parentHas != 0}
+		if one.wait&parentHas != 0 && s.Turned {
+			step.Wait = facts.Propagation + kept(facts.KeyTTL) + facts.ParentDelay
+		}
 		if one.wait&keyCaches != 0 {
 			step.Wait = max(step.Wait, facts.Propagation+kept(facts.KeyTTL))
 		}

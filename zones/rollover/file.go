@@ -64,7 +64,7 @@ func (s State) check() error {
 	if rules == nil {
 		return fmt.Errorf("kind %q is none", s.Kind)
 	}
-	if len(s.Old) == 0 || len(s.New) != 1 || len(s.Steps) == 0 {
+	if len(s.Old) == 0 || len(s.New) == 0 || len(s.New) > 1 && !s.Turned || len(s.Steps) == 0 {
 		return errors.New("a rollover has old keys, one new key and steps")
 	}
 	for _, role := range append(s.Old[:len(s.Old):len(s.Old)], s.New...) {

@@ -25,7 +25,7 @@ type model struct {
 	parent   []*parentVersion
 	upSince  time.Time
 
-	propagation, parentTTL time.Duration
+	propagation, parentTTL, parentDelay time.Duration
 	// lenient validators take any algorithm that is there (RFC 6840, section 5.11).
 	lenient bool
 }

@@ -27,7 +27,10 @@ type node struct {
 	silentUntil     time.Time // the parent's servers do not answer before
 	lookedAt        time.Time // by the node's clock, when they were asked
 	unasked         bool      // nobody asks them
-	stopIn          Step      // empty: none
+	read, readAt    time.Time // the CDS that the parent has read last, and when it acts on it; zero: it has
+	wanted          []*signing.Key
+	lazyParent      bool
+	stopIn          Step // empty: none
 	log             []string
 }
 
@@ -39,7 +42,8 @@ func (n *node) facts() Facts {
 		Since: n.since, Parent: n.parentSays,
 		Served: !n.state.Served.IsZero() || n.state.Kind != "" && n.current().plan.SameAs(n.state.Plan(n.base, n.keys)),
 	}
-	if !n.unasked && n.state.Step() == StepParentCaches {
+	facts.ParentDelay = n.parentDelay
+	if !n.unasked && (n.state.Step() == StepParentCaches || n.state.Turned && n.state.Step() == StepParent) {
 		facts.ParentDue = n.state.Until.IsZero() || n.lookedAt.Before(n.state.Until)
 	}
 	if n.wrong != nil {
@@ -86,7 +90,9 @@ func (n *node) ended() {
 		return slices.ContainsFunc(n.state.Last.Old, func(role Role) bool { return role.ID == key.ID() })
 	})
 	for _, role := range n.state.Last.New {
-		left = append(left, n.keys[index(n.keys, role.ID)])
+		if key := n.keys[index(n.keys, role.ID)]; !has(left, key) { // it is among them where the rollover was turned back
+			left = append(left, key)
+		}
 	}
 	n.base = base(left...)
 }
@@ -137,17 +143,46 @@ func (n *node) restart(away time.Duration) error {
 	if err := json.Unmarshal(data, &n.state); err != nil {
 		return err
 	}
+	if err := n.parentActs(); err != nil {
+		return err
+	}
 	n.upSince, n.since = n.now, n.clock()
 	n.note("restarted after %s", away)
 	n.servedAt = n.now
 	return n.advance()
 }
 
-// parentLooks lets the parent take up what CDS asks for, after a while and not on
-// all servers at once.
+// parentLooks lets the parent read CDS, from any server or cache but none that is older
+// than the one before (RFC 7344, section 4.1), and act on it after a while.
 func (n *node) parentLooks() error {
+	if n.readAt.IsZero() {
+		n.settle()
+		readable := slices.DeleteFunc(slices.Clone(n.versions), func(v *version) bool {
+			return v.from.Before(n.read) || !n.cached(v.out, v.keyTTL)
+		})
+		v := n.current()
+		n.readAt = n.now
+		if n.lazyParent { // of which some are
+			v = readable[n.random.IntN(len(readable))]
+			n.readAt = n.now.Add(time.Duration(n.random.Int64N(int64(n.parentDelay))))
+		}
+		n.read, n.wanted = v.from, v.plan.Child
+	}
+	return n.parentActs()
+}
+
+// parentActs has the parent do what it has read, when it is time.
+func (n *node) parentActs() error {
+	if n.readAt.IsZero() || n.now.Before(n.readAt) {
+		return nil
+	}
+	n.readAt = time.Time{}
+	return n.parentTakes(n.wanted)
+}
+
+// parentTakes has the parent name other keys, not on all servers at once.
+func (n *node) parentTakes(wanted []*signing.Key) error {
 	last := n.parentVersion()
-	wanted := n.current().plan.Child
 	if len(wanted) == 0 || slices.EqualFunc(wanted, last.keys, (*signing.Key).Same) {
 		return nil
 	}
@@ -164,7 +199,8 @@ func (n *node) looked() {
 	n.lookedAt = n.clock()
 	current := n.parentVersion()
 	before := len(n.parent) < 2 || !n.now.Before(n.parent[len(n.parent)-2].out)
-	names := n.state.Kind != "" && slices.EqualFunc(current.keys, n.state.New, func(key *signing.Key, role Role) bool { return key.ID() == role.ID })
+	entry := slices.DeleteFunc(slices.Clone(n.state.New), func(role Role) bool { return !role.Entry })
+	names := n.state.Kind != "" && slices.EqualFunc(current.keys, entry, func(key *signing.Key, role Role) bool { return key.ID() == role.ID })
 	n.parentSays = ParentUnchanged
 	switch {
 	case n.now.Before(n.silentUntil):
@@ -197,11 +233,11 @@ func newNode(seed uint64, keys ...*signing.Key) *node {
 	n := &node{
 		model: &model{
 			random: random, now: epoch, upSince: epoch.Add(-time.Hour * 1000),
-			propagation: seconds(random, 100), parentTTL: seconds(random, 300),
+			propagation: seconds(random, 100), parentTTL: seconds(random, 300), parentDelay: seconds(random, 100),
 		},
 		base: base(keys...), keys: testKeys()["all"], keyTTL: seconds(random, 300), zoneTTL: seconds(random, 300),
 	}
-	n.since = n.upSince
+	n.since, n.lazyParent = n.upSince, seed%2 == 1
 	n.serve(n.base, n.keyTTL, n.zoneTTL)
 	n.parent = []*parentVersion{{keys: n.base.Child, from: epoch}}
 	return n
@@ -222,7 +258,7 @@ func (n *node) roll(kind Kind, with disturbances) error {
 // play goes on until the rollover is over, or in the step to stop in.
 func (n *node) play(with disturbances) error {
 	for turn := 0; n.state.Kind != "" || !n.servedAt.IsZero(); turn++ {
-		if turn > 3000 {
+		if turn > 3000 || n.stopIn != "" && n.state.Step() == n.stopIn && n.servedAt.IsZero() {
 			return nil
 		}
 		dt := seconds(n.random, 20)
@@ -236,6 +272,9 @@ func (n *node) play(with disturbances) error {
 			dt = max(n.servedAt.Sub(n.now), 0)
 		}
 		n.now = n.now.Add(dt)
+		if err := n.parentActs(); err != nil {
+			return err
+		}
 		if !with.deafParent && (!with.lateParent || n.random.IntN(20) == 0) {
 			if err := n.parentLooks(); err != nil {
 				return err
@@ -270,7 +309,7 @@ func (n *node) play(with disturbances) error {
 				}
 			}
 		}
-		if n.looked(); with.said && n.state.Step() == StepParent && n.parentSays == ParentChanged && n.random.IntN(10) == 0 {
+		if n.looked(); with.said && n.state.Step() == StepParent && !n.state.turning(n.clock()) && n.parentSays == ParentChanged && n.random.IntN(10) == 0 {
 			state, _, err := n.state.SayParent(n.clock(), 0)
 			if err != nil {
 				return err
@@ -280,7 +319,7 @@ func (n *node) play(with disturbances) error {
 		if n.unasked = with.said; with.said {
 			n.parentSays = ParentUnknown
 		}
-		if with.lied && n.state.Step() == StepParent && n.random.IntN(10) == 0 {
+		if with.lied && n.state.Step() == StepParent && !n.state.turning(n.clock()) && n.random.IntN(10) == 0 {
 			if err := n.lie(); err != nil {
 				return err
 			}

@@ -63,7 +63,7 @@ func (s State) childSince() (since time.Time) {
 		if this == nil {
 			continue
 		}
-		if now := this.old&child<<1 | this.new&child; i > 0 && now != before {
+		if now := this.old&child<<1 | this.new&child; (i > 0 || s.Turned) && now != before {
 			since = reached.At
 		}
 		before = this.old&child<<1 | this.new&child

@@ -70,6 +70,7 @@ const (
 	cannot  cancel = iota
 	atOnce         // the new key goes
 	undoing        // the new key leaves the DNSKEY RRset, and goes when caches have noticed
+	turning        // old and new keys change places, in the same step
 )
 
 // CDS is in the zone, signed like the keys, and has their TTL; so whoever waits for
@@ -84,13 +85,13 @@ const signatureCaches = keyCaches | zoneCaches
 var (
 	doubleSignature = []rule{
 		{StepPublish, published | signs | child, published | signs, signatureCaches, atOnce, "the new key is published, and signs beside the old one"},
-		{StepParent, published | signs, published | signs | child, parentHas, cannot, "CDS and CDNSKEY name the new key; the parent's DS has to do so too"},
+		{StepParent, published | signs, published | signs | child, parentHas, turning, "CDS and CDNSKEY name the new key; the parent's DS has to do so too"},
 		{StepParentCaches, published | signs, published | signs | child, parentCaches, cannot, "the parent's DS names the new key; copies of the old DS run out"},
 		{StepRetire, 0, published | signs | child, signatureCaches, cannot, "the old key is taken out; copies of it run out"},
 	}
 	doubleKeySignature = []rule{
 		{StepPublish, published | signs | child, published | signs, keyCaches, atOnce, "the new key is published, and signs beside the old one"},
-		{StepParent, published | signs, published | signs | child, parentHas, cannot, "CDS and CDNSKEY name the new key; the parent's DS has to do so too"},
+		{StepParent, published | signs, published | signs | child, parentHas, turning, "CDS and CDNSKEY name the new key; the parent's DS has to do so too"},
 		{StepParentCaches, published | signs, published | signs | child, parentCaches, cannot, "the parent's DS names the new key; copies of the old DS run out"},
 		{StepRetire, 0, published | signs | child, keyCaches, cannot, "the old key is taken out; copies of it run out"},
 	}
@@ -102,7 +103,7 @@ var (
 	conservative = []rule{
 		{StepSign, published | signs | child, signs, signatureCaches, atOnce, "the new key signs beside the old one, and is not yet published"},
 		{StepPublish, published | signs | child, published | signs, keyCaches, undoing, "the new key is published"},
-		{StepParent, published | signs, published | signs | child, parentHas, cannot, "CDS and CDNSKEY name the new key; the parent's DS has to do so too"},
+		{StepParent, published | signs, published | signs | child, parentHas, turning, "CDS and CDNSKEY name the new key; the parent's DS has to do so too"},
 		{StepParentCaches, published | signs, published | signs | child, parentCaches, cannot, "the parent's DS names the new key; copies of the old DS run out"},
 		{StepUnpublish, signs, published | signs | child, keyCaches, cannot, "the old key is not published any more, and signs on"},
 		{StepRetire, 0, published | signs | child, signatureCaches, cannot, "the old key is taken out; copies of its signatures run out"},

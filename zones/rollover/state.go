@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/miekg/dns"
@@ -20,6 +22,9 @@ type State struct {
 	Algorithm uint8  `json:"algorithm,omitempty"`
 	Old       []Role `json:"old,omitempty"`
 	New       []Role `json:"new,omitempty"`
+	// Turned tells that it was turned back while it waited for the parent: what was Old
+	// is New since, and Steps begin there.
+	Turned bool `json:"turned,omitempty"`
 	// Steps are those that were reached, and the last is the one that it is in.
 	Steps []Reached `json:"steps,omitempty"`
 
@@ -74,6 +79,7 @@ type Ended struct {
 	Steps     []Reached `json:"steps"`
 	Ended     time.Time `json:"ended"`
 	Cancelled bool      `json:"cancelled,omitempty"`
+	Turned    bool      `json:"turned,omitempty"` // as State has it
 }
 
 // Event is something that operators want to hear of.
@@ -88,6 +94,7 @@ var (
 	ErrUnderWay   = errors.New("a rollover is under way")
 	ErrNone       = errors.New("no rollover is under way")
 	ErrNotWaiting = errors.New("the rollover does not wait for the parent now")
+	ErrTooEarly   = errors.New("caches may still have CDS records that name the other key, and a parent may act on them: say it once the rollover waits for nothing else")
 	ErrTooLate    = errors.New("the parent may know the new key already, or caches need it: it is safe to go on only")
 	ErrWithdraw   = errors.New("the parent is asked to delete the zone's DS records: take that back first (--no-withdraw-ds)")
 )
@@ -222,6 +229,9 @@ func (s State) SayParent(now time.Time, ttl time.Duration) (State, []Event, erro
 	if s.Step() != StepParent {
 		return s, nil, ErrNotWaiting
 	}
+	if s.turning(now) {
+		return s, nil, ErrTooEarly
+	}
 	s.ParentSaid, s.ParentTTLSaid = true, max(ttl, 0)
 	s, events := s.parentSeen(now, "the parent's DS is said to name the new key")
 	return s, events, nil
@@ -241,7 +251,9 @@ func (s State) parentSeen(now time.Time, text string) (State, []Event) {
 	return s, []Event{s.event(now, text)}
 }
 
-// Cancel ends a rollover before the parent or caches depend on the new key.
+// Cancel ends a rollover before the parent or caches depend on the new key. While it
+// waits for the parent it is turned back, which may be done again: the parent is to name
+// the old key, or to go on doing so, and is waited for in the same way.
 func (s State) Cancel(now time.Time) (State, []Event, error) {
 	if s.Kind == "" {
 		return s, nil, ErrNone
@@ -253,14 +265,45 @@ func (s State) Cancel(now time.Time) (State, []Event, error) {
 	case this.cancel == undoing:
 		s = s.enter(StepUndo, now)
 		return s, []Event{s.event(now, undo.about)}, nil
+	case this.cancel == turning:
+		s = s.turn(now)
+		return s, []Event{s.event(now, "the rollover is turned back: CDS and CDNSKEY name the other key again, and the parent's DS has to name it alone")}, nil
 	}
 	s = s.end(now, true)
 	return s, []Event{s.event(now, "the rollover is cancelled: the new key is taken out")}, nil
 }
 
+// turn has old and new keys change places. All are published and sign, whichever the
+// parent names.
+func (s State) turn(now time.Time) State {
+	s.Old, s.New, s.Turned, s.Steps = s.New, s.Old, true, nil
+	s.Algorithm = s.New[0].algorithm()
+	s.ParentSeen, s.ParentSaid, s.ParentTTLSaid = time.Time{}, false, 0
+	return s.enter(StepParent, now)
+}
+
+// turning tells that a rollover was turned back, and that the parent may have yet to
+// act on CDS records of before.
+func (s State) turning(now time.Time) bool {
+	return s.Turned && s.Step() == StepParent && (s.Until.IsZero() || now.Before(s.Until))
+}
+
+// algorithm is the key's, by its name: K<zone>+<algorithm>+<tag>; 0: it has none.
+func (r Role) algorithm() uint8 {
+	parts := strings.Split(r.ID, "+")
+	if len(parts) < 3 {
+		return 0
+	}
+	number, err := strconv.ParseUint(parts[len(parts)-2], 10, 8)
+	if err != nil {
+		return 0
+	}
+	return uint8(number)
+}
+
 func (s State) end(now time.Time, cancelled bool) State {
-	s.Last = &Ended{Kind: s.Kind, Old: s.Old, New: s.New, Steps: s.Steps, Ended: now, Cancelled: cancelled}
-	s.Kind, s.Algorithm, s.Old, s.New, s.Steps = "", 0, nil, nil, nil
+	s.Last = &Ended{Kind: s.Kind, Old: s.Old, New: s.New, Steps: s.Steps, Ended: now, Cancelled: cancelled, Turned: s.Turned}
+	s.Kind, s.Algorithm, s.Old, s.New, s.Steps, s.Turned = "", 0, nil, nil, nil, false
 	s.Served, s.Spread, s.Until = time.Time{}, time.Time{}, time.Time{}
 	s = s.forgetParent()
 	return s

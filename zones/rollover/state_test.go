@@ -79,6 +79,11 @@ func TestWhatIsNotDone(t *testing.T) {
 	keys := testKeys()
 	csk := started(t, CSK, keys["entry"][1], keys["entry"][0])
 	parent, now := through(t, csk, StepParent)
+	turned, _, err := parent.Cancel(now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	known, _ := through(t, csk, StepParentCaches)
 	withdrawn, _, err := State{}.SetWithdraw(true, epoch)
 	if err != nil {
 		t.Fatal(err)
@@ -95,7 +100,8 @@ func TestWhatIsNotDone(t *testing.T) {
 		"nothing to cancel":     {func() (State, []Event, error) { return State{}.Cancel(now) }, ErrNone},
 		"nothing to be said of": {func() (State, []Event, error) { return State{}.SayParent(now, 0) }, ErrNone},
 		"said too early":        {func() (State, []Event, error) { return csk.SayParent(now, 0) }, ErrNotWaiting},
-		"cancelled too late":    {func() (State, []Event, error) { return parent.Cancel(now) }, ErrTooLate},
+		"said before it is so":  {func() (State, []Event, error) { return turned.SayParent(now, 0) }, ErrTooEarly},
+		"cancelled too late":    {func() (State, []Event, error) { return known.Cancel(now) }, ErrTooLate},
 		"ZSK cancelled late":    {func() (State, []Event, error) { return signs.Cancel(now) }, ErrTooLate},
 		"withdrawn meanwhile":   {func() (State, []Event, error) { return csk.SetWithdraw(true, now) }, ErrUnderWay},
 		"rolled while withdrawn": {func() (State, []Event, error) {
@@ -115,6 +121,7 @@ func TestWhatIsNotDone(t *testing.T) {
 		}, nil},
 		"said in time":      {func() (State, []Event, error) { return parent.SayParent(now, time.Hour) }, nil},
 		"cancelled in time": {func() (State, []Event, error) { return csk.Cancel(now) }, nil},
+		"turned once more":  {func() (State, []Event, error) { return turned.Cancel(now) }, nil},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

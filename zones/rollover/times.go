@@ -21,10 +21,10 @@ func Inert(now time.Time) signing.Times {
 // over.
 func (s State) Times(key *signing.Key) (times signing.Times, ours bool) {
 	kind, steps, old, new := s.Kind, s.Steps, s.Old, s.New
-	cancelled, ended := false, time.Time{}
+	turned, cancelled, ended := s.Turned, false, time.Time{}
 	if kind == "" && s.Last != nil {
 		kind, steps, old, new = s.Last.Kind, s.Last.Steps, s.Last.Old, s.Last.New
-		cancelled, ended = s.Last.Cancelled, s.Last.Ended
+		turned, cancelled, ended = s.Last.Turned, s.Last.Cancelled, s.Last.Ended
 	}
 	for _, role := range old {
 		if role.ID == key.ID() {
@@ -39,6 +39,9 @@ func (s State) Times(key *signing.Key) (times signing.Times, ours bool) {
 		if role.ID != key.ID() {
 			continue
 		}
+		if turned {
+			return stayingTimes(key.Times, role, steps), true
+		}
 		times = newTimes(key.Times, rulesOf(kind), steps)
 		if !role.Entry {
 			times.SyncPublish = time.Time{}
@@ -49,6 +52,19 @@ func (s State) Times(key *signing.Key) (times signing.Times, ours bool) {
 		return times, true
 	}
 	return key.Times, false
+}
+
+// stayingTimes are those of a key that was to go, and stays: it never ceased to sign,
+// and CDS names it again.
+func stayingTimes(times signing.Times, role Role, steps []Reached) signing.Times {
+	if !role.Entry || len(steps) == 0 {
+		return times
+	}
+	if !times.SyncDelete.IsZero() || times.SyncPublish.IsZero() {
+		times.SyncPublish = steps[0].At
+	}
+	times.SyncDelete = time.Time{}
+	return times
 }
 
 // newTimes are those of a key that comes.
