@@ -10,9 +10,6 @@ import (
 	"mirrorpool/dnsserver"
 )
 
-// cookiesInterval is how often the file of cookie secrets is read.
-const cookiesInterval = 10 * time.Second
-
 // cookiesLifetime is how long a drawn secret makes cookies: RFC 7873 section 7.1
 // wants no more than 26 hours, and what is not shared needs no ceremony. How long
 // one of a file does, the operator says.
@@ -143,42 +140,14 @@ func (n *node) warnExposed(cookies *cookies) {
 
 // cookiesFollow looks at the file until ctx ends.
 func (n *node) cookiesFollow(ctx context.Context) {
-	for sleep(ctx, cookiesInterval) {
-		if n.refreshCookies() {
-			select {
-			case n.cookiesChanged <- struct{}{}:
-			default: // run will take the newest ones anyway
-			}
-		}
-	}
+	rereadFollow(ctx, n.refreshCookies, n.cookiesChanged)
 }
 
 // refreshCookies reads the file now and reports whether there are other secrets.
 func (n *node) refreshCookies() (changed bool) {
 	cookies := n.config.Load().cookies
-	exposed := cookies.isExposed()
-	changed, err := cookies.refresh()
-	if err != nil {
-		if n.stages.fail(stageCookies, err) {
-			n.logger.Error().Err(err).Str("stage", string(stageCookies)).Msg("the cookie secrets that were read last stay")
-		}
-		return false
-	}
-	if n.stages.succeed(stageCookies) {
-		n.logger.Info().Msg("the cookie secrets can be read again")
-	}
-	if !exposed {
-		n.warnExposed(cookies)
-	}
-	return changed
+	return n.reread(cookies, stageCookies, "cookie secrets", func() { n.warnExposed(cookies) })
 }
 
 // useCookies gives the name server the secrets that are current.
-func (n *node) useCookies() {
-	if err := n.adjustListeners(n.config.Load()); err != nil {
-		n.stages.fail(stageCookies, err)
-		n.logger.Error().Err(err).Str("stage", string(stageCookies)).Msg("the cookie secrets that were used before stay")
-		return
-	}
-	n.logger.Info().Msg("other cookie secrets are in use")
-}
+func (n *node) useCookies() { n.useReread(stageCookies, "cookie secrets") }

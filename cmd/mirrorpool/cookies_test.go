@@ -120,7 +120,7 @@ func TestCookieFileIsWatched(t *testing.T) {
 		go n.cookiesFollow(ctx)
 		look := func(what string, changed, fails bool) {
 			t.Helper()
-			time.Sleep(cookiesInterval)
+			time.Sleep(rereadInterval)
 			synctest.Wait()
 			select {
 			case <-n.cookiesChanged:

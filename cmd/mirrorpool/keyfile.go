@@ -4,13 +4,9 @@ import (
 	"fmt"
 	"io/fs"
 	"sync"
-	"time"
 
 	"mirrorpool/dnsserver/tsig"
 )
-
-// keyFileInterval is how often a file of TSIG keys is read.
-const keyFileInterval = 10 * time.Second
 
 // maxKeyFile is thousands of keys, in bytes.
 const maxKeyFile = 1 << 20

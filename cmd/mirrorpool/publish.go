@@ -265,7 +265,7 @@ func (p *publishing) warnExposed(config *config) {
 
 // followKeys looks at the files of keys until ctx ends.
 func (p *publishing) followKeys(ctx context.Context) {
-	for sleep(ctx, keyFileInterval) {
+	for sleep(ctx, rereadInterval) {
 		p.refreshKeys()
 	}
 }

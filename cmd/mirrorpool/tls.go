@@ -17,9 +17,6 @@ import (
 	"mirrorpool/dnsserver"
 )
 
-// certificateInterval is how often the files of the certificate are read.
-const certificateInterval = 10 * time.Second
-
 // maxCertificateFile is more than the longest chain takes.
 const maxCertificateFile = 1 << 20
 
@@ -153,6 +150,10 @@ func (n *node) warnCertificate(c *certificate) {
 		return
 	}
 	n.warnKey(c)
+	n.warnValidity(c)
+}
+
+func (n *node) warnValidity(c *certificate) {
 	leaf := c.shown.Load().Leaf
 	if now := time.Now(); now.After(leaf.NotAfter) || now.Before(leaf.NotBefore) {
 		n.logger.Warn().Str("file", c.chainFile).Time("from", leaf.NotBefore).Time("until", leaf.NotAfter).
@@ -185,7 +186,7 @@ func (n *node) tls(config *config) dnsserver.TLSConfig {
 
 // certificateFollow looks at the files until ctx ends.
 func (n *node) certificateFollow(ctx context.Context) {
-	for sleep(ctx, certificateInterval) {
+	for sleep(ctx, rereadInterval) {
 		n.refreshCertificate()
 	}
 }
@@ -197,22 +198,9 @@ func (n *node) refreshCertificate() {
 		n.stages.succeed(stageTLS) // that it failed before TLS was turned off is no matter any more
 		return
 	}
-	exposed := c.isExposed()
-	changed, err := c.refresh()
-	if err != nil {
-		if n.stages.fail(stageTLS, err) {
-			n.logger.Error().Err(err).Str("stage", string(stageTLS)).Msg("the certificate that was read last stays")
-		}
-		return
-	}
-	if n.stages.succeed(stageTLS) {
-		n.logger.Info().Msg("the certificate can be read again")
-	}
-	if changed {
+	if n.reread(c, stageTLS, "certificate and its key", func() { n.warnKey(c) }) {
 		n.logger.Info().Time("until", c.shown.Load().Leaf.NotAfter).Msg("another certificate is in use")
-		n.warnCertificate(c)
-	} else if !exposed {
-		n.warnKey(c)
+		n.warnValidity(c)
 	}
 }
 

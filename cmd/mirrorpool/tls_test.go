@@ -159,7 +159,7 @@ func TestCertificateIsWatched(t *testing.T) {
 		go n.certificateFollow(ctx)
 		look := func(what string, want *pair, fails bool) {
 			t.Helper()
-			time.Sleep(certificateInterval)
+			time.Sleep(rereadInterval)
 			synctest.Wait()
 			if !shown().Leaf.Equal(want.leaf) {
 				t.Errorf("%s: another certificate is shown", what)

@@ -219,43 +219,19 @@ func (n *node) warnTransferKeys(keys *keyFile) {
 
 // transferKeysFollow looks at the file until ctx ends.
 func (n *node) transferKeysFollow(ctx context.Context) {
-	for sleep(ctx, keyFileInterval) {
-		if n.refreshTransferKeys() {
-			select {
-			case n.transferKeysChanged <- struct{}{}:
-			default: // run will take the newest ones anyway
-			}
-		}
-	}
+	rereadFollow(ctx, n.refreshTransferKeys, n.transferKeysChanged)
 }
 
 // refreshTransferKeys reads the file now and reports whether there are other keys.
 func (n *node) refreshTransferKeys() (changed bool) {
 	keys := n.config.Load().transferKeys
-	exposed := keys.isExposed()
-	changed, err := keys.refresh()
-	if err != nil {
-		if n.stages.fail(stageTSIG, err) {
-			n.logger.Error().Err(err).Str("stage", string(stageTSIG)).Msg("the TSIG keys that were read last stay")
-		}
-		return false
-	}
-	if n.stages.succeed(stageTSIG) {
-		n.logger.Info().Msg("the TSIG keys can be read again")
-	}
-	if !exposed {
-		n.warnTransferKeys(keys)
-	}
-	return changed
+	return n.reread(keys, stageTSIG, "TSIG keys", func() { n.warnTransferKeys(keys) })
 }
 
-// useTransferKeys gives the name server the keys that are current.
+// useTransferKeys gives the name server, and those who tell secondaries, the keys that are
+// current.
 func (n *node) useTransferKeys() {
-	if err := n.adjustListeners(n.config.Load()); err != nil {
-		n.stages.fail(stageTSIG, err)
-		n.logger.Error().Err(err).Str("stage", string(stageTSIG)).Msg("the TSIG keys that were used before stay")
-		return
+	if n.useReread(stageTSIG, "TSIG keys") {
+		n.notifier.Set(n.config.Load().secondaries())
 	}
-	n.notifier.Set(n.config.Load().secondaries())
-	n.logger.Info().Msg("other TSIG keys are in use")
 }

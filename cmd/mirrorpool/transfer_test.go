@@ -128,7 +128,7 @@ func TestTransferKeysAreReadAgain(t *testing.T) {
 		go n.transferKeysFollow(ctx)
 		look := func(what string, changed, fails bool, keys string) {
 			t.Helper()
-			time.Sleep(keyFileInterval)
+			time.Sleep(rereadInterval)
 			synctest.Wait()
 			told := false
 			select {
