@@ -13,27 +13,19 @@ type metrics struct {
 }
 
 func newMetrics(h *History) *metrics {
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
+	}
+	gauge := func(name, help string) prometheus.Gauge {
+		return prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
+	}
 	return &metrics{
-		dropped: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "mirrorpool_history_dropped_total",
-			Help: "What was found by checks and is not remembered, since it could not be written for too long: incidents, marks, and days of single targets.",
-		}),
-		failed: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "mirrorpool_history_failures_total",
-			Help: "Failures to write the history; what was to be written is tried again.",
-		}),
-		replaced: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "mirrorpool_history_replaced_total",
-			Help: "Damaged history files that were put aside.",
-		}),
-		written: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "mirrorpool_history_written_timestamp_seconds",
-			Help: "When the history was last written.",
-		}),
-		bytes: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "mirrorpool_history_bytes",
-			Help: "Size of the history file when it was last kept in bounds, once a day.",
-		}),
+		dropped: counter("mirrorpool_history_dropped_total",
+			"What was found by checks and is not remembered, since it could not be written for too long: incidents, marks, and days of single targets."),
+		failed:   counter("mirrorpool_history_failures_total", "Failures to write the history; what was to be written is tried again."),
+		replaced: counter("mirrorpool_history_replaced_total", "Damaged history files that were put aside."),
+		written:  gauge("mirrorpool_history_written_timestamp_seconds", "When the history was last written."),
+		bytes:    gauge("mirrorpool_history_bytes", "Size of the history file when it was last kept in bounds, once a day."),
 		open: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "mirrorpool_history_open_incidents",
 			Help: "Incidents that go on: targets that are down.",
