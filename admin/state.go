@@ -30,6 +30,7 @@ type state struct {
 	Geo         []databaseState    `json:"geo"`
 	Publish     []publicationState `json:"publish"`
 	HostNames   []hostNameState    `json:"host_names"`
+	Alerts      []alertWayState    `json:"alerts"`
 	// Administrative is all that was said of members on this node, also of those that
 	// the repository does not have any more.
 	Administrative     []wordState `json:"administrative"`
@@ -88,6 +89,22 @@ type hostNameState struct {
 	Problem      string       `json:"problem"`
 }
 
+type alertWayState struct {
+	Name    string `json:"name"`
+	DryRun  bool   `json:"dry_run"`
+	Pending int    `json:"pending"`
+	Last    moment `json:"last"`
+	Error   string `json:"error"`
+}
+
+func describeAlertWays(ways []AlertWay) []alertWayState {
+	described := make([]alertWayState, len(ways))
+	for i, way := range ways {
+		described[i] = alertWayState{way.Name, way.DryRun, way.Pending, moment(way.Last), way.Error}
+	}
+	return described
+}
+
 func describeHostNames(names []HostName) []hostNameState {
 	described := make([]hostNameState, len(names))
 	for i, name := range names {
@@ -140,6 +157,7 @@ func (h *handler) serveState(w http.ResponseWriter, _ *http.Request) {
 		Geo:                describeDatabases(status.Geo),
 		Publish:            describePublications(status.Publications),
 		HostNames:          describeHostNames(status.HostNames),
+		Alerts:             describeAlertWays(status.Alerts),
 		Administrative:     h.said().all(),
 		NotInForce:         append([]string{}, status.NotInForce...),
 		LogClientAddresses: status.LogClientAddresses,

@@ -31,6 +31,8 @@ type Status struct {
 	Signing map[string]*Signing
 	// HostNames are those of members, sorted.
 	HostNames []HostName
+	// Alerts are the ways by which people are told of troubles, in the configuration's order.
+	Alerts []AlertWay
 	// Publications are the pools that are kept in zones of other primaries.
 	Publications []Publication
 	// NotInForce are keys of the configuration that are set and that this version does
@@ -48,6 +50,15 @@ type HostName struct {
 	// FailingSince is since when one family cannot be resolved; zero: both can.
 	FailingSince time.Time
 	Problem      string // why, or what of the answers is left out; empty: nothing
+}
+
+// AlertWay is a way by which people are told, and how that goes.
+type AlertWay struct {
+	Name    string
+	DryRun  bool
+	Pending int       // changes that it has not told yet
+	Last    time.Time // when its last message was delivered; zero: none was in this run
+	Error   string    // why the last message was not delivered, or not to all; empty: it was
 }
 
 // Source is how the following of the Git repository goes.

@@ -183,6 +183,10 @@ func testStatus() Status {
 			{Name: "a.mirror.test", IPv4: []netip.Addr{netip.MustParseAddr("127.0.0.11")}, Answered: testNow.Add(-time.Minute)},
 			{Name: "named.mirror.test", FailingSince: testNow.Add(-time.Hour), Problem: "A: asking 127.0.0.1:53: no answer"},
 		},
+		Alerts: []AlertWay{
+			{Name: "chat", Last: testNow.Add(-time.Hour)},
+			{Name: "mail", DryRun: true, Pending: 2, Error: "connection refused"},
+		},
 		Geo: []geo.Database{{Kind: geo.KindCountry, Built: testNow.AddDate(0, -1, 0), Entries: 3, Licence: "CC BY-SA 4.0"}},
 	}
 }

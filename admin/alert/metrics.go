@@ -72,6 +72,7 @@ func (c *Center) Collect(to chan<- prometheus.Metric) {
 // WayState is how it goes with a way.
 type WayState struct {
 	Name    string
+	DryRun  bool
 	Pending int       // changes that it has not told yet
 	Last    time.Time // when the last message was delivered; zero: none was since the start
 	Err     error     // why the last was not, or not to all; nil: it was
@@ -85,7 +86,7 @@ func (c *Center) States() []WayState {
 	defer c.mutex.Unlock()
 	list := make([]WayState, 0, len(c.ways))
 	for _, w := range c.ways {
-		s := WayState{Name: w.Name, Last: w.last, Err: w.err, Held: w.held}
+		s := WayState{Name: w.Name, DryRun: w.DryRun, Last: w.last, Err: w.err, Held: w.held}
 		for key, t := range c.troubles {
 			if what, _ := w.pending(&w.Administrators, key, t, now); what != "" && what != statusReminder {
 				s.Pending++

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"mirrorpool/admin"
 	"mirrorpool/admin/alert"
 	"mirrorpool/pool/health"
 )
@@ -188,4 +189,17 @@ func (a *alerting) stage() {
 		return
 	}
 	a.node.stages.fail(stageAlerts, errors.New(strings.Join(failing, "; ")))
+}
+
+// status is what the admin listener shows of the ways.
+func (a *alerting) status() []admin.AlertWay {
+	var ways []admin.AlertWay
+	for _, one := range a.States() {
+		way := admin.AlertWay{Name: one.Name, DryRun: one.DryRun, Pending: one.Pending, Last: one.Last}
+		if one.Err != nil {
+			way.Error = one.Err.Error()
+		}
+		ways = append(ways, way)
+	}
+	return ways
 }

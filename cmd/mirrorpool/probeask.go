@@ -136,7 +136,7 @@ func (o *probeOptions) askAddress(ctx context.Context, with asking, found *mirro
 // daemonTarget asks whether there is an rsync daemon, and for its modules. It is not waited
 // for as long as for others, since nobody has said that there is one.
 func daemonTarget(address netip.Addr, timeout time.Duration) health.Target {
-	probe := pool.Probe{Kind: pool.CheckRsync, Timeout: min(timeout, 3*time.Second)}
+	probe := pool.Probe{Kind: pool.CheckRsync, Port: 873, Timeout: min(timeout, 3*time.Second)}
 	return health.Target{Probe: probe, Address: address}
 }
 

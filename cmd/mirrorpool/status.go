@@ -40,6 +40,7 @@ func (n *node) status() admin.Status {
 		status.Warnings = *warnings
 	}
 	status.HostNames = n.hosts.status()
+	status.Alerts = n.alerts.status()
 	status.Publications = n.publishing.status()
 	status.Signing = n.rollovers.describe(n.compiler.table.Load())
 	return status

@@ -25,8 +25,9 @@ func statusCommand() *cobra.Command {
 served and how following the repository goes, the stages that fail, each zone with its
 serial, its keys, the end of its signatures, whether the parent's DS is in sync and
 where a rollover stands, the secondaries, what is published at other primaries, the
-addresses of members that are given by host name, the members of pools with their
-health, and what was said of them on this node by mirrorpool disable and force-up.
+addresses of members that are given by host name, how telling people goes, the members
+of pools with their health, and what was said of them on this node by mirrorpool disable
+and force-up.
 
 Exit code 0: the server has answered, whatever it has said. 2: the command line or the
 configuration. 3: the server cannot be reached.
@@ -141,6 +142,13 @@ type statusPage struct {
 		FailingSince *time.Time `json:"failing_since"`
 		Problem      string     `json:"problem"`
 	} `json:"host_names"`
+	Alerts []struct {
+		Name    string     `json:"name"`
+		DryRun  bool       `json:"dry_run"`
+		Pending int        `json:"pending"`
+		Last    *time.Time `json:"last"`
+		Error   string     `json:"error"`
+	} `json:"alerts"`
 	Publish []struct {
 		Pool      string     `json:"pool"`
 		Server    string     `json:"server"`
@@ -156,6 +164,7 @@ type statusPage struct {
 			ID        string `json:"id"`
 			Host      string `json:"host"`
 			Weight    uint32 `json:"weight"`
+			Reserve   bool   `json:"reserve"`
 			Addresses []struct {
 				Address string     `json:"address"`
 				Health  statusSeen `json:"health"`
@@ -203,6 +212,7 @@ func (p *statusPage) print(out io.Writer, now time.Time) {
 	p.printSecondaries(out, now)
 	p.printPublications(out, now)
 	p.printHostNames(out, now)
+	p.printAlerts(out, now)
 	p.printAdministrative(out, now)
 	p.printPools(out, now)
 }
@@ -256,6 +266,25 @@ func (p *statusPage) printHostNames(out io.Writer, now time.Time) {
 			fmt.Fprintf(out, "    PROBLEM since %s: %s\n", when(one.FailingSince, now), one.Problem)
 		case one.Problem != "":
 			fmt.Fprintf(out, "    %s\n", one.Problem)
+		}
+	}
+}
+
+func (p *statusPage) printAlerts(out io.Writer, now time.Time) {
+	if len(p.Alerts) > 0 {
+		fmt.Fprintln(out, "\nways to tell people")
+	}
+	for _, one := range p.Alerts {
+		name, last := one.Name, "nothing told in this run"
+		if one.DryRun {
+			name += " (dry run)"
+		}
+		if one.Last != nil {
+			last = "last told " + when(one.Last, now)
+		}
+		fmt.Fprintf(out, "  %s: %s, %d to tell\n", name, last, one.Pending)
+		if one.Error != "" {
+			fmt.Fprintf(out, "    PROBLEM: %s\n", one.Error)
 		}
 	}
 }
@@ -346,7 +375,11 @@ func (p *statusPage) printPools(out io.Writer, now time.Time) {
 				fmt.Fprintf(out, "  %-8s %s: no address of %s is known\n", "unknown", member.ID, member.Host)
 			}
 			for _, address := range member.Addresses {
-				printSeen(out, member.ID+" "+address.Address, member.Weight, address.Health, p.said(pool.Name, member.ID, now), now)
+				what := member.ID + " " + address.Address
+				if member.Reserve {
+					what += " (reserve)"
+				}
+				printSeen(out, what, member.Weight, address.Health, p.said(pool.Name, member.ID, now), now)
 			}
 		}
 	}

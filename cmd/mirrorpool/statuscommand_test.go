@@ -101,6 +101,37 @@ pool dl.example
 	}
 }
 
+func TestStatusTellsOfAlerts(t *testing.T) {
+	const state = `{
+		"alerts": [
+			{"name": "chat", "dry_run": false, "pending": 0, "last": "2027-01-15T07:59:00Z", "error": ""},
+			{"name": "mail", "dry_run": true, "pending": 2, "last": null, "error": "connection refused"}
+		],
+		"pools": [{"name": "dl.example", "members": [
+			{"id": "b", "weight": 1, "reserve": true, "addresses": [{"address": "127.0.0.1", "health": {"state": "up"}}]}
+		]}]
+	}`
+	var page statusPage
+	if err := json.Unmarshal([]byte(state), &page); err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	page.printAlerts(&out, time.Unix(1_800_000_000, 0))
+	page.printPools(&out, time.Unix(1_800_000_000, 0))
+	const want = `
+ways to tell people
+  chat: last told 2027-01-15 07:59:00 UTC (1m0s ago), 0 to tell
+  mail (dry run): nothing told in this run, 2 to tell
+    PROBLEM: connection refused
+
+pool dl.example
+  up       b 127.0.0.1 (reserve)
+`
+	if out.String() != want {
+		t.Errorf("found\n%s\nexpected\n%s", out.String(), want)
+	}
+}
+
 func TestStatusTellsOfKeysThatAreNotInForce(t *testing.T) {
 	var page statusPage
 	if err := json.Unmarshal([]byte(`{"not_in_force": ["node.yaml:2:3: git.allowed_signers: not in force"]}`), &page); err != nil {

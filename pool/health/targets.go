@@ -82,7 +82,7 @@ func (t Target) String() string {
 	}
 	switch t.Probe.Kind {
 	case pool.CheckRsync:
-		return "rsync://" + host + ":" + port + "/" + t.Probe.Module + "/" + strings.TrimLeft(t.Probe.Path, "/")
+		return "rsync://" + host + ":" + port + "/" + strings.TrimLeft(t.Probe.Module+"/"+strings.TrimLeft(t.Probe.Path, "/"), "/")
 	case pool.CheckExec:
 		return "exec:" + t.Probe.Command + " " + t.Address.String()
 	}
