@@ -17,6 +17,7 @@ import (
 	"mirrorpool/pool/administrative"
 	"mirrorpool/pool/geo"
 	"mirrorpool/pool/health"
+	"mirrorpool/testdraw"
 )
 
 // pathPair asks one table for what Answer says and Packer writes, and for what
@@ -408,7 +409,7 @@ var appendTypes = []uint16{
 // TestAppend asks random tables for all of their names, and those near them, and
 // holds what Append writes against what Answer says.
 func TestAppend(t *testing.T) {
-	for seed := range randomTables() {
+	for seed := range uint64(testdraw.Cases(t, 15)) {
 		r := rand.New(rand.NewPCG(seed, 9))
 		in := randomInput(t, r)
 		appendPairs(t, r, in, seed, appendTypes, 2)
@@ -418,20 +419,12 @@ func TestAppend(t *testing.T) {
 // TestAppendSigned is TestAppend with zones of which some are signed, for questions
 // with DO and without.
 func TestAppendSigned(t *testing.T) {
-	for seed := range randomTables() {
+	for seed := range uint64(testdraw.Cases(t, 15)) {
 		r := rand.New(rand.NewPCG(seed, 11))
 		in := randomInput(t, r)
 		signSome(t, r, &in)
 		appendPairs(t, r, in, seed, signedTypes, 1)
 	}
-}
-
-// randomTables is how many random tables are asked.
-func randomTables() uint64 {
-	if testing.Short() {
-		return 10
-	}
-	return 40
 }
 
 // appendPairs asks one table, and holds that so many times as many answers were ready
@@ -485,7 +478,7 @@ func appendPairs(t *testing.T, r *rand.Rand, in Input, seed uint64, kinds []uint
 // What is looked up for a client, with classes or without, is what the rule of
 // choice says for it, also for one of which nothing may be known.
 func TestChooseIsTheRule(t *testing.T) {
-	for seed := range uint64(60) {
+	for seed := range uint64(testdraw.Cases(t, 20)) {
 		r := rand.New(rand.NewPCG(seed, 5))
 		table, err := Compile(randomInput(t, r))
 		if err != nil {
@@ -509,21 +502,22 @@ func TestChooseIsTheRule(t *testing.T) {
 // Append allocates nothing for any question that it answers, also where the
 // chooser has to be asked each time, once it has seen such a client.
 func TestAppendAllocatesNothing(t *testing.T) {
-	for _, classes := range []bool{true, false} {
-		for _, policy := range []pool.Nearness{pool.None, pool.Near, pool.Distance} {
-			in := benchInput(t, 3)
-			for _, one := range in.Definition.Pools {
-				one.Policy.Nearness = policy
-			}
-			in.Definition.Pools[1].Members[2].Exclude = &pool.Rules{Networks: []netip.Prefix{netip.MustParsePrefix("127.1.0.0/16")}}
-			var err error
-			if in.Geo, _, err = geo.Embedded(); err != nil {
-				t.Fatal(err)
-			}
-			table, err := Compile(in)
-			if err != nil {
-				t.Fatal(err)
-			}
+	places, _, err := geo.Embedded()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, policy := range []pool.Nearness{pool.None, pool.Near, pool.Distance} {
+		in := benchInput(t, 3)
+		for _, one := range in.Definition.Pools {
+			one.Policy.Nearness = policy
+		}
+		in.Definition.Pools[1].Members[2].Exclude = &pool.Rules{Networks: []netip.Prefix{netip.MustParsePrefix("127.1.0.0/16")}}
+		in.Geo = places
+		table, err := Compile(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, classes := range []bool{true, false} {
 			for _, one := range table.pools {
 				for _, f := range []*family{one.ipv4, one.ipv6} {
 					if !classes {

@@ -9,6 +9,7 @@ import (
 	"github.com/miekg/dns"
 
 	"mirrorpool/pool"
+	"mirrorpool/testdraw"
 	"mirrorpool/zones/signing"
 )
 
@@ -77,15 +78,18 @@ func hostileFiles() map[string]string {
 }
 
 // shortData is data of every known type that ends too soon, or names a length that is
-// not so.
-func shortData() map[string]string {
+// not so: by default of one octet each, in turn.
+func shortData(t testing.TB) map[string]string {
 	files := map[string]string{}
 	for kind, name := range dns.TypeToString {
 		if isMeta(kind) {
 			continue
 		}
-		for _, length := range []int{1, 2, 3, 4, 5, 6, 8, 11, 18, 21} {
-			for _, octet := range []string{"00", "03", "c0"} {
+		for i, length := range []int{1, 2, 3, 4, 5, 6, 8, 11, 18, 21} {
+			for j, octet := range []string{"00", "03", "c0"} {
+				if (int(kind)+i)%3 != j && !testdraw.Many(t) {
+					continue
+				}
 				data := fmt.Sprintf("TYPE%d \\# %d %s", kind, length, strings.Repeat(octet, length))
 				files[fmt.Sprintf("short %s %d %s", name, length, octet)] = "a " + data + "\nsub NS ns\nsub " + data + "\n* " + data
 			}
@@ -119,7 +123,7 @@ func TestHostileFiles(t *testing.T) {
 			guarded(name+form, data, nil, map[string]*signing.Plan{plan.Apex: plan})
 		}
 	}
-	for name, text := range shortData() {
+	for name, text := range shortData(t) {
 		guarded(name, apex+text, nil)
 	}
 }

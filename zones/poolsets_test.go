@@ -330,11 +330,15 @@ func BenchmarkCompileLarge(b *testing.B) {
 // TestManyPoolsAreSignedInTime: with many pools, each has its part of what is signed
 // ahead, and every answer is signed still.
 func TestManyPoolsAreSignedInTime(t *testing.T) {
-	const pools = 300
+	const pools, large = 300, 4
 	in := benchInput(t, pools)
-	for _, one := range in.Definition.Pools {
-		one.Answers = 3
+	for i, one := range in.Definition.Pools {
+		one.Policy, one.Health, one.Answers = pool.Policy{Nearness: pool.None, MinCandidates: 1, MaxShare: 1}, pool.Check{}, 3 // all are up
 		first := one.Members[0]
+		if i >= large { // its part is not used up
+			one.Members = one.Members[:2]
+			continue
+		}
 		for j := range 40 {
 			more := *first
 			more.ID = fmt.Sprint("more", j)
@@ -342,16 +346,19 @@ func TestManyPoolsAreSignedInTime(t *testing.T) {
 			one.Members = append(one.Members, &more)
 		}
 	}
-	signInput(t, &in, dns.ED25519)
+	in.Health = nil
+	signInput(t, &in, dns.ECDSAP256SHA256)
 	table := compiled(t, in)
-	sets := 0
-	for _, families := range table.zones["example.org."].signed.families {
+	for i, families := range table.zones["example.org."].signed.families {
 		for _, family := range families {
-			sets += len(family.ahead)
+			sets, part := len(family.ahead), maxAllAhead/(2*pools)
+			if most := part + 48*3; sets > most {
+				t.Errorf("dl%d: %d sets are signed ahead, expected at most %d", i, sets, most)
+			}
+			if i < large && family == families[0] && sets < part {
+				t.Errorf("dl%d: %d sets are signed ahead, expected its part of %d", i, sets, part)
+			}
 		}
-	}
-	if most := maxAllAhead + pools*2*48*3; sets > most {
-		t.Errorf("%d sets are signed ahead, expected at most %d", sets, most)
 	}
 	for i := range pools {
 		a := table.Answer(Question{Name: fmt.Sprintf("dl%d.example.org.", i), Type: dns.TypeA, DNSSEC: true}, rand.NewPCG(1, uint64(i)))
@@ -374,18 +381,24 @@ func TestSignedAheadAsWithoutPrevious(t *testing.T) {
 		}
 		return all
 	}
+	// Only the first pool has more sets than its part where there are 120 pools.
 	input := func(pools int) Input {
 		in := benchInput(t, 1)
-		one := *in.Definition.Pools[0]
-		one.Policy, one.Health, one.Answers = pool.Policy{Nearness: pool.None, MinCandidates: 1, MaxShare: 1}, pool.Check{}, 4
+		small := *in.Definition.Pools[0]
+		small.Policy, small.Health, small.Answers = pool.Policy{Nearness: pool.None, MinCandidates: 1, MaxShare: 1}, pool.Check{}, 4
+		large := small
+		small.Members = small.Members[:1]
 		for j := range 40 {
-			more := *one.Members[0]
+			more := *large.Members[0]
 			more.ID, more.Addresses = fmt.Sprint("more", j), []netip.Addr{netip.AddrFrom4([4]byte{127, 200, byte(j), 1})}
-			one.Members = append(one.Members[:len(one.Members):len(one.Members)], &more)
+			large.Members = append(large.Members[:len(large.Members):len(large.Members)], &more)
 		}
 		in.Definition.Pools = nil
 		for i := range pools {
-			next := one
+			next := small
+			if i == 0 {
+				next = large
+			}
 			next.Name = fmt.Sprintf("dl%d.example.org", i)
 			in.Definition.Pools = append(in.Definition.Pools, &next)
 		}
@@ -396,18 +409,27 @@ func TestSignedAheadAsWithoutPrevious(t *testing.T) {
 		in.Static = static
 		return in
 	}
-	var previous *Table
-	plan, places := planFor(t, "example.org.", dns.ED25519), geo.NewMap(nil)
-	for _, pools := range []int{1, 120, 1} {
+	plan, places := planFor(t, "example.org.", dns.ECDSAP256SHA256), geo.NewMap(nil)
+	compile := func(pools int, previous *Table) *Table {
 		in := input(pools)
-		in.Signing, in.Geo, in.Health = map[string]*signing.Plan{"example.org.": plan}, places, nil
-		want := sizes(compiled(t, in))
-		in.Previous = previous
-		previous = compiled(t, in)
-		if got := sizes(previous); !slices.Equal(got, want) {
-			t.Errorf("%d pools: %v sets are signed ahead, %v without a table before", pools, got[:1], want[:1])
+		in.Signing, in.Geo, in.Health, in.Previous = map[string]*signing.Plan{"example.org.": plan}, places, nil, previous
+		return compiled(t, in)
+	}
+	one, many := compile(1, nil), compile(120, nil)
+	want, wantOfMany := sizes(one), sizes(many)
+	if want[0] <= wantOfMany[0] {
+		t.Fatalf("%d sets are signed ahead for one pool, %d for the first of 120", want[0], wantOfMany[0])
+	}
+	for _, step := range []struct {
+		pools    int
+		previous *Table
+		want     []int
+	}{{120, one, wantOfMany}, {1, many, want}} {
+		table := compile(step.pools, step.previous)
+		if got := sizes(table); !slices.Equal(got, step.want) {
+			t.Errorf("%d pools: %v sets are signed ahead, %v without a table before", step.pools, got[:1], step.want[:1])
 		}
-		if last := in.Previous; last != nil && last.pools[0].compiledPool != previous.pools[0].compiledPool {
+		if step.previous.pools[0].compiledPool != table.pools[0].compiledPool {
 			t.Error("the first pool is not taken over")
 		}
 	}

@@ -100,7 +100,7 @@ func TestMistakesLeaveTheRest(t *testing.T) {
 func TestMistakesAreBounded(t *testing.T) {
 	for _, line := range []string{"a A x\n", "a A (\n", "a TXT \"\n", "a TXT ( \"\n", "a \" ( \" \"\n"} {
 		started := time.Now()
-		d, problems := readDraft(strings.Repeat(line, 4<<20/len(line)))
+		d, problems := readDraft(strings.Repeat(line, 1<<20/len(line)))
 		if len(problems) > maxProblems || len(problems) == 0 || !d.lostAny {
 			t.Errorf("%q: %d problems", line, len(problems))
 		}
