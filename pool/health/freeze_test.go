@@ -718,7 +718,7 @@ func TestStartBeforeTheNetwork(t *testing.T) {
 		}
 		f.turn(false, all...)
 		c.state.Store("answers")
-		time.Sleep(32 * time.Second)
+		time.Sleep(34 * time.Second) // an interval, and as much sooner and later as two probes may be
 		if got := verdictsOf(p, all...); got != "3 up" {
 			t.Errorf("%s", got)
 		}
