@@ -49,7 +49,7 @@ func (h *handler) serveExplain(w http.ResponseWriter, r *http.Request) {
 			request.host = hosts[0]
 		default:
 			reply(w, http.StatusBadRequest, failure{
-				Error: fmt.Sprintf("pool or host has to be given: there are %d pools and %d redirect hosts", len(pools), len(hosts)),
+				Error: fmt.Sprintf("pool or host has to be given; pools are: %s; redirect hosts: %s", listed(pools), listed(hosts)),
 				There: slices.Concat(pools, hosts),
 			})
 			return
@@ -66,17 +66,25 @@ func (h *handler) serveExplain(w http.ResponseWriter, r *http.Request) {
 
 func answerExplanation(w http.ResponseWriter, kind, name string, there []string, e *selection.Explanation) {
 	if e == nil {
-		list := strings.Join(there, ", ")
-		if list == "" {
-			list = "none"
-		}
 		reply(w, http.StatusNotFound, failure{
-			Error: fmt.Sprintf("there is no %s %q; there are: %s", kind, name, list),
+			Error: fmt.Sprintf("there is no %s %q; there are: %s", kind, name, listed(there)),
 			There: there,
 		})
 		return
 	}
 	reply(w, http.StatusOK, e)
+}
+
+// listed are the first of some names, for people.
+func listed(names []string) string {
+	const most = 20
+	switch {
+	case len(names) == 0:
+		return "none"
+	case len(names) > most:
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+	}
+	return strings.Join(names, ", ")
 }
 
 // parseExplain reads the query. Every error names the parameter.

@@ -98,9 +98,9 @@ func TestExplainRefuses(t *testing.T) {
 		{testPools, "client=127.0.0.1&pool=%zz", 400, []string{"%zz"}},
 		{testPools, "client=127.0.0.1&pool=x.test", 404, []string{`pool "x.test"`, "dl.pool.test"}},
 		{testPools, "client=127.0.0.1&host=x.test", 404, []string{`redirect host "x.test"`, "download.test"}},
-		{noPools, "client=127.0.0.1", 400, []string{"2 redirect hosts", "a.test", "b.test"}},
+		{noPools, "client=127.0.0.1", 400, []string{"pools are: none; redirect hosts: a.test, b.test", "a.test", "b.test"}},
 		{noPools, "client=127.0.0.1&pool=x.test", 404, []string{"none"}},
-		{noHosts, "client=127.0.0.1", 400, []string{"0 pools"}},
+		{noHosts, "client=127.0.0.1", 400, []string{"pools are: none; redirect hosts: none"}},
 	}
 	for _, test := range tests {
 		w := ask(testHandler(t, testTable(t, test.pools)), "GET", "/api/v1/explain?"+test.query, nil)

@@ -16,7 +16,7 @@ import (
 
 func checkCommand() *cobra.Command {
 	var quiet bool
-	var published []string
+	var published *[]string
 	var path *string
 	command := &cobra.Command{
 		Use:   "check DIR",
@@ -43,19 +43,24 @@ the host names of members have.`,
 				if err != nil {
 					return err
 				}
-				published = append(published, config.publishedPools()...)
+				*published = append(*published, config.publishedPools()...)
 				config.printUnused(command.ErrOrStderr())
 			}
 			if err := isDirectory(directory); err != nil {
 				return err
 			}
-			return printVerdict(command.OutOrStdout(), os.DirFS(directory), quiet, published...)
+			return printVerdict(command.OutOrStdout(), os.DirFS(directory), quiet, *published...)
 		},
 	}
 	command.Flags().BoolVarP(&quiet, "quiet", "q", false, "print errors only")
-	command.Flags().StringArrayVar(&published, "published", nil, "a pool's `NAME` that lies in none of the zones, because nodes publish it elsewhere; may be given again")
+	published = publishedFlag(command)
 	path = configFlag(command)
 	return command
+}
+
+// publishedFlag names pools of a working tree that lie in none of its zones.
+func publishedFlag(command *cobra.Command) *[]string {
+	return command.Flags().StringArray("published", nil, "a pool's `NAME` that lies in none of the zones, because nodes publish it elsewhere; may be given again")
 }
 
 // printVerdict prints what the server would say of the files.

@@ -32,12 +32,14 @@ func explainCommand() *cobra.Command {
 of choice to one client: its place, the tiers of nearness, everyone left out with
 the reason, and every candidate's share. The address is neither logged nor kept.
 
-Without --pool and --host it explains the only pool there is.
+Without --pool and --host it explains the only pool there is or, where there is none,
+the only redirect host.
 
 With --dir it asks no server: it reads a working tree, takes every mirror for
 up, and tells what a push would do. Members that are given by host name have no
 addresses then: only a node resolves them. Geo data is then the embedded country data,
-or what the file named by --config says.`,
+or what the file named by --config says. Pools that the nodes publish in zones elsewhere
+have to be named, by --published or by that file.`,
 		Example: `  mirrorpool explain --client 192.0.2.7
   mirrorpool explain --client 2001:db8::7 --host download.example.org --https
   mirrorpool explain --client 192.0.2.7 --dir .`,
@@ -50,6 +52,7 @@ or what the file named by --config says.`,
 	family := flags.String("family", "", "4 for A, 6 for AAAA records (default: the family of the client's address)")
 	secure := flags.Bool("https", false, "the client came to the redirect host by https")
 	directory := flags.String("dir", "", "explain the working tree in `DIR` instead of what the server serves")
+	published := publishedFlag(command)
 	asJSON := flags.Bool("json", false, "print JSON")
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		asked := explainQuestion{pool: *poolName, host: *host, family: *family, secure: *secure}
@@ -62,7 +65,7 @@ or what the file named by --config says.`,
 		}
 		var body []byte
 		if *directory != "" {
-			body, err = asked.ofDirectory(command, *directory, *path)
+			body, err = asked.ofDirectory(command, *directory, *path, *published)
 		} else {
 			body, err = asked.ofServer(command.Context(), *path)
 		}
@@ -107,15 +110,14 @@ func (q explainQuestion) ofServer(ctx context.Context, configPath string) ([]byt
 const explainPath = "/api/v1/explain"
 
 // ofDirectory asks the admin handler itself, over a table of the working tree.
-func (q explainQuestion) ofDirectory(command *cobra.Command, directory, configPath string) ([]byte, error) {
+func (q explainQuestion) ofDirectory(command *cobra.Command, directory, configPath string, published []string) ([]byte, error) {
 	files := geoConfig{}.files()
-	var published []string
 	if command.Flags().Changed("config") {
 		config, err := loadConfig(configPath)
 		if err != nil {
 			return nil, err
 		}
-		files, published = config.Geo.files(), config.publishedPools()
+		files, published = config.Geo.files(), append(published, config.publishedPools()...)
 	}
 	source, err := geo.Open(files)
 	if err != nil {
