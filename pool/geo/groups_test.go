@@ -11,6 +11,8 @@ import (
 
 	"github.com/maxmind/mmdbwriter"
 	"github.com/maxmind/mmdbwriter/mmdbtype"
+
+	"mirrorpool/testdraw"
 )
 
 // reduced is a place without what does not matter to a grouping.
@@ -122,7 +124,7 @@ func TestGroups(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for round := range 20 {
+	for round := range testdraw.Cases(t, 8) {
 		base := randomCountryTable(t, r)
 		if round%10 == 0 {
 			base = embedded.base4
@@ -187,7 +189,7 @@ func checkGroup(t *testing.T, r *rand.Rand, name string, groups *Groups, groupOf
 // TestGroupsAreWide asks that every prefix is the widest that there is.
 func TestGroupsAreWide(t *testing.T) {
 	r := rand.New(rand.NewPCG(23, 24))
-	for range 20 {
+	for range testdraw.Cases(t, 6) {
 		g := Grouping{Networks: randomPrefixes(r, 1+r.IntN(2000)), MaxRanges: 1 << 20}
 		g.Group = func(first netip.Addr, _ Place) (uint16, bool) {
 			return uint16(len(holding(g, first)) % 3), true

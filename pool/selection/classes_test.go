@@ -7,6 +7,7 @@ import (
 
 	"mirrorpool/pool"
 	"mirrorpool/pool/geo"
+	"mirrorpool/testdraw"
 )
 
 // placesMap gives a map of some of the networks that rules and clients have.
@@ -43,7 +44,8 @@ func located(m *geo.Map, address netip.Addr) Client {
 // and so does everybody in the prefix around it.
 func TestClassesAgreeWithTheRule(t *testing.T) {
 	single, several := 0, 0
-	for seed := range uint64(1500) {
+	lists := testdraw.Cases(t, 400)
+	for seed := range uint64(lists) {
 		r := seeded(seed)
 		candidates, policy, m := r.candidates(), r.policy(), r.placesMap()
 		classes, ok := NewClasses(policy, candidates, m)
@@ -68,7 +70,7 @@ func TestClassesAgreeWithTheRule(t *testing.T) {
 			}
 		}
 	}
-	if single < 100 || several < 600 {
+	if single < lists/15 || several < lists*2/5 {
 		t.Errorf("there were %d lists with one class, and %d with more", single, several)
 	}
 }
@@ -141,7 +143,7 @@ func TestLikeClassesAreOne(t *testing.T) {
 // Lists with equal keys have equal classes, and what may change the classes
 // changes the key.
 func TestClassesKey(t *testing.T) {
-	for seed := range uint64(400) {
+	for seed := range uint64(testdraw.Cases(t, 150)) {
 		r := seeded(seed)
 		candidates, policy, m := r.candidates(), r.policy(), r.placesMap()
 		other := slices.Clone(candidates)

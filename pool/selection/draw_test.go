@@ -133,7 +133,7 @@ func successive(shares []Share, n int, drawn []int, probability float64, into ma
 
 // A million draws each, of skewed weights, with and without a cap.
 func TestDrawFrequencies(t *testing.T) {
-	const draws = 1_000_000
+	const draws = 200_000
 	for _, test := range []struct {
 		policy  pool.Policy
 		weights []uint32

@@ -112,7 +112,7 @@ func TestDrawTableEveryNumber(t *testing.T) {
 
 // A table and Draw give the same frequencies.
 func TestDrawTableFrequencies(t *testing.T) {
-	const draws = 500_000
+	const draws = 100_000
 	choice := chooseAmong(pool.Policy{Nearness: pool.None, MinCandidates: 1, MaxShare: 0.4}, 1, 2, 50, 4, 5, 6)
 	table := choice.DrawTable(3)
 	want := map[string]float64{}

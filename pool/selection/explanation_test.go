@@ -13,12 +13,13 @@ import (
 
 	"mirrorpool/pool"
 	"mirrorpool/pool/geo"
+	"mirrorpool/testdraw"
 )
 
 // Whatever the input, Explain tells what Choose does, and accounts for every
 // candidate once.
 func TestExplainAgreesWithChoose(t *testing.T) {
-	for seed := range uint64(3000) {
+	for seed := range uint64(testdraw.Cases(t, 600)) {
 		r := seeded(seed)
 		candidates, policy, whenAllDown := r.candidates(), r.policy(), r.whenAllDown()
 		c := New(policy, whenAllDown, candidates)

@@ -6,6 +6,7 @@ import (
 
 	"mirrorpool/pool"
 	"mirrorpool/pool/geo"
+	"mirrorpool/testdraw"
 )
 
 func TestPlaceDependent(t *testing.T) {
@@ -175,7 +176,7 @@ func TestNotPlaceDependentMeansTheSameForAll(t *testing.T) {
 // What is remembered for a class of clients is what each of them would get
 // without memory.
 func TestMemoryAgreesWithTheRule(t *testing.T) {
-	for seed := range uint64(3000) {
+	for seed := range uint64(testdraw.Cases(t, 800)) {
 		r := seeded(seed)
 		candidates := r.candidates()
 		c := New(r.policy(), r.whenAllDown(), candidates)

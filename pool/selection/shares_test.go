@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"mirrorpool/pool"
+	"mirrorpool/testdraw"
 )
 
 func TestTicketsByTheCap(t *testing.T) {
@@ -146,7 +147,7 @@ func TestTicketsOfHeavyCandidates(t *testing.T) {
 }
 
 func TestTicketsByChance(t *testing.T) {
-	for seed := range uint64(5000) {
+	for seed := range uint64(testdraw.Cases(t, 1500)) {
 		r := seeded(seed)
 		weights := make([]uint64, 1+r.IntN(20))
 		for i := range weights {
