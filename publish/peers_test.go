@@ -20,7 +20,7 @@ import (
 )
 
 // patient is how long a real server may take to do its part.
-const patient = 20 * time.Second
+const patient = time.Minute
 
 // peer is another name server as the primary of example.test.
 type peer struct {
