@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -153,15 +152,13 @@ func (t *tcpServer) work(c *connection) {
 	}
 }
 
-// yield lets others have the core.
+// yield lets others have the core. Where as many as there are cores are doing that, it
+// waits: those that could run again at once would be run before the poller is asked who
+// else can, and that is then done every 10 ms alone.
 func (t *tcpServer) yield() {
-	select {
-	case turn := <-t.turns:
-		turn.take()
-		t.turns <- turn
-	default: // as many as there are cores are yielding
-		runtime.Gosched()
-	}
+	turn := <-t.turns
+	turn.take()
+	t.turns <- turn
 }
 
 // finish makes the connections end, and waits until they have. None is accepted

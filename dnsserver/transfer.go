@@ -109,8 +109,8 @@ func (r *responder) transfer(q *request, client netip.Addr, over transport) []by
 		return refuse(dns.RcodeFormatError, transferMalformed)
 	}
 	t := r.newTransfer(q, kind, source, version)
-	if !over.isStream() {
-		return r.transferInOne(q, name, t, over)
+	if !over.isStream() || t.isCurrent() {
+		return r.transferInOne(q, name, t, over) // which needs no place
 	}
 	switch {
 	case r.going < placesPerConnection && m.begin(r.settings.Transfer.Concurrent):
@@ -126,7 +126,7 @@ func (r *responder) transfer(q *request, client netip.Addr, over transport) []by
 
 // transferInOne answers an IXFR over UDP: with all differences where they fit, or else
 // with the newest SOA alone, which sends a client that has another one to TCP (RFC 1995
-// section 2).
+// section 2). Over a connection it answers one that gets nothing newer in any case.
 func (r *responder) transferInOne(q *request, name string, t *zoneTransfer, over transport) []byte {
 	if answer := t.inOne(r.sizeLimit(q, over)); answer != nil {
 		t.metrics.finished(t.kind, transferDifferences, len(answer))

@@ -201,6 +201,9 @@ func TestTransfersAtOnce(t *testing.T) {
 	if _, err := tsig.Verify(answer, testKeys(t), mac, time.Now()); err != nil {
 		t.Error(err)
 	}
+	if m := parse(t, ask(t, c, ixfr(7))); short(m.Answer) != "SOA7" {
+		t.Errorf("who has nothing to get got %v", m)
+	}
 	if got := testutil.ToFloat64(s.metrics.transfers.total.WithLabelValues(kindAXFR, transferBusy)); got != 1 {
 		t.Errorf("counted %v", got)
 	}

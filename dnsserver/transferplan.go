@@ -43,11 +43,8 @@ func (t *zoneTransfer) items() iter.Seq[transferItem] {
 
 // plan gives everything, or as much as is asked for.
 func (p *planner) plan() {
-	// The same version or, as it seems, a newer one (RFC 1995 section 2).
-	if p.kind == kindIXFR && !isOlder(p.serial, p.version.SOA.Serial) {
-		p.result = p.nothingNewer()
-		p.give(p.version.SOA)
-		return
+	if p.isCurrent() {
+		return // with no record: see transferInOne
 	}
 	var kept changes
 	if p.kind == kindIXFR {
@@ -89,6 +86,12 @@ func (p *planner) step() bool {
 
 // isOlder compares serials (RFC 1982 section 3.2).
 func isOlder(serial, current uint32) bool { return int32(current-serial) > 0 }
+
+// isCurrent reports whether the client of an IXFR has the same version or, as it seems,
+// a newer one, so that it is given the SOA alone (RFC 1995 section 2).
+func (t *zoneTransfer) isCurrent() bool {
+	return t.kind == kindIXFR && !isOlder(t.serial, t.version.SOA.Serial)
+}
 
 // nothingNewer says what it is when the SOA alone is given.
 func (t *zoneTransfer) nothingNewer() string {
