@@ -53,7 +53,7 @@ func (c *config) validateResolver(v *validation) {
 	for _, listen := range c.DNS.Listen {
 		own, err := netip.ParseAddrPort(listen)
 		if err == nil && reaches(resolver, own, machineAddresses) {
-			v.wrong(key, c.Health.Resolver, "a resolver: at this address, which dns.listen has, this server answers for its own zones alone")
+			v.wrong(key, c.Health.Resolver, "a resolver: at this address, which dns.listen has, this server answers for its own zones alone; where a resolver runs beside it, name the addresses in dns.listen one by one")
 		}
 	}
 }

@@ -139,7 +139,7 @@ func (s State) judge(f finding) judged {
 		given = append(given, address)
 	}
 	if len(given) == 0 {
-		f.err, f.addresses = fmt.Errorf("%s, and there is no other", note), nil
+		f.err, f.addresses = fmt.Errorf("%s, and there is no other%s", note, wayIn(s.Name, f.addresses)), nil
 		return judged{finding: f}
 	}
 	if len(given) > MaxAddresses {
@@ -148,6 +148,15 @@ func (s State) judge(f finding) judged {
 	}
 	f.addresses = given
 	return judged{f, note}
+}
+
+// wayIn tells what a pool has to have so that such addresses are given; empty: nothing helps.
+func wayIn(name pool.HostName, addresses []netip.Addr) string {
+	name.Inside = true
+	if slices.ContainsFunc(addresses, func(address netip.Addr) bool { return name.Refuses(address) == "" }) {
+		return ": a name may lead to such where each pool that has it has another member with such an address of its own"
+	}
+	return ""
 }
 
 // after is what is known of a family when it, and the other one, have been looked up.
