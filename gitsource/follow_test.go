@@ -169,12 +169,12 @@ func TestFollowRealRemote(t *testing.T) {
 	first := r.commit("main", poolFiles)
 	s := newSSHServer(t)
 	config := s.config(r.path)
-	config.Poll, config.Timeout, config.StateDir = 50*time.Millisecond, 20*time.Second, filepath.Join(t.TempDir(), "state")
+	config.Poll, config.Timeout, config.StateDir = 50*time.Millisecond, time.Minute, filepath.Join(t.TempDir(), "state")
 	looked := make(chan Status, 1000)
 	config.Notify = func(status Status) { looked <- status }
 	await := func(doing string, until func(Status) bool) Status {
 		t.Helper()
-		late := time.After(60 * time.Second)
+		late := time.After(2 * time.Minute)
 		for {
 			select {
 			case status := <-looked:
@@ -203,7 +203,7 @@ func TestFollowRealRemote(t *testing.T) {
 				if err != nil {
 					t.Error(err)
 				}
-			case <-time.After(20 * time.Second):
+			case <-time.After(2 * time.Minute):
 				t.Fatal("Run does not end")
 			}
 		}

@@ -156,7 +156,7 @@ func lookAt(t *testing.T, config Config, knownCommits ...string) (string, *conte
 		t.Fatalf("the configuration is refused: %v", err)
 	}
 	if config.Timeout == 0 {
-		config.Timeout = 30 * time.Second
+		config.Timeout = 2 * time.Minute
 	}
 	r, err := newRemote(config.withDefaults())
 	if err != nil {
