@@ -169,7 +169,7 @@ func (r *running) startWith(change func(*node)) {
 
 func (r *running) eventually(what string, condition func() bool) {
 	r.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !condition(); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); !condition(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			r.Fatalf("this does not come about: %s\n%s", what, r.log)
 		}

@@ -227,7 +227,7 @@ func (r *running) askOver(c *dns.Conn) {
 	r.Helper()
 	question := new(dns.Msg)
 	question.SetQuestion("dl.example.test.", dns.TypeA)
-	c.SetDeadline(time.Now().Add(10 * time.Second))
+	c.SetDeadline(time.Now().Add(time.Minute))
 	if err := c.WriteMsg(question); err != nil {
 		r.Fatal(err)
 	}
