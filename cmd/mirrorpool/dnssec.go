@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/netip"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -21,27 +20,8 @@ import (
 // keysInterval is how often the directory of keys is read.
 const keysInterval = 10 * time.Second
 
-// defaultSignatureLifetime is that of signatures. They are renewed when a quarter of
-// it is over: secondaries that are cut off have ten days to serve from.
-const defaultSignatureLifetime = "336h"
-
 // maxKeyTTL bounds the TTL of DNSKEY RRsets, in seconds: rollovers wait for it.
 const maxKeyTTL = 86400
-
-func (d *dnsConfig) validateDNSSEC(v *validation) {
-	v.between("dns.dnssec_lifetime", d.DNSSECLifetime, 10*time.Second, 366*24*time.Hour)
-	if d.DNSSECPropagation != "" {
-		v.between("dns.dnssec_propagation", d.DNSSECPropagation, time.Second, 30*24*time.Hour)
-	}
-	for i, address := range d.DNSSECParents {
-		key := fmt.Sprintf("dns.dnssec_parents[%d]", i)
-		v.addressPort(key, address)
-		v.once("dns.dnssec_parents", d.DNSSECParents, i)
-		if at, err := netip.ParseAddrPort(address); err == nil && at.Port() == 0 {
-			v.wrong(key, address, "a port that can be asked, such as 53")
-		}
-	}
-}
 
 // rolling changes the plans of zones whose keys are being replaced.
 type rolling interface {
@@ -49,22 +29,6 @@ type rolling interface {
 	// keys' files make, which is nil where they make none, and when that changes; the
 	// zero time: not by itself.
 	plan(base *signing.Plan, zone *zones.Zone, keys []*signing.Key, now time.Time) (*signing.Plan, time.Time)
-}
-
-// keysSettings are what the configuration says of signing.
-type keysSettings struct {
-	place     string // of the directory in the configuration
-	directory string // empty: no zone is signed
-	lifetime  time.Duration
-}
-
-// same reports whether both say the same, wherever it stands in the file.
-func (s keysSettings) same(other keysSettings) bool {
-	return s.directory == other.directory && s.lifetime == other.lifetime
-}
-
-func (c *config) keysSettings() keysSettings {
-	return keysSettings{place: c.keysPlace, directory: c.DNS.DNSSECKeys, lifetime: c.DNS.DNSSECLifetime.value()}
 }
 
 // keys are those that zones are signed with, from a directory that is read again
@@ -143,38 +107,6 @@ func (k *keys) refresh() (changed bool) {
 	before := k.zones
 	k.take(directory)
 	return !sameZoneKeys(before, k.zones)
-}
-
-// read reads the directory; nil where there is none.
-func (s keysSettings) read() (*signing.Directory, error) {
-	if s.directory == "" {
-		return nil, nil
-	}
-	directory, err := signing.ReadDirectory(s.directory)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w; make it with `mirrorpool keygen ZONE`, or take the key out", s.place, err)
-	}
-	return directory, nil
-}
-
-// unsigned tells of zones that no key would sign because one in the directory cannot be
-// read, and none was known before: whoever has a DS record of such a zone would take
-// it for forged, here and from each secondary.
-func (s keysSettings) unsigned(directory *signing.Directory, known map[string][]*signing.Key, now time.Time) error {
-	if directory == nil {
-		return nil
-	}
-	var failures []error
-	for _, problem := range directory.Problems {
-		if !directory.Broken(problem.Zone) || problem.Warning || len(known[problem.Zone]) > 0 {
-			continue
-		}
-		if plan, _, err := signing.PlanOf(problem.Zone, directory.Keys[problem.Zone], now, maxKeyTTL, s.lifetime); err != nil || plan == nil {
-			failures = append(failures, fmt.Errorf("%s: %s: zone %s would not be signed, and validators that know a DS record of it take that for forged",
-				s.place, problem, problem.Zone))
-		}
-	}
-	return errors.Join(failures...)
 }
 
 // take takes what was read. The keys of a zone of which one cannot be read stay as
