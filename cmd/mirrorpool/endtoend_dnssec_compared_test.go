@@ -12,13 +12,15 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"mirrorpool/testdraw"
 )
 
-// randomZones is how many zones there are, and randomQuestions how many questions
-// for each.
+// randomZones is how many zones there are, and randomQuestions how many questions for
+// each, if no more are wanted.
 const (
 	randomZones     = 12
-	randomQuestions = 300
+	randomQuestions = 120
 )
 
 // serveRandomZones serves random zones, all of them below one.
@@ -73,7 +75,7 @@ func (l *signedLab) asKnotAnswers(zones []*randomZone) {
 	port := unusedPort(l.T)
 	l.startKnot("random", directory, fmt.Sprintf("127.0.0.1@%d", port), names...)
 	l.eventually("Knot answers", 10*time.Second, func() bool { return accepts("127.0.0.1", port) })
-	for range randomQuestions {
+	for range testdraw.Cases(l.T, randomQuestions) {
 		for _, z := range zones {
 			name, kind := z.question()
 			question := new(dns.Msg)
@@ -142,7 +144,7 @@ func (l *signedLab) randomZonesHold(zones []*randomZone) {
 	kind := resolverKinds[0]
 	l.startValidator(kind, resolverSettings{placeless: true})
 	asked, codes := 0, map[int]int{}
-	for range randomQuestions {
+	for range testdraw.Cases(l.T, randomQuestions) {
 		for _, z := range zones {
 			name, kind := z.question()
 			question := new(dns.Msg)

@@ -32,6 +32,7 @@ func TestEndToEndDelegated(t *testing.T) {
 		lookFromOutside(t, program)
 		return
 	}
+	t.Parallel()
 	need(t, "git", "unshare", "ip", "/usr/sbin/knotd", "dnssec-keygen", "dnssec-signzone", "dnsviz", "zonemaster-cli")
 	runApart(t)
 }
@@ -49,8 +50,7 @@ func runApart(t *testing.T) {
 		}
 		t.Skipf("a network of its own cannot be made here: %v: %s", err, output)
 	}
-	program := filepath.Join(t.TempDir(), "mirrorpool")
-	(&world{T: t}).command("go", "build", "-o", program, ".")
+	program := builtProgram(t)
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

@@ -26,8 +26,7 @@ import (
 func TestEndToEndRollover(t *testing.T) {
 	t.Parallel()
 	need(t, "git", "dig", "dnssec-keygen", "dnssec-signzone", "dnssec-cds", "/usr/sbin/knotd", "/usr/sbin/unbound")
-	program := filepath.Join(t.TempDir(), "mirrorpool")
-	(&world{T: t}).command("go", "build", "-o", program, ".")
+	program := builtProgram(t)
 	l := newRollingLab(t, program)
 	l.startValidator(resolverKinds[0], resolverSettings{})
 	client := l.askAllTheWhile()
@@ -189,10 +188,8 @@ func (l *rollingLab) reloadParent() {
 // takeOver has dnssec-cds judge the CDS records of a zone, and tells whether its DS
 // records are other ones by that.
 func (l *rollingLab) takeOver(apex string) bool {
-	said := ""
-	for _, kind := range []string{"DNSKEY", "CDS", "CDNSKEY"} {
-		said += l.say("dig", "@127.0.0.1", "-p", fmt.Sprint(l.dnsPort), "+dnssec", "+noall", "+answer", "+norecurse", "+nocookie", apex, kind)
-	}
+	said := l.say("dig", "@127.0.0.1", "-p", fmt.Sprint(l.dnsPort), "+dnssec", "+noall", "+answer", "+norecurse", "+nocookie",
+		apex, "DNSKEY", apex, "CDS", apex, "CDNSKEY")
 	if !strings.Contains(said, "\tCDS\t") {
 		return false
 	}
@@ -237,7 +234,7 @@ func (l *rollingLab) roll(zone rollingZone) {
 				l.Errorf("a rollover of %s is not over after %s:\n%s", zone.apex, time.Since(begun), l.say(l.program, "status", "--config", l.config))
 				return
 			}
-			time.Sleep(100 * time.Millisecond)
+			time.Sleep(250 * time.Millisecond)
 		}
 		l.Logf("%s %v took %s: %s", zone.apex, flags, time.Since(begun).Round(time.Second), strings.Join(steps, ", "))
 		after := l.published(zone.apex)
@@ -303,7 +300,8 @@ func (l *rollingLab) wrongDS() {
 	})
 }
 
-// steadyClient asks a validating resolver without a pause.
+// steadyClient asks a validating resolver again and again, much more often than any TTL
+// ends.
 type steadyClient struct {
 	lab    *rollingLab
 	stop   chan struct{}
@@ -322,7 +320,7 @@ func (l *rollingLab) askAllTheWhile() *steadyClient {
 			select {
 			case <-c.stop:
 				return
-			case <-time.After(50 * time.Millisecond):
+			case <-time.After(200 * time.Millisecond):
 				c.round()
 			}
 		}

@@ -2,18 +2,14 @@
 
 package main
 
-import (
-	"path/filepath"
-	"testing"
-)
+import "testing"
 
 // TestEndToEndSigned has validating resolvers and BIND's and ldns' own tools judge
 // what the built program signs.
 func TestEndToEndSigned(t *testing.T) {
 	t.Parallel()
 	need(t, "git", "dnssec-keygen", "dnssec-signzone", "/usr/sbin/knotd")
-	program := filepath.Join(t.TempDir(), "mirrorpool")
-	(&world{T: t}).command("go", "build", "-o", program, ".")
+	program := builtProgram(t)
 	t.Run("tools", func(t *testing.T) {
 		t.Parallel()
 		l := newSignedLab(t, program)

@@ -19,6 +19,7 @@ import (
 // TestEndToEndHostNames runs the built program with members that unbound knows the
 // addresses of: it moves them, forgets them, and goes away.
 func TestEndToEndHostNames(t *testing.T) {
+	t.Parallel()
 	need(t, "git", "/usr/sbin/unbound")
 	h := newHosted(t)
 	h.knows("static", "A 127.0.0.31", "AAAA ::1")
@@ -52,8 +53,7 @@ func newHosted(t *testing.T) *hosted {
 		}
 	})
 	h := &hosted{world: w, atEnd: t.Cleanup}
-	w.program = filepath.Join(w.directory, "mirrorpool")
-	w.command("go", "build", "-o", w.program, ".")
+	w.program = builtProgram(t)
 	w.checkout, w.config = filepath.Join(w.directory, "checkout"), filepath.Join(w.directory, "mirrorpool.yaml")
 	for _, port := range []*int{&w.mirrorPort, &w.dnsPort, &w.adminPort, &w.resolver} {
 		*port = unusedPort(t)

@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
@@ -19,12 +18,10 @@ import (
 // come, and starts it again. Whatever a secondary has got from it is what the next run
 // tells differences from: no zone comes whole a second time, and none leads astray.
 func TestEndToEndKilledJournal(t *testing.T) {
+	t.Parallel()
 	address := fmt.Sprintf("127.0.0.1:%d", unusedPort(t))
 	r := newRunning(t, fmt.Sprintf("dns: {listen: [%q], transfer: {allow: [\"127.0.0.0/8\"]}}\n", address))
-	program := filepath.Join(r.directory, "mirrorpool")
-	if output, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, output)
-	}
+	program := builtProgram(t)
 	r.write("checkout/zones/example.test.zone", largeZone)
 	r.push("A large zone")
 	random := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))

@@ -20,6 +20,7 @@ import (
 // TestEndToEndPublish runs the built program beside BIND, which stays the primary of
 // the zone that the pool is published in: the repository has no zone of its own.
 func TestEndToEndPublish(t *testing.T) {
+	t.Parallel()
 	need(t, "git", "/usr/sbin/named", "nsupdate")
 	p := newPublished(t)
 	p.startPrimary()
@@ -68,8 +69,7 @@ func newPublished(t *testing.T) *published {
 		}
 	})
 	p := &published{world: w, mirrors: map[string]net.Listener{}, atEnd: t.Cleanup}
-	w.program = filepath.Join(w.directory, "mirrorpool")
-	w.command("go", "build", "-o", w.program, ".")
+	w.program = builtProgram(t)
 	w.checkout, w.config = filepath.Join(w.directory, "checkout"), filepath.Join(w.directory, "mirrorpool.yaml")
 	for _, port := range []*int{&w.mirrorPort, &w.dnsPort, &w.adminPort, &p.primary} {
 		*port = unusedPort(t)

@@ -2,18 +2,15 @@
 
 package main
 
-import (
-	"path/filepath"
-	"testing"
-)
+import "testing"
 
 // TestEndToEndResolvers puts resolvers in front of the built program, which
 // find it from a root of their own. Beside what clients get from a resolver,
 // it looks at what the resolver asks, and how often.
 func TestEndToEndResolvers(t *testing.T) {
+	t.Parallel()
 	need(t, "git")
-	program := filepath.Join(t.TempDir(), "mirrorpool")
-	(&world{T: t}).command("go", "build", "-o", program, ".")
+	program := builtProgram(t)
 	for _, kind := range resolverKinds {
 		t.Run(kind.name, func(t *testing.T) {
 			t.Parallel()

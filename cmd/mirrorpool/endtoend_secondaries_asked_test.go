@@ -5,6 +5,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"time"
@@ -31,9 +32,6 @@ func (l *secondaryLab) serialAt(port int, apex string) uint32 {
 // transferred is a whole zone as a server gives it, sorted, with its SOA once; nil:
 // it cannot be had.
 func (l *secondaryLab) transferred(port int, apex, key string) []string {
-	if port == l.dnsPort {
-		*l.taken++
-	}
 	request := new(dns.Msg)
 	request.SetAxfr(apex)
 	transfer := &dns.Transfer{DialTimeout: 5 * time.Second, ReadTimeout: 5 * time.Second}
@@ -41,7 +39,13 @@ func (l *secondaryLab) transferred(port int, apex, key string) []string {
 		request.SetTsig(key+".", labAlgorithms[key]+".", 300, time.Now().Unix())
 		transfer.TsigSecret = map[string]string{key + ".": l.keys[key]}
 	}
-	envelopes, err := transfer.In(request, fmt.Sprintf("127.0.0.1:%d", port))
+	connection, err := dns.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", port), 5*time.Second)
+	if err != nil {
+		return nil
+	}
+	defer connection.Close()
+	transfer.Conn = &dns.Conn{Conn: keptOpen{connection.Conn}}
+	envelopes, err := transfer.In(request, "")
 	if err != nil {
 		return nil
 	}
@@ -58,10 +62,22 @@ func (l *secondaryLab) transferred(port int, apex, key string) []string {
 	if err != nil || len(records) < 2 {
 		return nil
 	}
+	if port == l.dnsPort {
+		// What comes after it on the same connection is answered when it is counted.
+		if _, _, err := new(dns.Client).ExchangeWithConn(new(dns.Msg).SetQuestion(apex, dns.TypeSOA), &dns.Conn{Conn: connection.Conn}); err != nil {
+			l.Errorf("asking after a transfer of %s: %v", apex, err)
+		}
+		*l.taken++
+	}
 	records = records[1:] // the SOA comes again at the end
 	slices.Sort(records)
 	return records
 }
+
+// keptOpen is a connection that package dns does not close after a transfer.
+type keptOpen struct{ net.Conn }
+
+func (keptOpen) Close() error { return nil }
 
 // converged waits until all secondaries that run have what the server has, record
 // for record.

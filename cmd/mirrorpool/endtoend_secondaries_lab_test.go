@@ -80,10 +80,9 @@ func newSecondaryLab(t *testing.T) *secondaryLab {
 	for _, port := range []*int{&l.mirrorPort, &l.dnsPort, &l.adminPort} {
 		*port = unusedPort(t)
 	}
-	l.program = filepath.Join(l.directory, "mirrorpool")
+	l.program = builtProgram(t)
 	l.config = filepath.Join(l.directory, "mirrorpool.yaml")
 	l.checkout = filepath.Join(l.directory, "checkout")
-	l.command("go", "build", "-o", l.program, ".")
 	l.page = configurations(t, "../../docs/operator.md")
 	l.makeKeys()
 	l.commitRepository()

@@ -16,6 +16,7 @@ import (
 
 // TestEndToEndSecondariesOfSignedZones is the same with signatures.
 func TestEndToEndSecondariesOfSignedZones(t *testing.T) {
+	t.Parallel()
 	need(t, "ldns-verify-zone", "delv")
 	l := newSecondaryLab(t)
 	keys := filepath.Join(l.directory, "keys")
@@ -65,6 +66,7 @@ func (l *secondaryLab) secure() {
 
 // TestEndToEndSecondariesOverTLS has NSD and BIND fetch zones over TLS.
 func TestEndToEndSecondariesOverTLS(t *testing.T) {
+	t.Parallel()
 	l := newSecondaryLab(t)
 	l.tlsPort = unusedPort(t)
 	l.certificate = &pairFiles{T: t, directory: l.directory}

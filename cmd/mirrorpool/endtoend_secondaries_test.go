@@ -22,6 +22,7 @@ const byNotify = 5 * time.Second
 // TestEndToEndSecondaries has NSD, Knot and BIND as secondaries of the built program,
 // with the configurations of the operator's page. Its steps build on each other.
 func TestEndToEndSecondaries(t *testing.T) {
+	t.Parallel()
 	l := newSecondaryLab(t)
 	l.startAll("")
 	l.steps(

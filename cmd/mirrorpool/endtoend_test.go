@@ -22,10 +22,25 @@ import (
 	"mirrorpool/testport"
 )
 
+// programVariable tells the tests where the program is that they are to run.
+const programVariable = "MIRRORPOOL_TEST_PROGRAM"
+
+// builtProgram is the program: the one named in the environment, or it is built now.
+func builtProgram(t *testing.T) string {
+	t.Helper()
+	if program := os.Getenv(programVariable); program != "" {
+		return program
+	}
+	program := filepath.Join(t.TempDir(), "mirrorpool")
+	(&world{T: t}).command("go", "build", "-o", program, ".")
+	return program
+}
+
 // TestEndToEnd runs the built program between real peers: nginx as mirrors,
 // sshd in front of the repository, unbound as the resolver that clients ask,
 // curl and dnsperf as clients. Its steps build on each other.
 func TestEndToEnd(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.startMirrors()
 	w.startRepository()
@@ -76,8 +91,7 @@ func newWorld(t *testing.T) *world {
 			w.end(name, syscall.SIGKILL)
 		}
 	})
-	w.program = filepath.Join(w.directory, "mirrorpool")
-	w.command("go", "build", "-o", w.program, ".")
+	w.program = builtProgram(t)
 	w.checkout = filepath.Join(w.directory, "checkout")
 	w.config = filepath.Join(w.directory, "mirrorpool.yaml")
 	for _, port := range []*int{&w.mirrorPort, &w.dnsPort, &w.httpPort, &w.adminPort, &w.sshPort, &w.resolver} {
