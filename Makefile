@@ -18,8 +18,9 @@ test: lint unit e2e ## every test: linters, unit tests with -race, command-line 
 unit: ## unit tests and command-line scripts, with the race detector, in random order
 	go test -race -shuffle=on -p 3 -timeout 10m ./...
 
+# Those that measure time and memory run alone, and first; the others mostly wait.
 e2e: build ## the built program between real mirrors, sshd, resolvers, dnsperf and curl
-	go test -tags e2e -count=1 -timeout 10m -run TestEndToEnd -v ./cmd/mirrorpool
+	MIRRORPOOL_TEST_PROGRAM='$(CURDIR)/bin/mirrorpool' go test -tags e2e -vet=off -count=1 -parallel 4 -timeout 10m -run TestEndToEnd -v ./cmd/mirrorpool
 
 # How often each fault is put in.
 ROUNDS ?= 5
