@@ -167,24 +167,24 @@ func (p *published) pushed() {
 	p.expect("the start", 10*time.Second, mirrorAddresses...)
 	p.edit("pools.json", `"id": "two", "addresses": ["127.0.0.32"], "weight": 10`, `"id": "two", "addresses": ["127.0.0.32"], "weight": 0`)
 	p.push("Disable two")
-	p.expect("a push", 5*time.Second, mirrorAddresses[0], mirrorAddresses[2])
+	p.expect("a push", shortly, mirrorAddresses[0], mirrorAddresses[2])
 	p.edit("pools.json", `"weight": 0`, `"weight": 10`)
 	p.push("Enable two")
-	p.expect("another push", 5*time.Second, mirrorAddresses...)
+	p.expect("another push", shortly, mirrorAddresses...)
 }
 
 func (p *published) mirrorFails() {
 	p.mirrors[mirrorAddresses[1]].Close()
-	p.expect("a mirror is down", 5*time.Second, mirrorAddresses[0], mirrorAddresses[2])
+	p.expect("a mirror is down", shortly, mirrorAddresses[0], mirrorAddresses[2])
 	p.startListening(mirrorAddresses[1])
-	p.expect("it is up again", 5*time.Second, mirrorAddresses...)
+	p.expect("it is up again", shortly, mirrorAddresses...)
 }
 
 func (p *published) changedByOthers() {
 	p.nsupdate("update delete dl.example.test A\nupdate add dl.example.test 60 A 127.0.0.66")
-	p.expect("others replaced it", 5*time.Second, mirrorAddresses...)
+	p.expect("others replaced it", shortly, mirrorAddresses...)
 	p.nsupdate("update delete dl.example.test A")
-	p.expect("others removed it", 5*time.Second, mirrorAddresses...)
+	p.expect("others removed it", shortly, mirrorAddresses...)
 	p.nsupdate("update add other.example.test 60 A 127.0.0.66")
 	if log := p.read(p.log("server")); strings.Count(log, "others changed what is published") != 2 || !strings.Contains(log, "127.0.0.66") {
 		p.Error("the log does not tell of both changes, or not what was found")
@@ -221,7 +221,7 @@ func (p *published) primaryGone() {
 	p.startPrimary()
 	p.expect("the primary is back", 30*time.Second, mirrorAddresses[1:]...)
 	p.startListening(mirrorAddresses[0])
-	p.expect("it is up again", 5*time.Second, mirrorAddresses...)
+	p.expect("it is up again", shortly, mirrorAddresses...)
 }
 
 func (p *published) reloads() {
@@ -230,7 +230,7 @@ func (p *published) reloads() {
 	if err := p.processes["server"].Process.Signal(syscall.SIGHUP); err != nil {
 		p.Fatal(err)
 	}
-	p.eventually("two addresses are published", 5*time.Second, func() bool { return len(p.has()) == 2 })
+	p.eventually("two addresses are published", shortly, func() bool { return len(p.has()) == 2 })
 	p.write("mirrorpool.yaml", strings.Replace(config, "interval: 2s", "interval: two", 1))
 	reload := exec.CommandContext(p.Context(), p.program, "reload", "--config", p.config)
 	if output, _ := reload.CombinedOutput(); reload.ProcessState.ExitCode() != exitUsage || !strings.Contains(string(output), ":12:15: publish[0].interval") {
@@ -238,7 +238,7 @@ func (p *published) reloads() {
 	}
 	p.write("mirrorpool.yaml", config)
 	p.command(p.program, "reload", "--config", p.config)
-	p.expect("all again", 5*time.Second, mirrorAddresses...)
+	p.expect("all again", shortly, mirrorAddresses...)
 }
 
 func (p *published) dryRun() {
@@ -246,7 +246,7 @@ func (p *published) dryRun() {
 	p.write("mirrorpool.yaml", config+"    ttl: 60\n    dry_run: true\n")
 	p.command(p.program, "reload", "--config", p.config)
 	status := ""
-	p.eventually("the status says what would be sent", 5*time.Second, func() bool {
+	p.eventually("the status says what would be sent", shortly, func() bool {
 		output, _ := exec.CommandContext(p.Context(), p.program, "status", "--config", p.config).CombinedOutput()
 		status = string(output)
 		return strings.Contains(status, "update add dl.example.test. 60 A "+mirrorAddresses[0])
@@ -276,7 +276,7 @@ func (p *published) restarts() {
 	p.expect("after a restart", 10*time.Second, "127.0.0.31", "127.0.0.33", "127.0.0.34")
 	p.write("checkout/pools.json", pools)
 	p.push("Two moves back")
-	p.expect("moved back", 5*time.Second, mirrorAddresses...)
+	p.expect("moved back", shortly, mirrorAddresses...)
 }
 
 // killed kills the program while it updates, and changes the pool meanwhile, so that
@@ -288,7 +288,7 @@ func (p *published) killed() {
 		p.end("server", syscall.SIGKILL)
 		p.startListening(mirrorAddresses[i%2])
 		p.runServer()
-		p.expect("after kill -9", 15*time.Second, mirrorAddresses...)
+		p.expect("after kill -9", shortly, mirrorAddresses...)
 	}
 	if log := p.read(p.log("server")); strings.Count(log, "adopt: true") > 0 {
 		p.Error("the server took its own records for those of others")

@@ -60,7 +60,7 @@ func (w *world) sharesHold() {
 		difference := first[address] - share*questions
 		statistic += difference * difference / (share * questions)
 	}
-	if p := math.Exp(-statistic / 2); p < 1e-6 {
+	if p := math.Exp(-statistic / 2); p < 1e-10 {
 		w.Errorf("first records %v of %d: p = %g", first, questions, p)
 	}
 }
@@ -97,7 +97,7 @@ func (w *world) explains() {
 func (w *world) mirrorFails() {
 	victim := mirrorAddresses[1]
 	w.end(victim, syscall.SIGKILL)
-	w.eventually("the killed mirror is out of the answers", 15*time.Second, func() bool {
+	w.eventually("the killed mirror is out of the answers", shortly, func() bool {
 		return slices.Equal(w.given(dns.TypeA), []string{mirrorAddresses[0], mirrorAddresses[2]})
 	})
 	if state := w.get("/api/v1/state"); !strings.Contains(state, "connection refused") {
@@ -107,7 +107,7 @@ func (w *world) mirrorFails() {
 		w.Error("the metrics do not show the mirror down")
 	}
 	w.startMirror(victim)
-	w.eventually("the mirror is back in the answers", 15*time.Second, func() bool {
+	w.eventually("the mirror is back in the answers", shortly, func() bool {
 		return slices.Equal(w.given(dns.TypeA), mirrorAddresses)
 	})
 }
@@ -116,13 +116,13 @@ func (w *world) weightZero() {
 	w.edit("pools.json", `"weight": 20`, `"weight": 0`)
 	commit := w.push("Disable three")
 	// One poll of a second, its jitter, and the time to fetch.
-	w.eventually("the commit is served", 4*time.Second, func() bool { return w.served() == commit })
+	w.eventually("the commit is served", shortly, func() bool { return w.served() == commit })
 	if got := w.given(dns.TypeA); !slices.Equal(got, mirrorAddresses[:2]) {
 		w.Errorf("given: %v, want %v", got, mirrorAddresses[:2])
 	}
 	w.edit("pools.json", `"weight": 0`, `"weight": 20`)
 	commit = w.push("Enable three")
-	w.eventually("the commit is served", 4*time.Second, func() bool { return w.served() == commit })
+	w.eventually("the commit is served", shortly, func() bool { return w.served() == commit })
 }
 
 // refused is what the state says of a commit that is not taken.
@@ -143,7 +143,7 @@ func (w *world) brokenPush() {
 	w.edit("pools.json", `"answers": 2,`, `"answers": 2`)
 	bad := w.push("Forget a comma")
 	var state refused
-	w.eventually("the state names the refused commit", 5*time.Second, func() bool {
+	w.eventually("the state names the refused commit", shortly, func() bool {
 		if err := json.Unmarshal([]byte(w.get("/api/v1/state")), &state); err != nil {
 			w.Fatal(err)
 		}
@@ -163,7 +163,7 @@ func (w *world) brokenPush() {
 	}
 	w.edit("pools.json", `"answers": 2`, `"answers": 2,`)
 	commit := w.push("Mend the comma")
-	w.eventually("the mended commit is served", 5*time.Second, func() bool { return w.served() == commit })
+	w.eventually("the mended commit is served", shortly, func() bool { return w.served() == commit })
 	if metrics := w.get("/metrics"); !strings.Contains(metrics, "mirrorpool_commit_refused 0") {
 		w.Error("the metrics still show a refused commit")
 	}
@@ -193,7 +193,7 @@ func (w *world) reload() {
 	if err := w.processes["server"].Process.Signal(syscall.SIGHUP); err != nil {
 		w.Fatal(err)
 	}
-	w.eventually("the new NSID is answered", 5*time.Second, func() bool { return w.nsid() == fmt.Sprintf("%x", "second") })
+	w.eventually("the new NSID is answered", shortly, func() bool { return w.nsid() == fmt.Sprintf("%x", "second") })
 
 	w.write("mirrorpool.yaml", strings.Replace(config, "nsid: first", "nsidd: third", 1))
 	reload := exec.CommandContext(w.Context(), w.program, "reload", "--config", w.config)
@@ -203,7 +203,7 @@ func (w *world) reload() {
 	if err := w.processes["server"].Process.Signal(syscall.SIGHUP); err != nil {
 		w.Fatal(err)
 	}
-	w.eventually("the log names the unknown key", 5*time.Second, func() bool { return strings.Contains(w.read(w.log("server")), "nsidd") })
+	w.eventually("the log names the unknown key", shortly, func() bool { return strings.Contains(w.read(w.log("server")), "nsidd") })
 	if got := w.nsid(); got != fmt.Sprintf("%x", "second") {
 		w.Errorf("NSID after a reload with a mistake: %q", got)
 	}
@@ -286,7 +286,7 @@ func (w *world) remoteGone() {
 	if got := w.given(dns.TypeA); !slices.Equal(got, mirrorAddresses) {
 		w.Errorf("given after a restart without the remote: %v", got)
 	}
-	w.eventually("the state says that the repository cannot be read", 15*time.Second, func() bool {
+	w.eventually("the state says that the repository cannot be read", shortly, func() bool {
 		return strings.Contains(w.get("/api/v1/state"), "connection refused")
 	})
 	w.startSSH()

@@ -174,6 +174,9 @@ func (w *world) eventually(what string, within time.Duration, condition func() b
 	}
 }
 
+// shortly is within what takes a second or two has to be there on a busy machine.
+const shortly = 15 * time.Second
+
 func lastLines(text string, count int) string {
 	lines := strings.Split(text, "\n")
 	return strings.Join(lines[max(0, len(lines)-count):], "\n")
