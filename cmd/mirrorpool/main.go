@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -95,6 +96,15 @@ func exitCode(err error) int {
 // defaultConfigPath is where a packaged node keeps its configuration.
 const defaultConfigPath = "/etc/mirrorpool/mirrorpool.yaml"
 
+// noSubcommand says so, and what may have been meant.
+func noSubcommand(root *cobra.Command, name string) error {
+	meant := ""
+	if near := root.SuggestionsFor(name); len(near) > 0 {
+		meant = ", did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return usageError{fmt.Errorf("there is no subcommand %q%s: mirrorpool --help lists them", name, meant)}
+}
+
 func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "mirrorpool",
@@ -105,18 +115,22 @@ HTTP downloads by the same rule.
 
 Exit codes: 0 done, 1 the answer is no, 2 usage or configuration, 3 the running
 server cannot be reached.`,
-		SilenceUsage:      true,
-		SilenceErrors:     true,
-		DisableAutoGenTag: true,
-		Args: func(_ *cobra.Command, arguments []string) error {
+		SilenceUsage:               true,
+		SilenceErrors:              true,
+		DisableAutoGenTag:          true,
+		SuggestionsMinimumDistance: 2,
+		Args: func(root *cobra.Command, arguments []string) error {
 			if len(arguments) > 0 {
-				return usageError{fmt.Errorf("there is no subcommand %q: mirrorpool --help lists them", arguments[0])}
+				return noSubcommand(root, arguments[0])
 			}
 			return nil
 		},
 		RunE: func(command *cobra.Command, _ []string) error { return command.Help() },
 	}
 	root.SetFlagErrorFunc(func(command *cobra.Command, err error) error {
+		if before := command.Flags().Args(); command == root && len(before) > 0 {
+			return noSubcommand(root, before[0]) // whose flag it may be
+		}
 		return usageError{fmt.Errorf("%w: %s --help lists the flags", err, command.CommandPath())}
 	})
 	root.AddCommand(
