@@ -1,6 +1,6 @@
-// Package testdraw says how many cases tests draw that hold a property for drawn ones. By
-// default they draw as many as take seconds, also with the race detector: DRAW in the
-// environment multiplies that.
+// Package testdraw says how many cases tests draw that hold a property for drawn ones, and
+// from what. By default they draw as many as take seconds, also with the race detector: DRAW
+// in the environment multiplies that. Each run draws the same, but with another SEED.
 package testdraw
 
 import (
@@ -9,7 +9,10 @@ import (
 	"testing"
 )
 
-const variable = "DRAW"
+const (
+	variable = "DRAW"
+	seed     = "SEED"
+)
 
 // Cases gives how many cases are to be drawn, of which there are so many by default.
 func Cases(t testing.TB, byDefault int) int {
@@ -30,4 +33,19 @@ func Cases(t testing.TB, byDefault int) int {
 func Many(t testing.TB) bool {
 	t.Helper()
 	return Cases(t, 1) > 1
+}
+
+// Seed is what cases are drawn from where a test starts other programs, whose mistakes are
+// not to be found by chance.
+func Seed(t testing.TB) uint64 {
+	t.Helper()
+	given := os.Getenv(seed)
+	if given == "" {
+		return 1
+	}
+	number, err := strconv.ParseUint(given, 10, 64)
+	if err != nil {
+		t.Fatalf("%s is %q, which is no number: %v", seed, given, err)
+	}
+	return number
 }

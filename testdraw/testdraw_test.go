@@ -17,3 +17,12 @@ func TestCases(t *testing.T) {
 		}
 	}
 }
+
+func TestSeed(t *testing.T) {
+	for environment, want := range map[string]uint64{"": 1, "77": 77} {
+		t.Setenv("SEED", environment)
+		if got := Seed(t); got != want {
+			t.Errorf("SEED=%s: %d, want %d", environment, got, want)
+		}
+	}
+}

@@ -67,7 +67,7 @@ func (l *signedLab) drawsHold() {
 		}
 		seen[addresses(reply)[0]]++
 	}
-	if p := chanceOf(seen, expected, draws); p < 1e-6 {
+	if p := chanceOf(seen, expected, draws); p < 1e-10 {
 		l.Errorf("clients got %v: p = %g", seen, p)
 	}
 }

@@ -202,7 +202,7 @@ func (l *lab) sharesThroughCache() {
 		difference := seen[address] - share*float64(total)
 		statistic += difference * difference / (share * float64(total))
 	}
-	if p := math.Exp(-statistic / 2); p < 1e-6 {
+	if p := math.Exp(-statistic / 2); p < 1e-10 {
 		l.Errorf("clients got %v: p = %g", seen, p)
 	}
 }
