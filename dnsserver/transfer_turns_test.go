@@ -3,6 +3,7 @@ package dnsserver
 import (
 	"errors"
 	"net"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -105,10 +106,15 @@ func TestPlanInTurns(t *testing.T) {
 	if want := 3 * 4000 / stepsATurn; turns != want || transfer.result != transferDifferences || records != 4+4002 {
 		t.Errorf("%s of %d records after %d turns, want differences of %d after %d", transfer.result, records, turns, 4+4002, want)
 	}
+	// SOA records are not among those that are too many.
+	all := changes{all: slices.Repeat(manyKept(t, 0, 2), mostCondensed/5)}
+	if err := all.condense(func() bool { return true }); err != nil || all.left == nil {
+		t.Errorf("%v: differences of few records are not put together", err)
+	}
 	// Too many are sent as they are, and no longer looked at than it takes to find that.
 	c := newChanges(manyKept(t, mostCondensed/3+1, 3))
 	size, steps := c.size, 0
-	if err := c.condense(func() bool { steps++; return true }); err != nil || c.left != nil || c.size != size || steps > mostCondensed {
+	if err := c.condense(func() bool { steps++; return true }); err != nil || c.left != nil || c.size != size || steps > mostCondensed+6 {
 		t.Errorf("%v: %d bytes of %d are left after %d steps", err, c.size, size, steps)
 	}
 }

@@ -26,7 +26,7 @@ func newChanges(all []zones.Packed) changes {
 	return c
 }
 
-// mostCondensed is how many records are put together at most: it takes time and
+// mostCondensed is how many records are put together at most, SOA records aside: it takes time and
 // memory, and what comes to more is soon as long as the zone.
 const mostCondensed = 50_000
 
@@ -77,12 +77,13 @@ func (c *changes) condense(step func() bool) error {
 	// Where each record came, or went, as one less than zero, which has not done the
 	// other since.
 	last := make(map[string]int)
-	count, soas := 0, 0
+	all, soas := 0, 0 // records, and how many of them are SOA records
+	size := 0         // of the longest of these
 	whole, err := c.records(func(one changed) bool {
-		count++
+		all++
 		switch before, there := last[one.Wire]; {
 		case one.soa:
-			soas = max(soas, len(one.Wire))
+			soas, size = soas+1, max(size, len(one.Wire))
 		case there && (before < 0) == one.added:
 			delete(last, one.Wire)
 		case one.added:
@@ -90,12 +91,12 @@ func (c *changes) condense(step func() bool) error {
 		default:
 			last[one.Wire] = -1 - one.number
 		}
-		return count <= mostCondensed && step()
+		return all-soas <= mostCondensed && step()
 	})
 	if !whole {
 		return err
 	}
-	c.left, c.size = make([]uint64, count/64+1), 2*soas
+	c.left, c.size = make([]uint64, all/64+1), 2*size
 	for record, number := range last {
 		c.size += len(record)
 		number = max(number, -1-number)
