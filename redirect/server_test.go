@@ -73,6 +73,10 @@ func raw(t *testing.T, address netip.AddrPort, request string) *http.Response {
 
 // What net/http does before and after the handler.
 func TestWire(t *testing.T) {
+	// As much as net/http reads at most, with its own slack: a byte that it does not read
+	// could have the system cut the connection off before the answer is there.
+	tooLong := "GET /tails/a HTTP/1.1\r\nHost: download.test\r\nX: "
+	tooLong += strings.Repeat("x", maxHeaderBytes+4096-len(tooLong))
 	server, _ := startServer(t, Config{Table: fixed(testTable(t))})
 	tests := []struct {
 		name, request string
@@ -95,7 +99,7 @@ func TestWire(t *testing.T) {
 		{"parent", "GET /tails/../a HTTP/1.1\r\nHost: download.test\r\n\r\n", 400, ""},
 		{"escaped line end", "GET /tails/a%0d%0aX:y HTTP/1.1\r\nHost: download.test\r\n\r\n", 400, ""},
 		{"number sign", "GET /tails/a#b HTTP/1.1\r\nHost: download.test\r\n\r\n", 400, ""},
-		{"header too long", "GET /tails/a HTTP/1.1\r\nHost: download.test\r\nX: " + strings.Repeat("x", 40_000) + "\r\n\r\n", 431, ""},
+		{"header too long", tooLong, 431, ""},
 		{"headers of an untrusted peer", "GET /a HTTP/1.1\r\nHost: root.test\r\nX-Forwarded-Proto: https\r\n\r\n", 302, "e.mirror.test:8080/x/a"},
 	}
 	for _, test := range tests {
@@ -321,7 +325,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = connection.Close() })
-		_ = connection.SetDeadline(time.Now().Add(10 * time.Second))
+		_ = connection.SetDeadline(time.Now().Add(time.Minute))
 		_, _ = io.WriteString(connection, send)
 		return connection
 	}
@@ -340,7 +344,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 	// settled waits until the server knows what its connections do.
 	settled := func(quiet, busy int) {
 		t.Helper()
-		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 			server.open.mutex.Lock()
 			q, b := server.open.quiet.Len(), server.open.busy.Len()
 			server.open.mutex.Unlock()

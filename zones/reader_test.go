@@ -104,7 +104,7 @@ func TestMistakesAreBounded(t *testing.T) {
 		if len(problems) > maxProblems || len(problems) == 0 || !d.lostAny {
 			t.Errorf("%q: %d problems", line, len(problems))
 		}
-		if took := time.Since(started); took > 10*time.Second {
+		if took := time.Since(started); took > time.Minute {
 			t.Errorf("%q: %v", line, took)
 		}
 	}

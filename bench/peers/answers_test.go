@@ -17,7 +17,7 @@ import (
 )
 
 // answerBound is how long an answer may take.
-const answerBound = 5 * time.Second
+const answerBound = 20 * time.Second
 
 var (
 	pool4 = []string{"192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4", "192.0.2.5"}
