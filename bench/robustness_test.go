@@ -21,7 +21,7 @@ func TestTheServerIsRobust(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds the program")
 	}
-	f := &robustnessFlags{packets: 20_000, seed: 7}
+	f := &robustnessFlags{packets: 6_000, seed: 7}
 	f.options = *testOptions(t)
 	f.program = filepath.Join(t.TempDir(), "mirrorpool")
 	if output, err := exec.Command("go", "build", "-o", f.program, "mirrorpool/cmd/mirrorpool").CombinedOutput(); err != nil {

@@ -406,11 +406,11 @@ func tallied(t testing.TB, r *responder) map[string]float64 {
 	m := r.counts.metrics
 	m.sum()
 	all := make(map[string]float64)
+	collected := make(chan prometheus.Metric, 128) // more than one answer counts
 	for name, vec := range m.answering() {
-		collected := make(chan prometheus.Metric, 128) // more than one answer counts
 		vec.Collect(collected)
-		close(collected)
-		for metric := range collected {
+		for range len(collected) {
+			metric := <-collected
 			var d dto.Metric
 			if err := metric.Write(&d); err != nil {
 				t.Fatal(err)
