@@ -212,7 +212,7 @@ func TestCountryDataThatGrows(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 64 {
+	for range 16 {
 		if _, err := w.Write(make([]byte, 1<<20)); err != nil {
 			t.Fatal(err)
 		}
