@@ -183,7 +183,7 @@ func unusedPort(t *testing.T) string {
 func (e *exim) received(t *testing.T, localPart string) (*mail.Message, string) {
 	t.Helper()
 	path := filepath.Join(e.directory, "mail", localPart)
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		data, err := os.ReadFile(path)
 		if err == nil && bytes.Contains(data, []byte("\n\n")) && bytes.HasSuffix(data, []byte("\n\n")) {
@@ -251,7 +251,7 @@ func TestMailThroughExim(t *testing.T) {
 				t.Fatal(err)
 			}
 			m := nastyMessage()
-			if err := attemptOnce(context.Background(), server, m, 20*time.Second); err != nil {
+			if err := attemptOnce(context.Background(), server, m, time.Minute); err != nil {
 				t.Fatal(err)
 			}
 			got, body := e.received(t, name)
@@ -326,7 +326,7 @@ func TestEximRefuses(t *testing.T) {
 		"no TLS where it is wanted": {server: e.server(e.plain, ImplicitTLS, "a"), words: "shaking hands with the mail server", hope: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := attemptOnce(context.Background(), c.server, nastyMessage(), 20*time.Second)
+			err := attemptOnce(context.Background(), c.server, nastyMessage(), time.Minute)
 			if err == nil || !strings.Contains(err.Error(), c.words) {
 				t.Fatalf("got %v, want %q", err, c.words)
 			}
@@ -352,7 +352,7 @@ func TestOperatorIsWrittenTo(t *testing.T) {
 	for i := range m.notices {
 		m.notices[i].event.Mirror = "https://münchen.example/"
 	}
-	if err := attemptOnce(context.Background(), server, m, 20*time.Second); err != nil {
+	if err := attemptOnce(context.Background(), server, m, time.Minute); err != nil {
 		t.Fatal(err)
 	}
 	got, body := e.received(t, "operator")

@@ -48,9 +48,9 @@ func TestPeersSignAndVerify(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer socket.Close()
-				_ = socket.SetReadDeadline(time.Now().Add(20 * time.Second))
+				_ = socket.SetReadDeadline(time.Now().Add(time.Minute))
 				_, port, _ := net.SplitHostPort(socket.LocalAddr().String())
-				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 				defer cancel()
 				command := exec.CommandContext(ctx, path, "-y", keyArgument, "@127.0.0.1", "-p", port, "host.example", "A")
 				if tool == "nsupdate" {
