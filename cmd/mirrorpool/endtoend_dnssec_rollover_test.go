@@ -300,8 +300,7 @@ func (l *rollingLab) wrongDS() {
 	})
 }
 
-// steadyClient asks a validating resolver again and again, much more often than any TTL
-// ends.
+// steadyClient asks a validating resolver without a pause.
 type steadyClient struct {
 	lab    *rollingLab
 	stop   chan struct{}
@@ -320,7 +319,7 @@ func (l *rollingLab) askAllTheWhile() *steadyClient {
 			select {
 			case <-c.stop:
 				return
-			case <-time.After(200 * time.Millisecond):
+			case <-time.After(50 * time.Millisecond):
 				c.round()
 			}
 		}

@@ -66,7 +66,11 @@ func TestHistory(t *testing.T) {
 	status.Store(200)
 	r.eventually("wiki is up", func() bool { return !strings.Contains(r.said(0, "history", "127.0.0.51"), "DOWN since") })
 	r.said(0, "disable", "wiki", "--reason", "it was slow")
-	shown := r.said(0, "history", "w*", "--since", "30d")
+	shown := ""
+	r.eventually("the history has the word", func() bool {
+		shown = r.said(0, "history", "w*", "--since", "30d")
+		return strings.Contains(shown, "disable: it was slow")
+	})
 	contains(t, shown, "first failure in six months: disable it for a while, write to its operator", "status 503, expected 200",
 		"http 127.0.0.51", "failed probes, status 503, 7 bytes", "disable: it was slow", "127.0.0.51: ")
 	var answer history.Answer
