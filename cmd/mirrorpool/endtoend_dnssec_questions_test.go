@@ -214,6 +214,9 @@ func (l *signedLab) verdictOf(name string, kind uint16) (*dns.Msg, verdict, erro
 	client := &dns.Client{Net: "tcp", Timeout: 20 * time.Second, Dialer: from}
 	l.tap.clientAsks()
 	reply, _, err := client.Exchange(question, l.resolver)
+	for tries := 1; err != nil && tries < 3; tries++ { // a busy resolver closes connections
+		reply, _, err = client.Exchange(question, l.resolver)
+	}
 	switch {
 	case err != nil:
 		return nil, bogus, err
