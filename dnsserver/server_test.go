@@ -257,6 +257,7 @@ func TestStopAnswersWhatHasArrived(t *testing.T) {
 		send(t, udp, query{id: uint16(i), name: "txt.example.test.", qtype: typeTXT}.bytes())
 	}
 	send(t, busy, query{id: 200, name: "txt.example.test.", qtype: typeTXT}.bytes())
+	arrived(t, busy)
 	cancel()
 	answer, err := receive(busy)
 	if err != nil {
