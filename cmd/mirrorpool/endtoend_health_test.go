@@ -30,11 +30,11 @@ const (
 	// cutLasts is how long the checks are cut off from most mirrors: long enough for them
 	// to find all of those down.
 	cutLasts = healthThreshold*healthInterval + 3*healthInterval
-	// healthSlack is what a busy machine may be late by.
-	healthSlack = 2 * time.Second
+	// healthSlack is what a busy machine may be late by: less than a TTL that is four times too long.
+	healthSlack = 4 * time.Second
 	// loadedSlack is what a loaded machine may add to what the schedule says, since probes,
 	// tables and those who ask for them take turns on it.
-	loadedSlack = 3 * time.Second
+	loadedSlack = 8 * time.Second
 	// detectedWithin and backWithin are what the page promises, and loadedSlack: the first
 	// probe that finds a change begins an interval later at most, and the last one may run
 	// into its timeout.
