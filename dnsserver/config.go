@@ -40,7 +40,8 @@ type Config struct {
 	// the operating system.
 	Random func() zones.Random
 	// Report is told of what should not happen: a panic while answering, a
-	// record that cannot be packed, a socket that fails. It may be called by
+	// record that cannot be packed, a difference that cannot be read, a socket that
+	// fails. It may be called by
 	// many goroutines at once and very often, so it has to limit itself; what
 	// it gets holds no client's address. nil: nobody is told.
 	Report func(error)

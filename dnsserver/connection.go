@@ -33,6 +33,7 @@ type connection struct {
 	since   time.Duration // when the clock was set
 	open    bool          // it is in the queues; or else it is about to end
 	quiet   bool          // nothing of a question has come
+	inLine  bool          // it waits for a turn of the server's own
 }
 
 // yieldEvery is how many bytes a connection that always has more is served before
@@ -112,8 +113,9 @@ func (c *connection) serve(s stream) (ends bool) {
 	for c.taken = 0; ; {
 		if c.taken >= yieldEvery {
 			c.taken = 0
+			c.tcp.open.wait(c)
 			c.tcp.yield()
-			if !c.tcp.open.has(c) {
+			if _, goesOn := c.tcp.open.active(c, len(in) == 0 && len(c.transfers) == 0); !goesOn {
 				return true // a question that never becomes whole asks for nothing else
 			}
 		}

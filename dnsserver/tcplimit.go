@@ -148,7 +148,7 @@ func (o *openConnections) join(c *connection) {
 // it needs. The lock is held.
 func (o *openConnections) makeRoomIn(network netip.Prefix) {
 	for q := o.networks[network]; q != nil && q.length >= o.limits.PerNetwork; {
-		o.evict(q.front)
+		o.evict(o.quietest(q))
 		o.metrics.evictedNetwork.Inc()
 	}
 }
@@ -156,7 +156,7 @@ func (o *openConnections) makeRoomIn(network netip.Prefix) {
 // makeRoom does the same whatever their network. The lock is held.
 func (o *openConnections) makeRoom() {
 	for o.all.length >= o.limits.Connections {
-		o.evict(o.all.front)
+		o.evict(o.quietest(&o.all))
 		o.metrics.evictedTotal.Inc()
 	}
 }
@@ -206,8 +206,8 @@ func (o *openConnections) leave(c *connection) {
 func (o *openConnections) endQuietest() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if c := o.all.front; c != nil {
-		o.evict(c)
+	if o.all.front != nil {
+		o.evict(o.quietest(&o.all))
 		o.metrics.evictedTotal.Inc()
 	}
 }
@@ -219,7 +219,7 @@ func (o *openConnections) setLimits(limits TCPLimits) {
 	defer o.mu.Unlock()
 	o.limits = limits
 	for o.all.length > limits.Connections {
-		o.evict(o.all.front)
+		o.evict(o.quietest(&o.all))
 		o.metrics.evictedTotal.Inc()
 	}
 	o.gone.Broadcast() // there may be more places now
@@ -244,9 +244,8 @@ func (o *openConnections) active(c *connection, quiet bool) (keepalive uint16, g
 	if !c.open {
 		return 0, false
 	}
-	c.since, c.quiet = now, quiet
-	o.all.toBack(c)
-	c.network.toBack(c)
+	c.quiet, c.inLine = quiet, false
+	o.setClock(c, now)
 	switch {
 	case !o.drained.IsZero():
 		if time.Now().Before(o.drained) {
@@ -259,6 +258,31 @@ func (o *openConnections) active(c *connection, quiet bool) (keepalive uint16, g
 		return 0, true
 	}
 	return keepaliveUnits(o.timeout()), true
+}
+
+// wait notes that a connection waits for a turn of the server's own, which is no fault
+// of its client's: until active is called, its time is not over, and others make room
+// before it does.
+func (o *openConnections) wait(c *connection) {
+	o.mu.Lock()
+	c.inLine = true
+	o.mu.Unlock()
+}
+
+// quietest gives the connection of a queue that is to make room. All may be in line:
+// so only some are passed over, and then it is one of them. The lock is held.
+func (o *openConnections) quietest(q *queue) *connection {
+	for n := 0; n < expireAtOnce && q.front.inLine; n++ {
+		o.setClock(q.front, time.Since(o.began))
+	}
+	return q.front
+}
+
+// setClock sets a connection's clock. The lock is held.
+func (o *openConnections) setClock(c *connection, now time.Duration) {
+	c.since = now
+	o.all.toBack(c)
+	c.network.toBack(c)
 }
 
 // has reports whether a connection still has its place, as active does, and leaves
@@ -299,6 +323,10 @@ func (o *openConnections) expire() {
 		if n == expireAtOnce {
 			o.rests = now + expireRests
 			break
+		}
+		if c := o.all.front; c.inLine {
+			o.setClock(c, now)
+			continue
 		}
 		o.evict(o.all.front)
 		o.metrics.expired.Inc()
@@ -354,57 +382,4 @@ func (o *openConnections) take(c *connection) {
 		delete(o.networks, c.network.network)
 	}
 	c.open = false
-}
-
-// Numbers of queues: which of a connection's places is that in a queue.
-const (
-	queueOfAll = iota
-	queueOfNetwork
-	queuesPerConnection
-)
-
-// queue is a list of connections that live in it themselves: nothing is
-// allocated for an element.
-type queue struct {
-	number      int
-	network     netip.Prefix // what all of them are from; none: anywhere
-	front, back *connection
-	length      int
-}
-
-// place is between whom a connection is in a queue.
-type place struct{ before, after *connection }
-
-func (q *queue) push(c *connection) {
-	c.places[q.number] = place{before: q.back}
-	if q.back == nil {
-		q.front = c
-	} else {
-		q.back.places[q.number].after = c
-	}
-	q.back = c
-	q.length++
-}
-
-func (q *queue) remove(c *connection) {
-	p := c.places[q.number]
-	if p.before == nil {
-		q.front = p.after
-	} else {
-		p.before.places[q.number].after = p.after
-	}
-	if p.after == nil {
-		q.back = p.before
-	} else {
-		p.after.places[q.number].before = p.before
-	}
-	c.places[q.number] = place{}
-	q.length--
-}
-
-func (q *queue) toBack(c *connection) {
-	if q.back != c {
-		q.remove(c)
-		q.push(c)
-	}
 }

@@ -183,6 +183,7 @@ type zoneTransfer struct {
 	reply    reply
 	udpSize  int
 	now      func() time.Time
+	report   func(error)
 	signer   *tsig.Signer // nil: messages are not signed
 	signSize int
 
@@ -201,7 +202,7 @@ func (r *responder) newTransfer(q *request, kind string, source Transfers, versi
 	t := &zoneTransfer{
 		kind: kind, source: source, version: version, serial: q.serial,
 		question: bytes.Clone(q.question), id: q.id, flags: q.flags&flagRD | flagQR | flagAA,
-		edns: q.edns, udpSize: r.settings.UDPSize, now: r.config.now, metrics: r.counts.metrics.transfers,
+		edns: q.edns, udpSize: r.settings.UDPSize, now: r.config.now, report: r.config.Report, metrics: r.counts.metrics.transfers,
 		reply: reply{nsid: r.settings.NSID, keepalive: r.keepalive, expire: version.SOA.Expire, hasExpire: true},
 	}
 	// Nothing is kept of what will be written over.

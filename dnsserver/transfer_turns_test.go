@@ -119,7 +119,8 @@ func TestPlanInTurns(t *testing.T) {
 	}
 }
 
-// TestDamagedDifference: what is no difference ends the transfer, without its last SOA.
+// TestDamagedDifference: who asks for what changed gets the whole zone where what is kept
+// of that is no difference, whether it is one or several.
 func TestDamagedDifference(t *testing.T) {
 	good := manyKept(t, 3, 2)
 	cut := func(bytes int) string { return good[1].Records[:len(good[1].Records)-bytes] }
@@ -128,26 +129,45 @@ func TestDamagedDifference(t *testing.T) {
 	for name, records := range map[string]string{
 		"cut in a record": cut(3), "one SOA alone": one.Wire, "of nothing": "", "four SOA records": twice,
 	} {
-		t.Run(name, func(t *testing.T) {
-			reports := make(chan error, 1)
-			one := good[1]
-			one.Records = records
-			given := &keptTransfers{fakeTransfers: testTransfers(500), kept: []zones.Packed{one}, asked: func() {}}
-			s := start(t, Config{Settings: everybody(t), Transfers: func() Transfers { return given }, Report: func(err error) { reports <- err }})
-			c := dial(t, "tcp", s.address(false))
-			send(t, c, ixfr(6))
-			if answer, err := receive(c); err == nil {
-				t.Fatalf("got %v", parse(t, answer))
-			}
-			if err := <-reports; !errors.Is(err, errDamaged) || !strings.Contains(err.Error(), "transferring example.test.") {
-				t.Errorf("reported: %v", err)
-			}
-			if got := testutil.ToFloat64(s.metrics.transfers.total.WithLabelValues(kindIXFR, transferFailed)); got != 1 {
-				t.Errorf("counted %v", got)
-			}
-			if m := parse(t, ask(t, dial(t, "udp", s.address(false)), ixfr(6))); short(m.Answer) != "SOA7" {
-				t.Errorf("over UDP: %v", m)
-			}
-		})
+		damaged := good[1]
+		damaged.Records = records
+		for among, kept := range map[string][]zones.Packed{"alone": {damaged}, "the last of two": {good[0], damaged}} {
+			t.Run(name+", "+among, func(t *testing.T) {
+				reports := make(chan error, 2)
+				given := &keptTransfers{fakeTransfers: testTransfers(500), kept: kept, asked: func() {}}
+				s := start(t, Config{Settings: everybody(t), Transfers: func() Transfers { return given }, Report: func(err error) { reports <- err }})
+				c := dial(t, "tcp", s.address(false))
+				send(t, c, ixfr(int(kept[0].Old)))
+				if all, _ := readTransfer(t, c, nil, false); len(all) != 504 || !strings.HasPrefix(short(all), "SOA7 example/NS ") {
+					t.Errorf("got %d records", len(all))
+				}
+				if err := <-reports; !errors.Is(err, errDamaged) || !strings.Contains(err.Error(), "example.test.") {
+					t.Errorf("reported: %v", err)
+				}
+				eventually(t, "it is counted as whole", func() bool {
+					return testutil.ToFloat64(s.metrics.transfers.total.WithLabelValues(kindIXFR, transferWhole)) == 1
+				})
+				if m := parse(t, ask(t, dial(t, "udp", s.address(false)), ixfr(int(kept[0].Old)))); short(m.Answer) != "SOA7" {
+					t.Errorf("over UDP: %v", m)
+				}
+			})
+		}
+	}
+}
+
+// TestDamageInTheMidst: what is found behind the first record ends the transfer, without
+// its last SOA.
+func TestDamageInTheMidst(t *testing.T) {
+	damaged := manyKept(t, 3, 1)
+	damaged[0].Records = damaged[0].Records[:len(damaged[0].Records)-3]
+	var given []transferItem
+	p := planner{
+		zoneTransfer: &zoneTransfer{version: testTransfers(3).versions["example.test."]},
+		yield:        func(one transferItem) bool { given = append(given, one); return true },
+	}
+	kept := newChanges(damaged)
+	p.differences(&kept)
+	if last := given[len(given)-1]; len(given) < 3 || !errors.Is(last.err, errDamaged) {
+		t.Errorf("%d items, and %v", len(given), last.err)
 	}
 }

@@ -105,6 +105,16 @@ func (c *changes) condense(step func() bool) error {
 	return nil
 }
 
+// check reads to their end those that were not put together, and fails where that will.
+// It calls step for each record, and ends where that is false.
+func (c *changes) check(step func() bool) error {
+	if c.left != nil {
+		return nil // condense has
+	}
+	_, err := c.records(func(changed) bool { return step() })
+	return err
+}
+
 // each gives the records that are sent, as long as do is true, which it reports.
 func (c *changes) each(do func(zones.PackedRecord) bool) (bool, error) {
 	if c.left == nil {

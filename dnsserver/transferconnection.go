@@ -11,12 +11,10 @@ import (
 // made by now, and reports whether the connection goes on. quiet: nothing of a question
 // is there.
 func (c *connection) continueTransfer(s stream, r *room, quiet bool) bool {
-	if _, goesOn := c.tcp.open.active(c, false); !goesOn {
-		return false
-	}
+	c.tcp.open.wait(c)
 	turn := slices.IndexFunc(c.transfers, func(t *zoneTransfer) bool { return !t.waits })
 	t := c.transfers[turn]
-	message, last, err := c.tcp.inTurn(t, r.out[prefixSize:prefixSize])
+	message, last, err := c.inTurn(t, r.out[prefixSize:prefixSize])
 	if err != nil {
 		reason := failurePack
 		if errors.Is(err, errPanicked) {
@@ -27,6 +25,9 @@ func (c *connection) continueTransfer(s stream, r *room, quiet bool) bool {
 		c.transfers = slices.Delete(c.transfers, turn, turn+1)
 		t.end(transferFailed)
 		return false // the client cannot be told otherwise
+	}
+	if _, goesOn := c.tcp.open.active(c, false); !goesOn {
+		return false
 	}
 	if len(message) > 0 {
 		out := append(binary.BigEndian.AppendUint16(r.out[:0], uint16(len(message))), message...)
@@ -48,9 +49,13 @@ func (c *connection) continueTransfer(s stream, r *room, quiet bool) bool {
 // inTurn makes a transfer's next message, or does a part of what comes before it. Few
 // transfers do that at once, and questions have their turn after each time: so what
 // comes over UDP waits for one of them at most, and not for each transfer there is.
-func (t *tcpServer) inTurn(transfer *zoneTransfer, buffer []byte) (message []byte, last bool, err error) {
-	turn := <-t.transfers
-	defer func() { t.transfers <- turn }()
+// Nothing is made for who has lost its place meanwhile.
+func (c *connection) inTurn(transfer *zoneTransfer, buffer []byte) (message []byte, last bool, err error) {
+	turn := <-c.tcp.transfers
+	defer func() { c.tcp.transfers <- turn }()
+	if !c.tcp.open.has(c) {
+		return nil, false, nil
+	}
 	message, last, err = transfer.nextSafely(buffer)
 	turn.take()
 	return message, last, err

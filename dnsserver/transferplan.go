@@ -1,6 +1,7 @@
 package dnsserver
 
 import (
+	"fmt"
 	"iter"
 	"math"
 
@@ -51,12 +52,17 @@ func (p *planner) plan() {
 		kept = p.changes()
 	}
 	err := kept.condense(p.step)
+	whole := len(kept.all) == 0 || !p.brief && kept.size >= p.version.Size() // what fits into a packet is short
+	if err == nil && !whole && !p.ended {
+		err = kept.check(p.step)
+	}
 	switch {
 	case p.ended:
-	case err != nil:
-		p.item(transferItem{err: err})
-	case len(kept.all) == 0, !p.brief && kept.size >= p.version.Size(): // what fits into a packet is short
+	case err != nil || whole:
 		p.result = transferWhole
+		if err != nil {
+			p.report(fmt.Errorf("reading what changed in %s since %d, so that it is given whole: %w", p.version.Apex, p.serial, err))
+		}
 		p.whole()
 	default:
 		p.result = transferDifferences
