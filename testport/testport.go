@@ -11,24 +11,24 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"runtime"
 	"testing"
 )
 
 // Ports from first on and below end are none that systems give to who asks for any: Linux
-// begins at 32768, and some containers at 16000.
+// begins at 32768, and some containers at 16000. Those that are even are given, and who
+// listens at the odd one after it has it.
 const (
 	first = 10000
 	end   = 16000
 	tries = 1000
 )
 
-// Unused gives a port from 10000 to 15999 at which nobody listens, over UDP or TCP, on any
+// Unused gives an even port from 10000 to 15998 at which nobody listens, over UDP or TCP, on any
 // address. No other test has it until this one ends, in this process or another.
 func Unused(t testing.TB) uint16 {
 	t.Helper()
 	for range tries {
-		port := first + rand.IntN(end-first)
+		port := first + 2*rand.IntN((end-first)/2)
 		release, ok := reserve(port)
 		if !ok {
 			continue
@@ -39,21 +39,18 @@ func Unused(t testing.TB) uint16 {
 		}
 		release()
 	}
-	t.Fatalf("of %d ports from %d to %d none is free for UDP and TCP", tries, first, end-1)
+	t.Fatalf("of %d even ports from %d to %d none is free for UDP and TCP", tries, first, end-2)
 	return 0
 }
 
-// reserve takes a port from all other tests on this machine, where the system has names that
-// end with their process.
+// reserve takes a port from all other tests on this machine: until release, or until the
+// process ends, however it does.
 func reserve(port int) (release func(), ok bool) {
-	if runtime.GOOS != "linux" {
-		return func() {}, true
-	}
-	name, err := net.Listen("unix", fmt.Sprintf("@mirrorpool/testport/%d", port))
+	marker, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", port+1))
 	if err != nil {
 		return nil, false
 	}
-	return func() { name.Close() }, true
+	return func() { marker.Close() }, true
 }
 
 func isFree(port int) bool {

@@ -12,7 +12,7 @@ func TestUnused(t *testing.T) {
 	t.Run("many", func(t *testing.T) {
 		for range 500 {
 			port := Unused(t)
-			if seen[port] || port < first || port >= end {
+			if seen[port] || port < first || port >= end || port%2 != 0 {
 				t.Fatalf("port %d is given, after %d others", port, len(seen))
 			}
 			seen[port] = true

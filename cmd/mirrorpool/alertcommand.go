@@ -78,7 +78,7 @@ func knownAlerts(config *config, names []string) error {
 			if len(there) == 0 {
 				return fmt.Errorf("there is no way %q: the configuration has nothing under alerts", name)
 			}
-			return fmt.Errorf("there is no way %q: there are %q", name, there)
+			return fmt.Errorf("there is no way %q: there are %s", name, strings.Join(there, ", "))
 		}
 	}
 	return nil

@@ -44,7 +44,9 @@ the host names of members have.`,
 					return err
 				}
 				*published = append(*published, config.publishedPools()...)
-				config.printUnused(command.ErrOrStderr())
+				if !quiet {
+					config.printUnused(command.ErrOrStderr())
+				}
 			}
 			if err := isDirectory(directory); err != nil {
 				return err

@@ -38,6 +38,7 @@ type hosts struct {
 	written []byte // what is on disk
 
 	unkept atomic.Pointer[error] // why it is not; nil: it is
+	silent atomic.Bool           // the log has it that the resolver does not answer
 }
 
 func (c *config) validateResolver(v *validation) {
@@ -281,14 +282,16 @@ func stringers(addresses []netip.Addr) []fmt.Stringer {
 
 // judge says whether the stage fails.
 func (h *hosts) judge() {
+	silent := h.urls.silent()
+	h.tellSilence(silent)
 	if unkept := h.unkept.Load(); unkept != nil {
 		h.stages.fail(stageHostnames, *unkept)
 		return
 	}
 	first, failing := h.resolver.Failing()
 	if failing == 0 {
-		if err := h.urls.silent(); err != nil {
-			h.stages.fail(stageHostnames, err)
+		if silent != nil {
+			h.stages.fail(stageHostnames, silent)
 		} else {
 			h.stages.succeed(stageHostnames)
 		}
@@ -299,6 +302,17 @@ func (h *hosts) judge() {
 		err = fmt.Errorf("%w (and %d more host names)", err, more)
 	}
 	h.stages.fail(stageHostnames, err)
+}
+
+// tellSilence logs that the resolver does not answer for the names in mirrors' URLs, once,
+// and that it does again. The reason has whichever name was asked last, and is no news.
+func (h *hosts) tellSilence(reason error) {
+	switch was := h.silent.Swap(reason != nil); {
+	case reason != nil && !was:
+		h.logger.Error().Err(reason).Str("stage", string(stageHostnames)).Msg("mirrors whose names cannot be looked up are asked where they were last: trying again")
+	case reason == nil && was:
+		h.logger.Info().Str("stage", string(stageHostnames)).Msg("the resolver answers again for the names of mirrors")
+	}
 }
 
 // status is what the admin listener shows of the host names.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+	"github.com/rs/zerolog"
 
 	"mirrorpool/dnsserver"
 	"mirrorpool/pool/hostnames"
@@ -338,16 +339,23 @@ func TestMirrorNamesAskTheResolver(t *testing.T) {
 	}
 
 	// Where nobody answers, names lead where they led last, and the stage says so.
-	h := &hosts{stages: newStages(time.Now), resolver: hostnames.New(hostnames.Config{}), urls: urls}
+	var log lockedBuffer
+	h := &hosts{logger: zerolog.New(&log), stages: newStages(time.Now), resolver: hostnames.New(hostnames.Config{}), urls: urls}
 	for _, resolver := range []string{fmt.Sprintf("127.0.0.1:%d", testport.Unused(t)), second.address} {
 		urls.set(resolver)
 		got, err := urls.LookupNetIP(t.Context(), "ip", "m.example.")
 		if err != nil || len(got) != 1 || got[0].Unmap().String() != "127.0.0.43" {
 			t.Errorf("%s: %v, %v", resolver, got, err)
 		}
-		h.judge()
+		for range 2 {
+			h.judge()
+		}
 		if fails := h.stages.isFailing(stageHostnames); fails == (resolver == second.address) {
 			t.Errorf("%s: the stage fails: %t", resolver, fails)
+		}
+		answers := strings.Count(log.String(), "the resolver answers again")
+		if silent := strings.Count(log.String(), "connection refused"); silent != 1 || (answers == 1) != (resolver == second.address) {
+			t.Errorf("%s: logged %d times that it is silent, %d times that it answers:\n%s", resolver, silent, answers, &log)
 		}
 	}
 }

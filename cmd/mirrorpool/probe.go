@@ -87,7 +87,7 @@ func probeCommand() *cobra.Command {
 	flags.StringVar(&o.host, "host", "", "Host header and name in TLS: the pool's `NAME`; needed with an address")
 	flags.IntVar(&o.port, "port", 0, "`PORT` at an address (default 80, or 443 with --https)")
 	flags.BoolVar(&o.secure, "https", false, "ask an address over https")
-	flags.StringVar(&o.path, "path", "project/trace", "`PATH` of the trace, below the URL; absent: also "+otherPath)
+	flags.StringVar(&o.path, "path", "project/trace", "`PATH` of the trace, below the URL; absent, with --host: also "+otherPath)
 	flags.DurationVar(&o.maxAge, "max-age", 26*time.Hour, "how old the trace may be; 0: any file will do")
 	flags.StringVar(&o.file, "file", "", "`PATH` of a large file, to measure how fast it comes")
 	flags.Int64Var(&o.bytes, "bytes", 4<<20, "how much of it is fetched")

@@ -60,6 +60,8 @@ type probed struct {
 	target  health.Target
 	result  health.Result
 	took    time.Duration
+
+	undecided bool // another look was to come before it counts, and Ctrl-C came
 }
 
 // ask makes all probes of one mirror.
@@ -107,6 +109,9 @@ func (o *probeOptions) askAddress(ctx context.Context, with asking, found *mirro
 		elsewhere.path = otherPath
 		one.target = elsewhere.target(address, otherPath)
 		other := second.make(ctx, prober, one)
+		if second.cut {
+			found.cut, found.probes[len(found.probes)-1].undecided = true, true
+		}
 		if status := other.Evidence.Status; len(second.probes) == 1 && status != 0 && status != http.StatusNotFound {
 			found.probes[len(found.probes)-1] = second.probes[0]
 			o, answer = &elsewhere, other

@@ -172,6 +172,30 @@ func TestProbeEndsAtOnce(t *testing.T) {
 	}
 }
 
+// A member that has no trace where it was looked for first is not judged by that if Ctrl-C
+// comes before the second look.
+func TestProbeEndsAtTheSecondLook(t *testing.T) {
+	ctx, end := context.WithCancel(t.Context())
+	at := talkTo(t, func(c net.Conn) {
+		request := make([]byte, 4096)
+		n, _ := c.Read(request)
+		if strings.Contains(string(request[:n]), otherPath) {
+			end()
+			io.Copy(io.Discard, c)
+		}
+		fmt.Fprint(c, "HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+	})
+	o := probeOptions{host: "dl.test", path: "project/trace", timeout: time.Minute, bytes: 1}
+	if err := o.check([]string{at.String()}, func(string) bool { return false }); err != nil {
+		t.Fatal(err)
+	}
+	found := o.ask(ctx, asking{})
+	found.judge(o.judging(time.Now()))
+	if found.verdict != probeUnfinished || len(found.reasons) > 0 || len(found.probes) != 1 || found.probes[0].result.Evidence.Status != 404 {
+		t.Errorf("%s: %q, %+v", found.verdict, found.reasons, found.probes)
+	}
+}
+
 // TestProbeAsksOnce holds that what several mirrors of a tree share is asked once.
 func TestProbeAsksOnce(t *testing.T) {
 	asked := 0

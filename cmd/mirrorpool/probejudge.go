@@ -112,6 +112,8 @@ func (p *probed) where(alone bool) string {
 // judged reports whether a probe says something of the mirror, and not of this machine.
 func (p *probed) judged() bool {
 	switch {
+	case p.undecided:
+		return false
 	case p.what == asksHTTPS, p.what == asksRanges, p.what == asksDaemon:
 		return false // they raise flags, or tell what there is, and no more
 	case p.result.NotMade:

@@ -20,7 +20,7 @@ type probeOptions struct {
 	port            int
 	secure          bool
 	path, file      string
-	anyPath         bool // path was not said: it may be otherPath as well
+	anyPath         bool // path was not said, of a pool's member: it may be otherPath as well
 	maxAge, timeout time.Duration
 	bytes, floor    int64
 	rsync           string
@@ -35,7 +35,8 @@ type probeOptions struct {
 }
 
 // otherPath is where the trace is looked for if it is not where it mostly is: pools whose
-// clients ask for /tails/ have it there.
+// clients ask for /tails/ have it there. A mirror is not asked so, for its URL is where files
+// are asked for: one that has them elsewhere has a wrong URL.
 const otherPath = "tails/project/trace"
 
 // ofOne are the flags that say what one mirror is asked.
@@ -78,7 +79,7 @@ func (o *probeOptions) check(arguments []string, changed func(flag string) bool)
 		}
 	}
 	o.path, o.file = strings.TrimLeft(o.path, "/"), strings.TrimLeft(o.file, "/")
-	o.anyPath = !changed("path")
+	o.anyPath = o.host != "" && !changed("path")
 	return o.checkRsync()
 }
 

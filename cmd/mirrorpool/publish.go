@@ -216,7 +216,7 @@ func (n *node) openPublishing(config *config) error {
 		n.logger.Warn().Err(err).Str("stage", string(stagePublish)).Msg("it is not known what an earlier run has published")
 	}
 	n.publishing = p
-	p.warnExposed(config)
+	p.warnExposed(config.publishKeys)
 	return p.use(config)
 }
 
@@ -252,9 +252,9 @@ func (p *publishing) useCurrent() {
 	}
 }
 
-func (p *publishing) warnExposed(config *config) {
+func (p *publishing) warnExposed(files []*keyFile) {
 	var warned []string
-	for _, keys := range config.publishKeys {
+	for _, keys := range files {
 		if keys.isExposed() && !slices.Contains(warned, keys.path) {
 			warned = append(warned, keys.path)
 			p.node.logger.Warn().Str("file", keys.path).
@@ -274,10 +274,15 @@ func (p *publishing) followKeys(ctx context.Context) {
 func (p *publishing) refreshKeys() {
 	config := p.node.config.Load()
 	changed := false
+	var look []*keyFile // that may be exposed, and nobody was told
 	var errs []error
 	for _, keys := range config.publishKeys {
+		exposed := keys.isExposed()
 		other, err := keys.refresh()
 		changed, errs = changed || other, append(errs, err)
+		if other || !exposed {
+			look = append(look, keys)
+		}
 	}
 	err := errors.Join(errs...)
 	switch {
@@ -286,8 +291,8 @@ func (p *publishing) refreshKeys() {
 	case err != nil && p.node.stages.fail(stagePublishKeys, err):
 		p.node.logger.Error().Err(err).Str("stage", string(stagePublishKeys)).Msg("the TSIG keys that were read last stay")
 	}
+	p.warnExposed(look)
 	if changed {
-		p.warnExposed(config)
 		p.useCurrent()
 	}
 }

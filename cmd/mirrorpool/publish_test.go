@@ -5,11 +5,13 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/miekg/dns"
+	"github.com/rs/zerolog"
 
 	"mirrorpool/publish"
 	"mirrorpool/testport"
@@ -98,6 +100,31 @@ const elsewherePools = `{ "version": 1, "pools": [ {
   "name": "dl.elsewhere.test", "ttl": 5, "health": { "check": "none" },
   "members": [ { "id": "one", "addresses": ["127.0.0.41"], "weight": 10 } ] } ] }
 `
+
+// Of a file of keys that all come to be able to read people are told, once, also if nothing
+// else of it is another.
+func TestPublishKeysForAllToRead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "keys")
+	if err := os.WriteFile(path, []byte(publishKeyFile), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	keys, err := openKeyFile("publish[0].tsig_keys", path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log lockedBuffer
+	n := &node{stages: newStages(time.Now), logger: zerolog.New(&log)}
+	n.config.Store(&config{publishKeys: []*keyFile{keys}})
+	p := &publishing{node: n}
+	for i, want := range []int{0, 1, 1} {
+		if i == 1 {
+			chmod(t, path, 0o644)
+		}
+		if p.refreshKeys(); strings.Count(log.String(), "chmod 640") != want {
+			t.Errorf("%d: not %d warnings:\n%s", i, want, &log)
+		}
+	}
+}
 
 // TestPublishedPoolNeedsNoZone: a pool in no zone is taken where it is published, and
 // what is the matter with its primary is told.

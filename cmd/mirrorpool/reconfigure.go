@@ -114,7 +114,7 @@ func (n *node) reconfigure(work context.Context) error {
 	n.notifier.Set(next.secondaries())
 	n.useAlerts(ways, exposed)
 	n.publishing.useCurrent()
-	n.publishing.warnExposed(next)
+	n.publishing.warnExposed(next.publishKeys)
 	n.warnUnpublished()
 	n.usePrograms(next)
 	n.useHealthPace(next)
@@ -127,7 +127,7 @@ func (n *node) reconfigure(work context.Context) error {
 	if next.certificate != old.certificate {
 		n.warnCertificate(next.certificate)
 	}
-	if !old.transferKeys.isExposed() || next.transferKeys.path != old.transferKeys.path {
+	if !old.transferKeys.isExposed() || next.transferKeys.path != old.transferKeys.path || !next.transferKeys.current().Equal(old.transferKeys.current()) {
 		n.warnTransferKeys(next.transferKeys)
 	}
 	n.logOutput.configure(next.Log)

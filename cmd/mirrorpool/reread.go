@@ -18,7 +18,7 @@ type rereadable interface {
 }
 
 // reread reads what a file holds now, keeps the stage, and reports whether it is something
-// else. Of a file that has come to be exposed warn tells.
+// else. Of a file that has come to be exposed, or to hold something else, warn tells.
 func (n *node) reread(file rereadable, of stage, what string, warn func()) (changed bool) {
 	exposed := file.isExposed()
 	changed, err := file.refresh()
@@ -31,7 +31,7 @@ func (n *node) reread(file rereadable, of stage, what string, warn func()) (chan
 	if n.stages.succeed(of) {
 		n.logger.Info().Msg("the " + what + " can be read again")
 	}
-	if !exposed {
+	if !exposed || changed {
 		warn()
 	}
 	return changed

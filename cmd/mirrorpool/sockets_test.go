@@ -265,6 +265,18 @@ func TestReloadWarnsOfOtherFiles(t *testing.T) {
 	chmod(t, good.keyFile(), 0o644)
 	warned("the key for all to read", 2, 1, 1)
 	warned("still for all to read", 2, 1, 1)
+
+	// Other TSIG keys that all may read, as those before.
+	keys := filepath.Join(directory, "keys")
+	r.write("node.yaml", r.config(strings.Replace(settings(good), "dns: {", fmt.Sprintf("dns: {transfer: {tsig_keys: %q}, ", keys), 1)))
+	for i, name := range []string{"one", "two"} {
+		writeKeys(t, keys, name)
+		chmod(t, keys, 0o644)
+		warned("TSIG keys", 2, 1, 1)
+		if strings.Count(r.log.String(), "change the TSIG keys") <= i {
+			t.Errorf("no warning of the key %s:\n%s", name, r.log)
+		}
+	}
 }
 
 func mkdir(t *testing.T, path string) {

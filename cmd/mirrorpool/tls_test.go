@@ -197,6 +197,12 @@ func TestCertificateIsWatched(t *testing.T) {
 				t.Errorf("%d warnings of %q, want 1:\n%s", got, want, &log)
 			}
 		}
+		look("as it was", expired, false)
+		f.write(first)
+		look("replaced, for all to read as before", first, false)
+		if got := strings.Count(log.String(), "chmod 640"); got != 2 {
+			t.Errorf("%d warnings of keys that all may read, want 2:\n%s", got, &log)
+		}
 	})
 }
 

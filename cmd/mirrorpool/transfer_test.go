@@ -173,6 +173,11 @@ func TestTransferKeysAreReadAgain(t *testing.T) {
 		if got := strings.Count(log.String(), "chmod 640"); got != 1 {
 			t.Errorf("%d warnings of a file that all may read, want 1:\n%s", got, &log)
 		}
+		writeKeys(t, path, "one")
+		look("other keys, for all to read as before", true, false, first)
+		if got := strings.Count(log.String(), "chmod 640"); got != 2 {
+			t.Errorf("%d warnings of two contents that all may read, want 2:\n%s", got, &log)
+		}
 		if strings.Contains(log.String(), "aHVudGVy") || strings.Contains(log.String(), "hunter2") {
 			t.Errorf("the log shows the secret:\n%s", &log)
 		}
