@@ -41,11 +41,19 @@ has the new record and none the old one, and with --ds-ttl the old record's TTL,
 is taken for a day if nobody says it. What is said counts until those servers answer
 otherwise, and no TTL less than what they gave.
 
---cancel goes back, while neither the parent nor caches can depend on the new key. At
-the step parent it turns the rollover back, such as when the registry does not take the
-new algorithm: CDS asks for the old DS again, and once the parent has had three days to
-act on what it has read before, and names the old key and not the new one, the latter is
-taken out. Withdraw what you have handed in there.
+--cancel goes back. How, depends on the step:
+  the first one (publish, or sign for another algorithm): the new key is taken out at
+    once.
+  publish for another algorithm: the new key leaves the DNSKEY records first, and signs
+    on until caches have noticed (step undo).
+  parent: the rollover is turned back, such as when the registry does not take the new
+    algorithm. CDS asks for the old DS again, and once the parent has had three days to
+    act on what it has read before, and names the old key and not the new one, the
+    latter is taken out. Withdraw what you have handed in there, and if the parent has
+    the new DS, hand in the old one. --ds-seen says then that it has the old one alone.
+  sign for a ZSK, and all steps after parent: it is too late.
+Of one that goes back already, --cancel only shows where it stands. Nothing turns it
+forward again: let it go back, and begin anew with --again.
 
 --withdraw-ds asks the parent to delete all DS records of the zone (RFC 8078, section
 4), before the zone becomes unsigned; --no-withdraw-ds ends that. Leave the keys in
@@ -65,9 +73,9 @@ the configuration, or no such zone. 3: the server cannot be reached.`,
 	flags.StringVar(&wish.kind, "kind", "", "what is replaced: csk, ksk or zsk; absent: what the zone's keys allow")
 	flags.StringVar(&wish.algorithm, "algorithm", "", "the new key's `NAME` or number, such as ed25519; absent: that of the zone's keys")
 	flags.BoolVar(&wish.again, "again", false, "begin also where the last rollover has just ended, or the parent has other DS records")
-	flags.BoolVar(&wish.seen, "ds-seen", false, "the parent's servers all have the DS of the new key, and not the old one")
-	flags.DurationVar(&wish.ttl, "ds-ttl", 0, "with --ds-seen: the `TTL` that the old DS record had")
-	flags.BoolVar(&wish.cancel, "cancel", false, "go back, while that is safe")
+	flags.BoolVar(&wish.seen, "ds-seen", false, "the parent's servers all have the DS of the new key (after --cancel: of the old one), and no other")
+	flags.DurationVar(&wish.ttl, "ds-ttl", 0, "with --ds-seen: the `TTL` that the DS record of before had")
+	flags.BoolVar(&wish.cancel, "cancel", false, "go back, while that is safe; said again, show how far that is")
 	flags.BoolVar(&wish.withdraw, "withdraw-ds", false, "ask the parent to delete all DS records of the zone")
 	flags.BoolVar(&wish.keep, "no-withdraw-ds", false, "do not ask for that any more")
 	asJSON := flags.Bool("json", false, "print JSON")
@@ -239,9 +247,9 @@ func parentWords(ds admin.ParentDS, now time.Time) string {
 
 func printRollover(out io.Writer, zone string, s *admin.Signing, now time.Time) {
 	r := s.Rollover
-	turned, age := "", "new "
+	turned, age := "", "new"
 	if r.Turned {
-		turned, age = "turned back, ", ""
+		turned, age = "turned back, ", "old"
 	}
 	fmt.Fprintf(out, "  rollover (%s%s, %s): %s to %s, step %d of %d\n", turned, r.Kind, r.Algorithm, strings.Join(r.Old, " "), strings.Join(r.New, " "), r.Number, r.Of)
 	for i, step := range r.Steps {
@@ -273,7 +281,7 @@ func printRollover(out io.Writer, zone string, s *admin.Signing, now time.Time) 
 		}
 		for _, key := range s.Keys {
 			if key.DS != "" && strings.Contains(strings.Join(r.New, " "), key.ID) {
-				fmt.Fprintf(out, "  the %sDS, to be handed in at step %q and not before:\n    %s IN DS %s\n", age, step.Step, zone, key.DS)
+				fmt.Fprintf(out, "  the %s DS, to be handed in at step %q and not before:\n    %s IN DS %s\n", age, step.Step, zone, key.DS)
 			}
 		}
 	}

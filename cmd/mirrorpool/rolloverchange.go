@@ -184,7 +184,7 @@ func (r *rollovers) contradicted(ctx context.Context, apex string, state rollove
 		alone.Answers = append(alone.Answers[:0:0], answer)
 		wanted, unwanted := parentKeys(state, planned.keys, alone)
 		if answer.Err == nil && !alone.Have(wanted, unwanted) {
-			return fmt.Errorf("the parent's server %s says otherwise: its DS does not name the new key alone", answer.Server)
+			return fmt.Errorf("the parent's server %s says otherwise: its DS does not name %s alone", answer.Server, state.Target())
 		}
 	}
 	return nil

@@ -171,7 +171,7 @@ func describeRollover(state rollover.State, facts rollover.Facts, now time.Time)
 	ahead := state.Forecast(facts)
 	for _, one := range state.Steps[:len(state.Steps)-1] {
 		described.Steps = append(described.Steps, admin.RolloverStep{
-			Step: string(one.Step), About: rollover.About(state.Kind, one.Step), Reached: moment(one.At),
+			Step: string(one.Step), About: state.About(one.Step), Reached: moment(one.At),
 		})
 	}
 	described.Number, described.Of = len(described.Steps)+1, len(described.Steps)+len(ahead)
@@ -185,8 +185,8 @@ func describeRollover(state rollover.State, facts rollover.Facts, now time.Time)
 	var until time.Time
 	described.Waiting, until = state.Waiting(now, facts)
 	described.Until = moment(until)
-	_, _, err := state.Cancel(now)
-	described.Cancel = err == nil
+	_, events, _ := state.Cancel(now)
+	described.Cancel = len(events) > 0
 	return described
 }
 

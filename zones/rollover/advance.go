@@ -124,14 +124,12 @@ func (s State) advance(rules []rule, now time.Time, facts Facts) (State, []Event
 	}
 	s = s.noteParentTTL(facts)
 	if this.step == StepParentCaches && s.deniedBy(facts.Parent) {
-		s.ParentSeen, s.ParentSaid, s.ParentTTLSaid = time.Time{}, false, 0
-		s = s.enter(StepParent, now)
-		return s, []Event{s.event(now, "the parent's DS is not the new one everywhere any more: waiting for it again")}
+		return s.denied(now)
 	}
 	if this.step == StepParentCaches && s.ParentSaid && facts.Parent == ParentChanged {
 		// Nobody knows since when it is so: whoever said it may have been too early.
 		s.ParentSaid, s.ParentSeen, s.Until = false, now, time.Time{}
-		return s, []Event{s.event(now, "every server of the parent has the DS of the new key, as was said; copies of the old DS run out from now on")}
+		return s, []Event{s.event(now, "every server of the parent has the DS of {to}, as was said; copies of the DS of before run out from now on")}
 	}
 	if this.wait&parentHas != 0 {
 		s = s.serve(now, facts)
@@ -141,7 +139,7 @@ func (s State) advance(rules []rule, now time.Time, facts Facts) (State, []Event
 		if facts.Parent != ParentChanged || s.turning(now) || s.Turned && facts.ParentDue {
 			return s, nil
 		}
-		s, events := s.parentSeen(now, "every server of the parent has the DS of the new key")
+		s, events := s.parentSeen(now, "every server of the parent has the DS of {to}")
 		return s, events
 	}
 	if s = s.serve(now, facts); s.Spread.IsZero() {
@@ -154,11 +152,14 @@ func (s State) advance(rules []rule, now time.Time, facts Facts) (State, []Event
 		return s, nil
 	}
 	if next == nil {
-		cancelled := this.step == StepUndo
-		text := "the rollover is done"
-		if cancelled {
-			text = "the cancelled rollover is undone"
+		cancelled, text := this.step == StepUndo, "the rollover to {to} is done"
+		switch {
+		case cancelled:
+			text = "the cancelled rollover to {to} is undone"
+		case s.Turned:
+			text = "the rollover is turned back to {to}, and over"
 		}
+		text = s.words(text)
 		s = s.end(now, cancelled)
 		return s, []Event{s.event(now, text)}
 	}
@@ -177,6 +178,18 @@ func (s State) noteParentTTL(facts Facts) State {
 // word stands for those that do not answer, and for a parent that is to have no DS.
 func (s State) deniedBy(parent ParentDS) bool {
 	return parent == ParentUnchanged || parent == ParentNone && !s.ParentSaid
+}
+
+// denied waits for the parent again. CDS is what it was, so that nothing else has to
+// be waited for anew by a rollover that was turned back: it was waited for before the
+// parent was believed.
+func (s State) denied(now time.Time) (State, []Event) {
+	seen := s.ParentSeen
+	s.ParentSeen, s.ParentSaid, s.ParentTTLSaid = time.Time{}, false, 0
+	if s = s.enter(StepParent, now); s.Turned {
+		s.Served, s.Spread, s.Until = seen, seen, seen
+	}
+	return s, []Event{s.event(now, "the parent's DS does not name {to} alone everywhere any more: waiting for that again")}
 }
 
 // serve takes down that the zone is served as the step says, and that all
@@ -267,7 +280,7 @@ func (s State) Waiting(now time.Time, facts Facts) (what string, until time.Time
 	case this.wait&parentHas != 0 && s.turning(now) && !s.Until.IsZero():
 		return "caches are to lose the CDS of before, and a parent that has read it to have acted on it", s.Until
 	case this.wait&parentHas != 0 && !s.turning(now):
-		return "the parent's DS is to name the new key, and no old one", time.Time{}
+		return s.words("the parent's DS is to name {to}, and no other key"), time.Time{}
 	case s.Spread.IsZero() && facts.Behind && !now.Before(s.Next(now, facts)):
 		return "a secondary is behind", time.Time{}
 	case s.Spread.IsZero():
@@ -301,9 +314,12 @@ func (s State) Forecast(facts Facts) []Ahead {
 	}
 	ahead := make([]Ahead, 0, len(rules))
 	for _, one := range rules {
-		step := Ahead{Step: one.step, About: one.about, Parent: one.wait&parentHas != 0}
+		step := Ahead{Step: one.step, About: s.words(one.about), Parent: one.wait&parentHas != 0}
 		if one.wait&parentHas != 0 && s.Turned {
 			step.Wait = facts.Propagation + kept(facts.KeyTTL) + facts.ParentDelay
+			if !s.Until.IsZero() {
+				step.Wait = max(s.Until.Sub(s.Steps[len(s.Steps)-1].At), 0)
+			}
 		}
 		if one.wait&keyCaches != 0 {
 			step.Wait = max(step.Wait, facts.Propagation+kept(facts.KeyTTL))

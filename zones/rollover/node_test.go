@@ -302,7 +302,7 @@ func (n *node) play(with disturbances) error {
 			}
 		case 3, 4:
 			if with.cancels {
-				if state, events, err := n.state.Cancel(n.clock()); err == nil {
+				if state, events, err := n.state.Cancel(n.clock()); err == nil && len(events) > 0 {
 					n.state = state
 					n.note("%s", events[0].Text)
 					n.changed()

@@ -60,7 +60,7 @@ type rule struct {
 	old, new duty
 	wait     caches
 	cancel   cancel
-	about    string // what is done in the step
+	about    string // what is done in the step, as State.words takes it
 }
 
 // cancel is what becomes of a rollover that is cancelled in a step.
@@ -84,31 +84,31 @@ const signatureCaches = keyCaches | zoneCaches
 // algorithm that is in the DS and DNSKEY RRsets.
 var (
 	doubleSignature = []rule{
-		{StepPublish, published | signs | child, published | signs, signatureCaches, atOnce, "the new key is published, and signs beside the old one"},
-		{StepParent, published | signs, published | signs | child, parentHas, turning, "CDS and CDNSKEY name the new key; the parent's DS has to do so too"},
-		{StepParentCaches, published | signs, published | signs | child, parentCaches, cannot, "the parent's DS names the new key; copies of the old DS run out"},
-		{StepRetire, 0, published | signs | child, signatureCaches, cannot, "the old key is taken out; copies of it run out"},
+		{StepPublish, published | signs | child, published | signs, signatureCaches, atOnce, "{to} is published, and signs beside {from}"},
+		{StepParent, published | signs, published | signs | child, parentHas, turning, "CDS and CDNSKEY name {to}; the parent's DS has to do so too"},
+		{StepParentCaches, published | signs, published | signs | child, parentCaches, cannot, "the parent's DS names {to}; copies of the DS of before run out"},
+		{StepRetire, 0, published | signs | child, signatureCaches, cannot, "the zone is without {from}; copies of before run out"},
 	}
 	doubleKeySignature = []rule{
-		{StepPublish, published | signs | child, published | signs, keyCaches, atOnce, "the new key is published, and signs beside the old one"},
-		{StepParent, published | signs, published | signs | child, parentHas, turning, "CDS and CDNSKEY name the new key; the parent's DS has to do so too"},
-		{StepParentCaches, published | signs, published | signs | child, parentCaches, cannot, "the parent's DS names the new key; copies of the old DS run out"},
-		{StepRetire, 0, published | signs | child, keyCaches, cannot, "the old key is taken out; copies of it run out"},
+		{StepPublish, published | signs | child, published | signs, keyCaches, atOnce, "{to} is published, and signs beside {from}"},
+		{StepParent, published | signs, published | signs | child, parentHas, turning, "CDS and CDNSKEY name {to}; the parent's DS has to do so too"},
+		{StepParentCaches, published | signs, published | signs | child, parentCaches, cannot, "the parent's DS names {to}; copies of the DS of before run out"},
+		{StepRetire, 0, published | signs | child, keyCaches, cannot, "the zone is without {from}; copies of before run out"},
 	}
 	prePublication = []rule{
-		{StepPublish, published | signs, published, keyCaches, atOnce, "the new key is published"},
-		{StepSign, published, published | signs, zoneCaches, cannot, "the new key signs instead of the old one; copies of old signatures run out"},
-		{StepRetire, 0, published | signs, keyCaches, cannot, "the old key is taken out; copies of it run out"},
+		{StepPublish, published | signs, published, keyCaches, atOnce, "{to} is published"},
+		{StepSign, published, published | signs, zoneCaches, cannot, "{to} signs instead of {from}; copies of old signatures run out"},
+		{StepRetire, 0, published | signs, keyCaches, cannot, "the zone is without {from}; copies of before run out"},
 	}
 	conservative = []rule{
-		{StepSign, published | signs | child, signs, signatureCaches, atOnce, "the new key signs beside the old one, and is not yet published"},
-		{StepPublish, published | signs | child, published | signs, keyCaches, undoing, "the new key is published"},
-		{StepParent, published | signs, published | signs | child, parentHas, turning, "CDS and CDNSKEY name the new key; the parent's DS has to do so too"},
-		{StepParentCaches, published | signs, published | signs | child, parentCaches, cannot, "the parent's DS names the new key; copies of the old DS run out"},
-		{StepUnpublish, signs, published | signs | child, keyCaches, cannot, "the old key is not published any more, and signs on"},
-		{StepRetire, 0, published | signs | child, signatureCaches, cannot, "the old key is taken out; copies of its signatures run out"},
+		{StepSign, published | signs | child, signs, signatureCaches, atOnce, "{to} signs beside {from}, and is not yet published"},
+		{StepPublish, published | signs | child, published | signs, keyCaches, undoing, "{to} is published"},
+		{StepParent, published | signs, published | signs | child, parentHas, turning, "CDS and CDNSKEY name {to}; the parent's DS has to do so too"},
+		{StepParentCaches, published | signs, published | signs | child, parentCaches, cannot, "the parent's DS names {to}; copies of the DS of before run out"},
+		{StepUnpublish, signs, published | signs | child, keyCaches, cannot, "DNSKEY is without {from}, whose signatures stay"},
+		{StepRetire, 0, published | signs | child, signatureCaches, cannot, "the zone is without the signatures of {from}; copies of them run out"},
 	}
-	undo = rule{StepUndo, published | signs | child, signs, keyCaches, cannot, "cancelled: the new key is not published any more, and signs on"}
+	undo = rule{StepUndo, published | signs | child, signs, keyCaches, cannot, "cancelled: {to} is not published any more, and signs on"}
 )
 
 // rulesOf are the steps of a kind in their order; nil for one that is none.
@@ -139,12 +139,4 @@ func find(rules []rule, step Step) (this, next *rule) {
 		next = &rules[i+1]
 	}
 	return &rules[i], next
-}
-
-// About says in words what a step of a rollover is; empty: the kind has no such step.
-func About(kind Kind, step Step) string {
-	if this, _ := find(rulesOf(kind), step); this != nil {
-		return this.about
-	}
-	return ""
 }

@@ -23,7 +23,7 @@ type State struct {
 	Old       []Role `json:"old,omitempty"`
 	New       []Role `json:"new,omitempty"`
 	// Turned tells that it was turned back while it waited for the parent: what was Old
-	// is New since, and Steps begin there.
+	// is New since, and Steps begin there. It is turned once only.
 	Turned bool `json:"turned,omitempty"`
 	// Steps are those that were reached, and the last is the one that it is in.
 	Steps []Reached `json:"steps,omitempty"`
@@ -94,7 +94,7 @@ var (
 	ErrUnderWay   = errors.New("a rollover is under way")
 	ErrNone       = errors.New("no rollover is under way")
 	ErrNotWaiting = errors.New("the rollover does not wait for the parent now")
-	ErrTooEarly   = errors.New("caches may still have CDS records that name the other key, and a parent may act on them: say it once the rollover waits for nothing else")
+	ErrTooEarly   = errors.New("caches may still have CDS records that name the new key, and a parent may act on them: say it once the rollover waits for nothing else")
 	ErrTooLate    = errors.New("the parent may know the new key already, or caches need it: it is safe to go on only")
 	ErrWithdraw   = errors.New("the parent is asked to delete the zone's DS records: take that back first (--no-withdraw-ds)")
 )
@@ -214,8 +214,10 @@ func (s State) Step() Step {
 	return s.Steps[len(s.Steps)-1].Step
 }
 
+// event tells something, with the keys by their tags. The text of one that ends the
+// rollover has them already.
 func (s State) event(at time.Time, text string) Event {
-	return Event{At: at, Step: s.Step(), Text: text}
+	return Event{At: at, Step: s.Step(), Text: s.words(text)}
 }
 
 // SayParent takes somebody's word that every server of the parent names the new key
@@ -233,7 +235,7 @@ func (s State) SayParent(now time.Time, ttl time.Duration) (State, []Event, erro
 		return s, nil, ErrTooEarly
 	}
 	s.ParentSaid, s.ParentTTLSaid = true, max(ttl, 0)
-	s, events := s.parentSeen(now, "the parent's DS is said to name the new key")
+	s, events := s.parentSeen(now, "the parent's DS is said to name {to}")
 	return s, events, nil
 }
 
@@ -252,14 +254,17 @@ func (s State) parentSeen(now time.Time, text string) (State, []Event) {
 }
 
 // Cancel ends a rollover before the parent or caches depend on the new key. While it
-// waits for the parent it is turned back, which may be done again: the parent is to name
-// the old key, or to go on doing so, and is waited for in the same way.
+// waits for the parent it is turned back: the parent is to name the old key, or to go on
+// doing so, and is waited for in the same way. One that goes back already is left as it
+// is, without an event, for who says it twice wants the same.
 func (s State) Cancel(now time.Time) (State, []Event, error) {
 	if s.Kind == "" {
 		return s, nil, ErrNone
 	}
 	this, _ := find(rulesOf(s.Kind), s.Step())
 	switch {
+	case s.Turned || s.Step() == StepUndo:
+		return s, nil, nil
 	case this == nil || this.cancel == cannot:
 		return s, nil, ErrTooLate
 	case this.cancel == undoing:
@@ -267,10 +272,11 @@ func (s State) Cancel(now time.Time) (State, []Event, error) {
 		return s, []Event{s.event(now, undo.about)}, nil
 	case this.cancel == turning:
 		s = s.turn(now)
-		return s, []Event{s.event(now, "the rollover is turned back: CDS and CDNSKEY name the other key again, and the parent's DS has to name it alone")}, nil
+		return s, []Event{s.event(now, "the rollover is turned back: CDS and CDNSKEY name {to} again, and the parent's DS is to name no other key")}, nil
 	}
+	text := s.words("the rollover is cancelled: {to} is taken out")
 	s = s.end(now, true)
-	return s, []Event{s.event(now, "the rollover is cancelled: the new key is taken out")}, nil
+	return s, []Event{s.event(now, text)}, nil
 }
 
 // turn has old and new keys change places. All are published and sign, whichever the

@@ -121,7 +121,6 @@ func TestWhatIsNotDone(t *testing.T) {
 		}, nil},
 		"said in time":      {func() (State, []Event, error) { return parent.SayParent(now, time.Hour) }, nil},
 		"cancelled in time": {func() (State, []Event, error) { return csk.Cancel(now) }, nil},
-		"turned once more":  {func() (State, []Event, error) { return turned.Cancel(now) }, nil},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
