@@ -2,9 +2,12 @@ package health
 
 import (
 	"context"
+	"errors"
 	"net"
+	"net/netip"
 	"os"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -19,9 +22,13 @@ type moody struct {
 	// NXDOMAIN. away tells that nobody is there.
 	mute, broken, gone string
 	away               bool
+	asked              atomic.Int64 // how many questions came
 }
 
-func (m *moody) dial(context.Context, string, string) (net.Conn, error) {
+func (m *moody) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	if ctx.Err() != nil {
+		return nil, ctx.Err() // Go's resolver goes on for a while with what nobody waits for
+	}
 	if m.away {
 		return nil, &net.OpError{Op: "dial", Net: "udp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
 	}
@@ -43,6 +50,7 @@ func (m *moody) dial(context.Context, string, string) (net.Conn, error) {
 }
 
 func (m *moody) reply(query *dns.Msg) *dns.Msg {
+	m.asked.Add(1)
 	question := query.Question[0]
 	reply := new(dns.Msg)
 	reply.SetReply(query)
@@ -66,31 +74,31 @@ func (m *moody) reply(query *dns.Msg) *dns.Msg {
 // TestNamesWhileTheResolverIsAway holds that names lead where they led last while the
 // resolver does not answer, and that what it says of a name, or says only of others, counts.
 func TestNamesWhileTheResolverIsAway(t *testing.T) {
-	// What the package net keeps for all has to be made outside of the bubble.
-	_, _ = NewResolver("127.0.0.1:1").LookupNetIP(t.Context(), "ip4", "localhost")
+	beforeBubble(t)
 	synctest.Test(t, func(t *testing.T) {
 		r := NewResolver("127.0.0.1:53")
 		for _, step := range []struct {
 			name       string
-			server     moody
+			server     *moody
 			host, want string
 			silent     bool
 		}{
-			{"there", moody{}, "a.test", "127.0.0.42", false},
-			{"nobody answers", moody{mute: "."}, "a.test", "127.0.0.42", true},
-			{"nobody answers for one that is new", moody{mute: "."}, "new.test", "i/o timeout", true},
-			{"there again", moody{}, "b.test", "127.0.0.42", false},
-			{"nobody is there", moody{away: true}, "a.test", "127.0.0.42", true},
-			{"nobody is there for one that is new", moody{away: true}, "new.test", "lookup new.test on 127.0.0.1:53: connection refused", true},
-			{"the name fails", moody{broken: "a.test."}, "a.test", "server misbehaving", false},
-			{"the name alone is not answered", moody{mute: "a.test."}, "a.test", "i/o timeout", false},
-			{"nobody is there after that", moody{away: true}, "a.test", "127.0.0.42", true},
-			{"the name is gone", moody{gone: "a.test."}, "a.test", "no such host", false},
-			{"nobody is there, and it was gone", moody{away: true}, "a.test", "connection refused", true},
+			{"nobody answers from the start", &moody{mute: "."}, "a.test", "i/o timeout", true},
+			{"there", &moody{}, "a.test", "127.0.0.42", false},
+			{"nobody answers", &moody{mute: "."}, "a.test", "127.0.0.42", true},
+			{"nobody answers for one that is new", &moody{mute: "."}, "new.test", "i/o timeout", true},
+			{"there again", &moody{}, "b.test", "127.0.0.42", false},
+			{"nobody is there", &moody{away: true}, "a.test", "127.0.0.42", true},
+			{"nobody is there for one that is new", &moody{away: true}, "new.test", "lookup new.test on 127.0.0.1:53: connection refused", true},
+			{"the name fails", &moody{broken: "a.test."}, "a.test", "server misbehaving", false},
+			{"the name alone is not answered", &moody{mute: "a.test."}, "a.test", "i/o timeout", false},
+			{"nobody is there after that", &moody{away: true}, "a.test", "127.0.0.42", true},
+			{"the name is gone", &moody{gone: "a.test."}, "a.test", "no such host", false},
+			{"nobody is there, and it was gone", &moody{away: true}, "a.test", "connection refused", true},
 		} {
 			r = r.Asking("127.0.0.1:53")
 			r.resolver.Dial = step.server.dial
-			ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second) // before Go's resolver gives up
 			got, err := r.LookupNetIP(ctx, "ip4", step.host)
 			cancel()
 			found := "none"
@@ -107,6 +115,80 @@ func TestNamesWhileTheResolverIsAway(t *testing.T) {
 				t.Errorf("%s: the resolver is silent: %t", step.name, silent)
 			}
 		}
-		time.Sleep(time.Minute) // Go's resolver goes on for a while with what nobody waits for
+		time.Sleep(time.Minute) // what nobody waits for ends
 	})
+}
+
+// beforeBubble has the package net make what it keeps for all, which has to be outside of
+// bubbles.
+func beforeBubble(t *testing.T) {
+	t.Helper()
+	_, _ = NewResolver("127.0.0.1:1").LookupNetIP(t.Context(), "ip4", "localhost")
+}
+
+// TestSilentResolverLeavesTime holds that a resolver that drops questions takes little of
+// the time of probes whose names are known, and of one only in a while; and that one that
+// is there is asked once for each.
+func TestSilentResolverLeavesTime(t *testing.T) {
+	beforeBubble(t)
+	synctest.Test(t, func(t *testing.T) {
+		const timeout = 5 * time.Second
+		var current atomic.Pointer[moody]
+		r := NewResolver("127.0.0.1:53")
+		r.resolver.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+			return current.Load().dial(ctx, network, address)
+		}
+		for _, step := range []struct {
+			name   string
+			mute   string
+			within time.Duration // how long it may take
+			after  time.Duration // since the last step ended
+			asked  bool
+			silent bool
+		}{
+			{"new", "", 0, 0, true, false},
+			{"known", "", 0, 0, true, false},
+			{"silent", ".", timeout / 4, 0, true, true},
+			{"at once after that", ".", 0, 0, false, true},
+			{"shortly before it is asked again", ".", 0, silentFor - time.Millisecond, false, true},
+			{"asked again", ".", timeout / 4, time.Millisecond, true, true},
+			{"back, and nobody asks", "", 0, silentFor - time.Millisecond, false, true},
+			{"back", "", 0, time.Millisecond, true, false},
+			{"after that", "", 0, 0, true, false},
+		} {
+			time.Sleep(step.after)
+			server := &moody{mute: step.mute}
+			current.Store(server)
+			ctx, cancel := context.WithTimeout(t.Context(), timeout)
+			begun := time.Now()
+			got, err := r.LookupNetIP(ctx, "ip4", "a.test")
+			took := time.Since(begun)
+			cancel()
+			if err != nil || len(got) != 1 || got[0].Unmap().String() != "127.0.0.42" {
+				t.Errorf("%s: %v, %v", step.name, got, err)
+			}
+			if took > step.within {
+				t.Errorf("%s: it takes %s of %s, want %s at most", step.name, took, timeout, step.within)
+			}
+			if asked := server.asked.Load(); (asked > 0) != step.asked || step.mute == "" && asked > 1 {
+				t.Errorf("%s: %d questions", step.name, asked)
+			}
+			if silent := r.Silent() != nil; silent != step.silent {
+				t.Errorf("%s: the resolver is silent: %t", step.name, silent)
+			}
+		}
+		time.Sleep(time.Minute) // what nobody waits for ends
+	})
+}
+
+// TestOneAsksTheSilentServer holds that of those who come at one time one asks.
+func TestOneAsksTheSilentServer(t *testing.T) {
+	l, now := newLastAnswers(), time.Now()
+	l.answered("ip", "a.test", []netip.Addr{netip.MustParseAddr("127.0.0.42")}, nil)
+	l.unanswered(errors.New("it drops questions"), now)
+	for _, want := range []bool{true, false} {
+		if known, ask := l.of("ip", "a.test", now.Add(silentFor)); ask != want || len(known) != 1 {
+			t.Errorf("%v, to be asked: %t, want %t", known, ask, want)
+		}
+	}
 }

@@ -40,10 +40,11 @@ func NewResolver(server string) *NameResolver {
 	return r
 }
 
-// Asking is a NameResolver that asks another server, and knows what this one knows.
+// Asking is a NameResolver that asks another server, at once, and knows what this one knows.
 func (r *NameResolver) Asking(server string) *NameResolver {
 	other := NewResolver(server)
 	other.last = r.last
+	other.last.askAgain()
 	return other
 }
 
@@ -51,31 +52,43 @@ func (r *NameResolver) Asking(server string) *NameResolver {
 func (r *NameResolver) Silent() error { return r.last.silent() }
 
 // LookupNetIP is as that of net.Resolver, but for search domains, and for a server that
-// does not answer. Errors have the name as it was given, and the server that was asked.
+// does not answer. If it is known where the name led, that takes a quarter of the context's
+// time, of a short one more, and no time at all where the server was found silent a moment
+// ago. Errors have the name as it was given, and the server that was asked.
 func (r *NameResolver) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
-	known := r.last.of(network, host)
-	part, cancel := ctx, context.CancelFunc(func() {})
-	if known != nil {
-		part, cancel = partOf(ctx, 2) // the rest is for who is asked then
+	known, ask := r.last.of(network, host, time.Now())
+	if !ask {
+		return known, nil
 	}
-	found, err := r.lookUp(part, network, host)
-	cancel()
-	if ctx.Err() != nil {
-		return found, err
+	first, second := 1./8, 1./7 // an eighth of the whole each; the rest is for who is asked then
+	if known == nil {
+		first, second = 3./4, 1./2 // without an address nobody is
 	}
-	late := part.Err() != nil || timedOut(err)
-	if isSilence(err) || late && !r.answers(ctx) {
-		r.last.unanswered(err)
-		if known != nil {
-			return known, nil
-		}
+	found, err := r.lookUpWithin(ctx, first, network, host)
+	if err != nil && ctx.Err() != nil {
 		return nil, err
 	}
-	if late { // it is this name that takes so long
-		found, err = r.lookUp(ctx, network, host)
+	if late := timedOut(err); late || isSilence(err) {
+		if !late || !r.answers(ctx, second) {
+			if ctx.Err() == nil {
+				r.last.unanswered(err, time.Now())
+			}
+			if known != nil {
+				return known, nil
+			}
+			return nil, err
+		}
+		found, err = r.lookUp(ctx, network, host) // it is this name that takes so long
 	}
 	r.last.answered(network, host, found, err)
 	return found, err
+}
+
+// lookUpWithin looks a name up within a part of the context's time.
+func (r *NameResolver) lookUpWithin(ctx context.Context, part float64, network, host string) ([]netip.Addr, error) {
+	ctx, cancel := partOf(ctx, part)
+	defer cancel()
+	return r.lookUp(ctx, network, host)
 }
 
 func (r *NameResolver) lookUp(ctx context.Context, network, host string) ([]netip.Addr, error) {
@@ -94,22 +107,28 @@ func (r *NameResolver) lookUp(ctx context.Context, network, host string) ([]neti
 	return found, err
 }
 
-// answers reports whether the server answers at all. Every resolver knows the name servers
-// of the root, or says that it cannot find them.
-func (r *NameResolver) answers(ctx context.Context) bool {
-	part, cancel := partOf(ctx, 2)
+// answers reports whether the server answers at all, within a part of the context's time.
+// Every resolver knows the name servers of the root, or says that it cannot find them.
+func (r *NameResolver) answers(ctx context.Context, part float64) bool {
+	ctx, cancel := partOf(ctx, part)
 	defer cancel()
-	_, err := r.resolver.LookupNS(part, ".")
-	return part.Err() == nil && !timedOut(err) && !isSilence(err)
+	_, err := r.resolver.LookupNS(ctx, ".")
+	return err == nil || ctx.Err() == nil && !timedOut(err) && !isSilence(err)
 }
 
-// partOf bounds a context by a part of the time that it has left.
-func partOf(ctx context.Context, parts int) (context.Context, context.CancelFunc) {
+// leastWait is for how long an answer is waited for, however small a part of the time that
+// is: a server far away must not be taken for silent where probes are to end soon.
+const leastWait = 300 * time.Millisecond
+
+// partOf bounds a context by a part of the time that it has left: leastWait, if half of it
+// is as much, or more.
+func partOf(ctx context.Context, part float64) (context.Context, context.CancelFunc) {
 	deadline, has := ctx.Deadline()
 	if !has {
 		return context.WithCancel(ctx)
 	}
-	return context.WithTimeout(ctx, time.Until(deadline)/time.Duration(parts))
+	left := time.Until(deadline)
+	return context.WithTimeout(ctx, max(time.Duration(part*float64(left)), min(leastWait, left/2)))
 }
 
 func timedOut(err error) bool {
