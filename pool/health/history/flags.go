@@ -17,7 +17,7 @@ const (
 	FlagSlow        FlagKind = "slow"        // delivery under its floor, or under half of what it was
 	FlagCertificate FlagKind = "certificate" // has ended, is about to, or was wrong in the last six months
 	FlagAltered     FlagKind = "altered"     // a file was not what the origin has, at any time that is kept
-	FlagRepeated    FlagKind = "repeated"    // more than two outages in 30 days
+	FlagRepeated    FlagKind = "repeated"    // more than two outages in 30 days that were not one event
 	FlagLong        FlagKind = "long"        // an outage of more than a day in the last six months
 	FlagFlapping    FlagKind = "flapping"    // down four times or more within a day, in the last 30
 	FlagErrors      FlagKind = "errors"      // single errors in more than 2 % of the probes of the last 30 days
@@ -72,14 +72,15 @@ func (d *memberData) flags(now time.Time) []Flag {
 	raise := func(kind FlagKind, since time.Time, format string, values ...any) {
 		flags = append(flags, Flag{Member: d.Member, Kind: kind, Since: whole(since.UTC()), Words: fmt.Sprintf(format, values...)})
 	}
-	outages := since(eventsOf(d.incidents, now), sixMonths(now))
+	failures := since(failuresOf(d.incidents, now), sixMonths(now))
 	d.flagAltered(raise)
 	d.flagCertificate(now, raise)
 	d.flagSlow(now, raise)
-	flagOutages(outages, now, raise)
+	flagRepeated(failures, now, raise)
+	flagLong(failures, raise)
 	d.flagFlapping(now, raise)
 	d.flagErrors(now, raise)
-	flagMaintenance(outages, raise)
+	flagMaintenance(eventsOf(failures), raise)
 	slices.SortStableFunc(flags, func(a, b Flag) int { return cmp.Compare(a.Kind, b.Kind) })
 	flags = slices.CompactFunc(flags, func(a, b Flag) bool { return a.Kind == b.Kind })
 	for i := range flags {
@@ -225,21 +226,15 @@ func rate(bytes int64) string {
 	return fmt.Sprintf("%d B/s", bytes)
 }
 
-func flagOutages(outages []outage, now time.Time, raise raiser) {
-	recent := 0
-	var first time.Time
-	for _, o := range outages {
-		if o.to.After(now.Add(-flagWindow)) {
-			if recent == 0 {
-				first = o.from
-			}
-			recent++
-		}
+func flagRepeated(failures []outage, now time.Time, raise raiser) {
+	recent := since(failures, now.Add(-flagWindow))
+	if len(eventsOf(recent)) > repeatedOutages {
+		raise(FlagRepeated, recent[0].from, "%d outages in 30 days", len(recent))
 	}
-	if recent > repeatedOutages {
-		raise(FlagRepeated, first, "%d outages in 30 days", recent)
-	}
-	for _, o := range slices.Backward(outages) {
+}
+
+func flagLong(failures []outage, raise raiser) {
+	for _, o := range slices.Backward(failures) {
 		if o.length() > longOutage {
 			words := "an outage of %s from %s"
 			if o.open {

@@ -35,7 +35,7 @@ func (d *memberData) verdict(outages []outage, now time.Time) string {
 		return words
 	default:
 		words := ordinal(count) + " failure in six months: consider removing it"
-		if len(since(eventsOf(d.incidents, now), sixMonths(now))) == 1 {
+		if len(eventsOf(recent)) == 1 {
 			words += " (within an hour of each other: it may have been one event)"
 		}
 		return words
