@@ -208,7 +208,10 @@ func (c *compiler) compile(commit *commitContent) error {
 
 // makeTable makes a table, and tells when zones are to be signed with other keys.
 func (c *compiler) makeTable(commit *commitContent, now time.Time) (*zones.Table, time.Time, error) {
-	plans, nextPlan := c.keys.plansFor(commit.static)
+	plans, nextPlan, err := c.keys.plansFor(commit.static, servedZones(c.table.Load()))
+	if err != nil {
+		return nil, time.Time{}, err
+	}
 	input := zones.Input{
 		Definition:     commit.definition,
 		Static:         commit.static,

@@ -48,52 +48,18 @@ type keys struct {
 	settings keysSettings              // written with reading held as well
 	zones    map[string][]*signing.Key // by apex
 	plans    map[string]*signing.Plan  // the last good ones
-	warned   map[string]bool           // what was warned of
+	// doubts are the keys that could not be read since the directory was taken up, by
+	// the apex of zones of which there were none before.
+	doubts map[string][]signing.Problem
+	warned map[string]bool // what was warned of
 }
 
 func newKeys(logger zerolog.Logger, stages *stages) *keys {
 	return &keys{logger: logger, stages: stages, plans: map[string]*signing.Plan{}, warned: map[string]bool{}}
 }
 
-// use takes other settings, if their directory can be read, and leaves no zone without
-// a key that was not without before.
-func (k *keys) use(settings keysSettings) error {
-	k.reading.Lock()
-	defer k.reading.Unlock()
-	directory, err := settings.read()
-	if err != nil {
-		return err
-	}
-	k.mutex.Lock()
-	defer k.mutex.Unlock()
-	known := k.zones
-	if settings.directory != k.settings.directory {
-		known = nil // what is in another directory is no longer to be used
-	}
-	if err := settings.unsigned(directory, known, time.Now()); err != nil {
-		return err
-	}
-	k.zones, k.settings = known, settings
-	k.take(directory)
-	for apex := range k.plans {
-		if len(k.zones[apex]) == 0 {
-			k.logger.Warn().Str("zone", apex).Str("directory", settings.directory).
-				Msg("the zone is signed no more: validators take it for forged as long as its parent, or a cache, has a DS record of it")
-		}
-	}
-	return nil
-}
-
-// placed notes where in the configuration the directory is named now.
-func (k *keys) placed(place string) {
-	k.reading.Lock()
-	defer k.reading.Unlock()
-	k.mutex.Lock()
-	defer k.mutex.Unlock()
-	k.settings.place = place
-}
-
-// refresh reads the directory and reports whether there are other keys now.
+// refresh reads the directory and reports whether there are other keys now, or others
+// that are in doubt.
 func (k *keys) refresh() (changed bool) {
 	k.reading.Lock()
 	defer k.reading.Unlock()
@@ -104,9 +70,9 @@ func (k *keys) refresh() (changed bool) {
 	}
 	k.mutex.Lock()
 	defer k.mutex.Unlock()
-	before := k.zones
+	before, doubts := k.zones, k.doubts
 	k.take(directory)
-	return !sameZoneKeys(before, k.zones)
+	return !sameZoneKeys(before, k.zones) || !sameZones(doubts, k.doubts)
 }
 
 // take takes what was read. The keys of a zone of which one cannot be read stay as
@@ -114,10 +80,11 @@ func (k *keys) refresh() (changed bool) {
 // though the zone is signed with them.
 func (k *keys) take(directory *signing.Directory) {
 	if directory == nil {
-		k.zones = nil
+		k.zones, k.doubts = nil, nil
 		k.stages.succeed(stageKeys)
 		return
 	}
+	k.doubts = doubtsOf(directory, k.zones, k.doubts)
 	read := directory.Keys
 	for zone, before := range k.zones {
 		if directory.Broken(zone) {
@@ -223,15 +190,19 @@ func (k *keys) created() (latest time.Time) {
 }
 
 // plansFor gives with what zones are signed now, and when that is another plan; zero:
-// not by itself. A zone whose keys cannot sign keeps its last plan.
-func (k *keys) plansFor(static *zones.Static) (plans map[string]*signing.Plan, next time.Time) {
+// not by itself. A zone whose keys cannot sign keeps its last plan. The error is that
+// of begin.
+func (k *keys) plansFor(static *zones.Static, served map[string]bool) (plans map[string]*signing.Plan, next time.Time, err error) {
 	k.mutex.Lock()
 	defer k.mutex.Unlock()
+	if err := k.doubted(static, served); err != nil {
+		return nil, time.Time{}, err
+	}
 	plans = map[string]*signing.Plan{}
 	if len(k.zones) == 0 {
 		k.plans = plans
 		k.stages.succeed(stageSigning)
-		return plans, time.Time{}
+		return plans, time.Time{}, nil
 	}
 	k.warnHomeless(static)
 	undelegated := static.Undelegated()
@@ -261,7 +232,7 @@ func (k *keys) plansFor(static *zones.Static) (plans map[string]*signing.Plan, n
 	} else if k.stages.succeed(stageSigning) {
 		k.logger.Info().Msg("all zones that have keys can be signed again")
 	}
-	return plans, next
+	return plans, next, nil
 }
 
 // warnHomeless says which zones have keys and are none of the commit's: a name that is
@@ -362,11 +333,13 @@ func (n *node) keysFollow(ctx context.Context) {
 	}
 }
 
-// refreshKeys reads the directory now; what has changed is signed with.
+// refreshKeys reads the directory now; what has changed is signed with, and a commit
+// that was refused for the sake of a key is looked at again.
 func (n *node) refreshKeys() {
 	if n.keys.refresh() {
 		n.logger.Info().Msg("other keys sign now")
 		n.compiler.signingChanged()
+		n.source.Load().Poke()
 	}
 }
 

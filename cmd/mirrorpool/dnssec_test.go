@@ -71,7 +71,7 @@ func TestBadKeysChangeNothing(t *testing.T) {
 	k := openTestKeys(t, directory)
 	signedWith := func(want map[string]*signing.Key) {
 		t.Helper()
-		plans, _ := k.plansFor(static)
+		plans, _, _ := k.plansFor(static, nil)
 		if len(plans) != len(want) {
 			t.Errorf("%d zones are signed, want %d", len(plans), len(want))
 		}
@@ -136,50 +136,25 @@ func TestBadKeysChangeNothing(t *testing.T) {
 	signedWith(map[string]*signing.Key{"one.example.": one, "two.example.": two, "three.example.": three})
 }
 
-// TestNoZoneBeginsUnsigned: a zone of which no key can be read at the start is not
-// served at all; with another key it is signed by that one.
-func TestNoZoneBeginsUnsigned(t *testing.T) {
-	directory := t.TempDir()
-	bad := writeKey(t, directory, "one.example.")
-	if err := os.Truncate(filepath.Join(directory, bad.ID()+".private"), 20); err != nil {
-		t.Fatal(err)
-	}
-	settings := keysSettings{place: "f.yaml:2:20: dns.dnssec_keys", directory: directory, lifetime: time.Hour}
-	k := newKeys(zerolog.Nop(), newStages(time.Now))
-	err := k.use(settings)
-	if err == nil || !strings.HasPrefix(err.Error(), settings.place+": "+filepath.Join(directory, bad.ID())) || !strings.Contains(err.Error(), "one.example. would not be signed") {
-		t.Errorf("a key that cannot be read: %v", err)
-	}
-	good := writeKey(t, directory, "one.example.")
-	k = openTestKeys(t, directory)
-	plans, _ := k.plansFor(signedZones(t, "one.example"))
-	if plan := plans["one.example."]; plan == nil || !slices.EqualFunc(plan.Zone, []*signing.Key{good}, (*signing.Key).Same) {
-		t.Error("the zone is not signed with the key that can be read")
-	}
-	if len(k.stages.list()) != 1 {
-		t.Error("the other key is not told of")
-	}
-}
-
 // TestSignedParentsDelegate: a zone below a signed one that does not delegate it is
 // said, for validators do not find it.
 func TestSignedParentsDelegate(t *testing.T) {
 	directory := t.TempDir()
 	static := signedZones(t, "example", "child.example")
 	k := openTestKeys(t, directory)
-	k.plansFor(static)
+	k.plansFor(static, nil)
 	if failing := k.stages.list(); len(failing) != 0 {
 		t.Errorf("without keys, %v fails", failing)
 	}
 	writeKey(t, directory, "child.example.")
 	k.refresh()
-	k.plansFor(static)
+	k.plansFor(static, nil)
 	if failing := k.stages.list(); len(failing) != 0 {
 		t.Errorf("with the child's key alone, %v fails", failing)
 	}
 	writeKey(t, directory, "example.")
 	k.refresh()
-	if plans, _ := k.plansFor(static); len(plans) != 2 {
+	if plans, _, _ := k.plansFor(static, nil); len(plans) != 2 {
 		t.Errorf("%d zones are signed, want 2", len(plans))
 	}
 	failing := k.stages.list()

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"time"
@@ -54,24 +53,4 @@ func (s keysSettings) read() (*signing.Directory, error) {
 		return nil, fmt.Errorf("%s: %w; make it with `mirrorpool keygen ZONE`, or take the key out", s.place, err)
 	}
 	return directory, nil
-}
-
-// unsigned tells of zones that no key would sign because one in the directory cannot be
-// read, and none was known before: whoever has a DS record of such a zone would take
-// it for forged, here and from each secondary.
-func (s keysSettings) unsigned(directory *signing.Directory, known map[string][]*signing.Key, now time.Time) error {
-	if directory == nil {
-		return nil
-	}
-	var failures []error
-	for _, problem := range directory.Problems {
-		if !directory.Broken(problem.Zone) || problem.Warning || len(known[problem.Zone]) > 0 {
-			continue
-		}
-		if plan, _, err := signing.PlanOf(problem.Zone, directory.Keys[problem.Zone], now, maxKeyTTL, s.lifetime); err != nil || plan == nil {
-			failures = append(failures, fmt.Errorf("%s: %s: zone %s would not be signed, and validators that know a DS record of it take that for forged",
-				s.place, problem, problem.Zone))
-		}
-	}
-	return errors.Join(failures...)
 }

@@ -126,6 +126,12 @@ func (n *node) takeOver(ctx context.Context, revision *gitsource.Revision, maxCa
 	if content == nil {
 		return &refusal{commit: revision.Commit, author: revision.Author, problems: problems}
 	}
+	if err := n.keys.begin(content.static, servedZones(n.compiler.table.Load())); err != nil {
+		if n.compiler.table.Load() == nil {
+			n.failed <- err // as with all that has to be right at the start
+		}
+		return err
+	}
 	if err := n.hosts.lock(ctx); err != nil {
 		return err
 	}

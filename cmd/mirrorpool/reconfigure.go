@@ -96,20 +96,20 @@ func (n *node) reconfigure(work context.Context) error {
 	if err != nil {
 		return err
 	}
-	otherKeys := !next.keysSettings().same(old.keysSettings())
-	if otherKeys {
-		if err := n.keys.use(next.keysSettings()); err != nil {
+	var keys *keysChange // nil: the same ones
+	if wanted := next.keysSettings(); !wanted.same(old.keysSettings()) {
+		if keys, err = n.keys.prepare(wanted, servedZones(n.compiler.table.Load())); err != nil {
 			return err
 		}
 	}
 	if err := n.replaceListeners(old, next); err != nil {
-		if otherKeys {
-			err = errors.Join(err, n.keys.use(old.keysSettings()))
-		}
 		return err
 	}
 	// From here on nothing can fail.
 	n.config.Store(next)
+	if keys != nil {
+		n.keys.adopt(keys)
+	}
 	n.keys.placed(next.keysPlace)
 	n.notifier.Set(next.secondaries())
 	n.useAlerts(ways, exposed)

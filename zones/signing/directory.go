@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // maxKeys is how many keys a directory may hold.
@@ -31,7 +32,10 @@ type Problem struct {
 	Zone    string // canonical; empty: the file's name does not tell
 	File    string // its path
 	Warning bool   // the key is used nevertheless
-	Err     error
+	// Delete is when the key leaves the DNSKEY RRset, as its public file says where
+	// the rest of the key cannot be read; zero: it does not say.
+	Delete time.Time
+	Err    error
 }
 
 func (p Problem) String() string { return p.File + ": " + p.Err.Error() }
@@ -110,8 +114,9 @@ func (d *Directory) names(path string, entries []fs.DirEntry) []string {
 func (d *Directory) read(directory, id string) {
 	zone, _ := zoneOfFile(id)
 	public, private := filepath.Join(directory, id+publicSuffix), filepath.Join(directory, id+privateSuffix)
+	var deleted time.Time
 	wrong := func(file string, err error) {
-		d.Problems = append(d.Problems, Problem{Zone: zone, File: file, Err: err})
+		d.Problems = append(d.Problems, Problem{Zone: zone, File: file, Delete: deleted, Err: err})
 		d.broken[zone] = true
 	}
 	record, _, err := readKeyFile(public)
@@ -122,6 +127,9 @@ func (d *Directory) read(directory, id string) {
 	case err != nil:
 		wrong(public, err)
 		return
+	}
+	if _, err := ParseKey(id, record, nil); err == nil {
+		deleted = deleteComment(record)
 	}
 	secret, mode, err := readKeyFile(private)
 	switch {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/miekg/dns"
 )
@@ -119,6 +120,20 @@ func timeComments(times Times) string {
 		}
 	}
 	return text.String()
+}
+
+// deleteComment is the Delete time in the comments of a .key file; zero: there is
+// none that can be read.
+func deleteComment(data []byte) (at time.Time) {
+	for line := range strings.Lines(string(data)) {
+		comment, isComment := strings.CutPrefix(strings.TrimSpace(line), ";")
+		name, value, _ := strings.Cut(comment, ":")
+		if !isComment || strings.TrimSpace(name) != "Delete" {
+			continue
+		}
+		at, _ = parseTime(strings.TrimSpace(value)) // the zero time where it is none
+	}
+	return at
 }
 
 // zoneOfFile reads the zone's canonical name from the name of a key's files
