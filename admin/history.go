@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"mirrorpool/pool/administrative"
 	"mirrorpool/pool/health/history"
 )
 
@@ -65,9 +66,10 @@ func parseHistory(query url.Values, now time.Time) (question history.Question, e
 			return question, fmt.Errorf("%s is given %d times; expected once", name, len(values))
 		}
 	}
-	question.Member = query.Get("member")
-	if err := history.CheckPattern(question.Member); err != nil {
-		return question, fmt.Errorf("member: %w", err)
+	if member := query.Get("member"); member != "" {
+		if question.Member, err = administrative.ParsePattern(member); err != nil {
+			return question, fmt.Errorf("member: %w", err)
+		}
 	}
 	question.Pool = strings.TrimSuffix(strings.ToLower(query.Get("pool")), ".")
 	if since := query.Get("since"); since != "" {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"mirrorpool/pool/administrative"
 	"mirrorpool/pool/health/history"
 )
 
@@ -26,6 +27,10 @@ func TestHistory(t *testing.T) {
 	from := &asked{}
 	h := testHandler(t, nil, func(c *Config) { c.History = from })
 	now := testNow
+	wiki, err := administrative.ParsePattern("wiki")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, test := range []struct {
 		query  string
 		status int
@@ -33,10 +38,11 @@ func TestHistory(t *testing.T) {
 		want   history.Question
 	}{
 		{"", 200, `"members": []`, history.Question{}},
-		{"member=wiki&pool=DL.example.org.&since=30d&limit=7", 200, `"members"`, history.Question{Member: "wiki", Pool: "dl.example.org", Since: now.AddDate(0, 0, -30), Limit: 7}},
+		{"member=wiki&pool=DL.example.org.&since=30d&limit=7", 200, `"members"`, history.Question{Member: wiki, Pool: "dl.example.org", Since: now.AddDate(0, 0, -30), Limit: 7}},
 		{"since=30", 400, "since: reading the time to go back", history.Question{}},
 		{"limit=0", 400, "from 1 to 1000", history.Question{}},
 		{"limit=x", 400, "from 1 to 1000", history.Question{}},
+		{"member=[", 400, "member: reading a member", history.Question{}},
 		{"member=a&member=b", 400, "member is given 2 times", history.Question{}},
 		{"client=127.0.0.1", 400, "unknown parameter", history.Question{}},
 		{"member=%zz", 400, "cannot be read", history.Question{}},

@@ -59,7 +59,7 @@ func TestHistory(t *testing.T) {
 	contains(t, r.said(1, "history", "wiki", "--pool", "other.test"), "in other.test")
 	contains(t, r.said(2, "history", "wiki", "--since", "yesterday"), "--since", "expected a number with h, d, w, mo or y")
 	contains(t, r.said(2, "history", "wiki", "--limit", "0"), "--limit")
-	contains(t, r.said(2, "history", "wik["), `MEMBER: reading the pattern "wik["`)
+	contains(t, r.said(2, "history", "wik["), `MEMBER: reading a member: found "wik["`)
 
 	status.Store(503)
 	r.eventually("wiki is down", func() bool { return strings.Contains(r.said(0, "history", "mirror.example.test"), "DOWN since") })

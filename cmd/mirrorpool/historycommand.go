@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"mirrorpool/pool/administrative"
 	"mirrorpool/pool/health/history"
 )
 
@@ -57,7 +58,7 @@ server cannot be reached.`,
 		if arguments[0] == "" {
 			return usageError{fmt.Errorf("MEMBER is empty; expected a name, or '*' for all")}
 		}
-		if err := history.CheckPattern(arguments[0]); err != nil {
+		if _, err := administrative.ParsePattern(arguments[0]); err != nil {
 			return usageError{fmt.Errorf("MEMBER: %w", err)}
 		}
 		client, err := newClient(*path)

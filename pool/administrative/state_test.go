@@ -128,6 +128,18 @@ func TestPatterns(t *testing.T) {
 		{"2001:db8::1", "http://[2001:db8::2]/x/", false},
 		{"mirror.example.org.", mirror, true},
 		{"*.example.org.", mirror, true},
+		{"mirror.example.org", "https://mirror.example.org./x/", true},
+		{"mirror.example.org.", "https://mirror.example.org./x/", true},
+		{"*.example.org.", "https://mirror.example.org.:8443/x/", true},
+		{"mirror.example.org:8443", "https://mirror.example.org.:8443/x/", true},
+		{"https://mirror.example.org./x/", "https://mirror.example.org./x/", true},
+		{"mirror.example.org", "mirror.example.org.", true},
+		{"2001:db8:0::1", "http://[2001:db8:0::1]/x/", true},
+		{"[2001:db8:0::1]", "http://[2001:db8:0::1]:8080/x/", true},
+		{"http://[2001:db8:0::1]/x/", "http://[2001:db8:0::1]/x/", true},
+		{"::ffff:192.0.2.1", "192.0.2.1", true},
+		{"2001:db8::1", "wiki", false},
+		{"*", "", false},
 	}
 	for _, c := range cases {
 		p, err := ParsePattern(c.pattern)
@@ -137,7 +149,7 @@ func TestPatterns(t *testing.T) {
 			t.Errorf("%q names %q: %v, want %v", c.pattern, c.member, got, c.want)
 		}
 	}
-	for _, bad := range []string{"", "[a", `a\`} {
+	for _, bad := range []string{"", ".", "[a", `a\`} {
 		if _, err := ParsePattern(bad); err == nil {
 			t.Errorf("%q is taken for a pattern", bad)
 		}

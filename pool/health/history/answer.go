@@ -3,15 +3,14 @@ package history
 import (
 	"time"
 
+	"mirrorpool/pool/administrative"
 	"mirrorpool/pool/health"
 )
 
 // Question asks for the history of members.
 type Question struct {
-	// Member is a member's id, a mirror's URL prefix, the host name of either, or an
-	// address; or a pattern of those as path.Match has it, in which "*" goes over slashes.
-	// Upper and lower case are the same. Empty: all members.
-	Member string
+	// Member names members by id, URL prefix, host name or address; the zero Pattern: all.
+	Member administrative.Pattern
 	Pool   string // or redirect host; empty: all
 	// Since is where incidents, availability and trend begin; zero: six months ago.
 	Since time.Time

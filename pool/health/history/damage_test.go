@@ -70,7 +70,7 @@ func use(t testing.TB, path string) {
 		h.Observe(health.Observation{Target: target, Result: good(), Before: down, After: up})
 		if i%4 == 0 {
 			_ = h.turn(true)
-			_, _ = h.Look(t.Context(), Question{Member: "*"})
+			_, _ = h.Look(t.Context(), Question{Member: patternOf(t, "*")})
 		}
 	}
 	if h.broken != nil {

@@ -96,7 +96,7 @@ type History struct {
 type Mark struct {
 	Time time.Time `json:"time"`
 	Kind string    `json:"kind"` // a word, such as "freeze" or "disable"
-	// Member is an id, a URL prefix or a pattern of those; empty: it is about all.
+	// Member is an id or a URL prefix; empty: it is about all.
 	Member string `json:"member,omitempty"`
 	Pool   string `json:"pool,omitempty"` // empty: all pools
 	Words  string `json:"words"`

@@ -7,11 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"path"
 	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
+
+	"mirrorpool/pool/administrative"
 )
 
 // Bounds of answers.
@@ -114,7 +115,7 @@ func (h *History) answer(ctx context.Context, tx *sql.Tx, q Question) (Answer, e
 			return answer, err
 		}
 		one.Present = present[m.Member]
-		if one.Marks, err = loadMarks(ctx, tx, q.Since, one.Member, m.host); err != nil {
+		if one.Marks, err = loadMarks(ctx, tx, q.Since, one.Member); err != nil {
 			return answer, err
 		}
 		answer.Members = append(answer.Members, one)
@@ -159,42 +160,8 @@ func (q Question) names(m memberRow, addresses []string) bool {
 	if q.Pool != "" && !strings.EqualFold(q.Pool, m.Pool) {
 		return false
 	}
-	if q.Member == "" {
-		return true
-	}
-	if address, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(q.Member, "["), "]")); err == nil {
-		address = address.WithZone("").Unmap()
-		host, err := netip.ParseAddr(m.host)
-		return err == nil && host.WithZone("").Unmap() == address || slices.Contains(addresses, address.String())
-	}
-	for _, name := range append([]string{m.ID, m.host}, addresses...) {
-		if matches(q.Member, name) {
-			return true
-		}
-	}
-	return false
-}
-
-// CheckPattern reports whether a question's Member can be read as a pattern.
-func CheckPattern(text string) error {
-	if _, err := path.Match(text, ""); err != nil {
-		return fmt.Errorf("reading the pattern %q: %w: a \"[\" needs its \"]\", and nothing may end with a backslash", text, err)
-	}
-	return nil
-}
-
-// matches reports whether a pattern stands for a name. A URL prefix may lack its final
-// slash, and a host name have a final dot.
-func matches(pattern, name string) bool {
-	plain := func(text string) string {
-		return strings.TrimSuffix(strings.ReplaceAll(strings.TrimSuffix(strings.ToLower(text), "/"), "/", "\x00"), ".")
-	}
-	pattern, name = plain(pattern), plain(name)
-	if name == "" {
-		return false
-	}
-	matched, err := path.Match(pattern, name)
-	return pattern == name || err == nil && matched
+	names := append([]string{m.ID, m.host}, addresses...)
+	return q.Member == (administrative.Pattern{}) || slices.ContainsFunc(names, q.Member.Matches)
 }
 
 // history puts together what the answer says of a member.
@@ -260,7 +227,7 @@ func (p placeData) availability(from, now time.Time) Availability {
 }
 
 // loadMarks gives the marks that are about a member, the newest first.
-func loadMarks(ctx context.Context, tx *sql.Tx, from time.Time, m Member, host string) ([]Mark, error) {
+func loadMarks(ctx context.Context, tx *sql.Tx, from time.Time, m Member) ([]Mark, error) {
 	marks := []Mark{}
 	err := listed(ctx, tx, func(rows *sql.Rows) error {
 		var one Mark
@@ -269,7 +236,7 @@ func loadMarks(ctx context.Context, tx *sql.Tx, from time.Time, m Member, host s
 			return err
 		}
 		one.Time = time.UnixMilli(at).UTC()
-		about := one.Member == "" || matches(one.Member, m.ID) || matches(one.Member, host)
+		about := one.Member == "" || one.Member == m.ID
 		if about && len(marks) < mostGivenMarks {
 			marks = append(marks, one)
 		}

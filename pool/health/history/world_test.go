@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"mirrorpool/pool"
+	"mirrorpool/pool/administrative"
 	"mirrorpool/pool/health"
 )
 
@@ -145,9 +146,22 @@ func (w *world) probes(member int, length time.Duration, r health.Result) {
 }
 
 // look asks about one member.
+// patternOf reads the name of members; "" is that of all.
+func patternOf(t testing.TB, name string) (p administrative.Pattern) {
+	t.Helper()
+	if name == "" {
+		return p
+	}
+	p, err := administrative.ParsePattern(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
 func (w *world) look(member string) MemberHistory {
 	w.t.Helper()
-	answer, err := w.h.Look(context.Background(), Question{Member: member, Since: w.now.AddDate(-1, 0, 0)})
+	answer, err := w.h.Look(context.Background(), Question{Member: patternOf(w.t, member), Since: w.now.AddDate(-1, 0, 0)})
 	if err != nil {
 		w.t.Fatal(err)
 	}
