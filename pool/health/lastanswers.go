@@ -56,13 +56,16 @@ func (l *lastAnswers) askAgain() {
 	l.again = time.Time{}
 }
 
-// answered takes in an answer. A name that is gone leads nowhere any more.
-func (l *lastAnswers) answered(network, host string, found []netip.Addr, err error) {
+// answered takes in an answer, of the server or of /etc/hosts. A name that is gone leads
+// nowhere any more.
+func (l *lastAnswers) answered(network, host string, found []netip.Addr, err error, byServer bool) {
 	asked := nameAsked{network, host}
 	failed, is := errors.AsType[*net.DNSError](err)
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
-	l.err = nil
+	if byServer {
+		l.err = nil
+	}
 	switch {
 	case is && failed.IsNotFound:
 		delete(l.found, asked)

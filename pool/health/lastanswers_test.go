@@ -18,8 +18,8 @@ import (
 
 // moody is a resolver that does as it is told, behind connections in memory.
 type moody struct {
-	// mute is the name that is not answered, all with "."; broken gets SERVFAIL, gone
-	// NXDOMAIN. away tells that nobody is there.
+	// mute is the name that is not answered, all with "."; broken gets SERVFAIL, all with
+	// "."; gone gets NXDOMAIN. away tells that nobody is there.
 	mute, broken, gone string
 	away               bool
 	asked              atomic.Int64 // how many questions came
@@ -54,18 +54,16 @@ func (m *moody) reply(query *dns.Msg) *dns.Msg {
 	question := query.Question[0]
 	reply := new(dns.Msg)
 	reply.SetReply(query)
-	switch question.Name {
-	case m.mute:
+	reply.RecursionAvailable = true
+	switch {
+	case m.mute == ".", m.mute == question.Name:
 		return nil
-	case m.broken, ".":
+	case m.broken == ".", m.broken == question.Name:
 		reply.Rcode = dns.RcodeServerFailure
-	case m.gone:
+	case m.gone == question.Name:
 		reply.Rcode = dns.RcodeNameError
 	}
-	switch {
-	case m.mute == ".":
-		return nil
-	case reply.Rcode == dns.RcodeSuccess && question.Qtype == dns.TypeA:
+	if reply.Rcode == dns.RcodeSuccess && question.Qtype == dns.TypeA {
 		reply.Answer = []dns.RR{&dns.A{Hdr: dns.RR_Header{Name: question.Name, Rrtype: dns.TypeA, Class: dns.ClassINET}, A: net.IPv4(127, 0, 0, 42)}}
 	}
 	return reply
@@ -93,11 +91,15 @@ func TestNamesWhileTheResolverIsAway(t *testing.T) {
 			{"the name fails", &moody{broken: "a.test."}, "a.test", "server misbehaving", false},
 			{"the name alone is not answered", &moody{mute: "a.test."}, "a.test", "i/o timeout", false},
 			{"nobody is there after that", &moody{away: true}, "a.test", "127.0.0.42", true},
+			{"nobody is there, says a name from /etc/hosts nothing of", &moody{away: true}, "localhost", "127.0.0.1", true},
+			{"there once more", &moody{}, "a.test", "127.0.0.42", false},
+			{"it knows nothing", &moody{broken: "."}, "a.test", "127.0.0.42", true},
+			{"it knows nothing of one that is new", &moody{broken: "."}, "new.test", "server misbehaving", true},
 			{"the name is gone", &moody{gone: "a.test."}, "a.test", "no such host", false},
 			{"nobody is there, and it was gone", &moody{away: true}, "a.test", "connection refused", true},
 		} {
 			r = r.Asking("127.0.0.1:53")
-			r.resolver.Dial = step.server.dial
+			r.dialBy(step.server.dial)
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second) // before Go's resolver gives up
 			got, err := r.LookupNetIP(ctx, "ip4", step.host)
 			cancel()
@@ -135,9 +137,9 @@ func TestSilentResolverLeavesTime(t *testing.T) {
 		const timeout = 5 * time.Second
 		var current atomic.Pointer[moody]
 		r := NewResolver("127.0.0.1:53")
-		r.resolver.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		r.dialBy(func(ctx context.Context, network, address string) (net.Conn, error) {
 			return current.Load().dial(ctx, network, address)
-		}
+		})
 		for _, step := range []struct {
 			name   string
 			mute   string
@@ -184,7 +186,7 @@ func TestSilentResolverLeavesTime(t *testing.T) {
 // TestOneAsksTheSilentServer holds that of those who come at one time one asks.
 func TestOneAsksTheSilentServer(t *testing.T) {
 	l, now := newLastAnswers(), time.Now()
-	l.answered("ip", "a.test", []netip.Addr{netip.MustParseAddr("127.0.0.42")}, nil)
+	l.answered("ip", "a.test", []netip.Addr{netip.MustParseAddr("127.0.0.42")}, nil, true)
 	l.unanswered(errors.New("it drops questions"), now)
 	for _, want := range []bool{true, false} {
 		if known, ask := l.of("ip", "a.test", now.Add(silentFor)); ask != want || len(known) != 1 {

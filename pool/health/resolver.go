@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -19,8 +20,8 @@ type Resolver interface {
 
 // NameResolver finds addresses in /etc/hosts and by DNS. Names with a dot in them are
 // taken for whole names: a mirror that is gone must not be found as another machine
-// within a search domain of /etc/resolv.conf. While its server does not answer at all, a
-// name leads where it led last: that this machine's resolver is away is no mirror's fault.
+// within a search domain of /etc/resolv.conf. While its server does not answer at all, or
+// fails for every name, a name leads where it led last: that this machine's resolver is away is no mirror's fault.
 type NameResolver struct {
 	server   string // empty: those of /etc/resolv.conf
 	resolver net.Resolver
@@ -32,12 +33,24 @@ type NameResolver struct {
 func NewResolver(server string) *NameResolver {
 	// Only Go's own resolver gives up when its context ends.
 	r := &NameResolver{server, net.Resolver{PreferGo: true}, newLastAnswers()}
-	if server != "" {
-		r.resolver.Dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, network, server)
-		}
-	}
+	r.dialBy((&net.Dialer{}).DialContext)
 	return r
+}
+
+// reached is the key of what a look-up's context has to note that a server was asked: an
+// answer from /etc/hosts says nothing of servers.
+type reached struct{}
+
+func (r *NameResolver) dialBy(dial func(ctx context.Context, network, address string) (net.Conn, error)) {
+	r.resolver.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if asked, is := ctx.Value(reached{}).(*atomic.Bool); is {
+			asked.Store(true)
+		}
+		if r.server != "" {
+			address = r.server
+		}
+		return dial(ctx, network, address)
+	}
 }
 
 // Asking is a NameResolver that asks another server, at once, and knows what this one knows.
@@ -64,12 +77,14 @@ func (r *NameResolver) LookupNetIP(ctx context.Context, network, host string) ([
 	if known == nil {
 		first, second = 3./4, 1./2 // without an address nobody is
 	}
+	asked := new(atomic.Bool)
+	ctx = context.WithValue(ctx, reached{}, asked)
 	found, err := r.lookUpWithin(ctx, first, network, host)
 	if err != nil && ctx.Err() != nil {
 		return nil, err
 	}
-	if late := timedOut(err); late || isSilence(err) {
-		if !late || !r.answers(ctx, second) {
+	if gone := isSilence(err); gone || isUnhelpful(err) {
+		if gone || !r.answers(ctx, second) {
 			if ctx.Err() == nil {
 				r.last.unanswered(err, time.Now())
 			}
@@ -78,9 +93,11 @@ func (r *NameResolver) LookupNetIP(ctx context.Context, network, host string) ([
 			}
 			return nil, err
 		}
-		found, err = r.lookUp(ctx, network, host) // it is this name that takes so long
+		if timedOut(err) {
+			found, err = r.lookUp(ctx, network, host) // it is this name that takes so long
+		}
 	}
-	r.last.answered(network, host, found, err)
+	r.last.answered(network, host, found, err, asked.Load())
 	return found, err
 }
 
@@ -107,13 +124,15 @@ func (r *NameResolver) lookUp(ctx context.Context, network, host string) ([]neti
 	return found, err
 }
 
-// answers reports whether the server answers at all, within a part of the context's time.
-// Every resolver knows the name servers of the root, or says that it cannot find them.
+// answers reports whether the server knows anything, within a part of the context's time.
+// Every resolver that reaches the internet knows the name servers of the root; one that does
+// not says of each name, and of these, that it failed (SERVFAIL).
 func (r *NameResolver) answers(ctx context.Context, part float64) bool {
 	ctx, cancel := partOf(ctx, part)
 	defer cancel()
 	_, err := r.resolver.LookupNS(ctx, ".")
-	return err == nil || ctx.Err() == nil && !timedOut(err) && !isSilence(err)
+	failed, is := errors.AsType[*net.DNSError](err)
+	return err == nil || ctx.Err() == nil && is && failed.IsNotFound
 }
 
 // leastWait is for how long an answer is waited for, however small a part of the time that
@@ -148,6 +167,13 @@ func silenceOf(text string) syscall.Errno {
 		}
 	}
 	return 0
+}
+
+// isUnhelpful reports whether nothing is said of the name: it took too long, or the server
+// failed.
+func isUnhelpful(err error) bool {
+	failed, is := errors.AsType[*net.DNSError](err)
+	return timedOut(err) || is && failed.IsTemporary
 }
 
 func isSilence(err error) bool {
