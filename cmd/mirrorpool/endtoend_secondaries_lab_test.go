@@ -41,6 +41,7 @@ type secondary struct {
 	directory string
 	program   []string
 	configure func(*secondaryLab, *secondary)
+	soonest   time.Duration // that it had a change of health
 }
 
 func (s *secondary) address() string { return fmt.Sprintf("127.0.0.1:%d", s.port) }

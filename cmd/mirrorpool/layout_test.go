@@ -18,7 +18,7 @@ var mayImport = map[string][]string{
 	"mirrorpool/pool/administrative":   {},
 	"mirrorpool/pool/health":           {"mirrorpool/pool"},
 	"mirrorpool/pool/hostnames":        {"mirrorpool/pool"},
-	"mirrorpool/pool/health/history":   {"mirrorpool/pool", "mirrorpool/pool/health"},
+	"mirrorpool/pool/health/history":   {"mirrorpool/pool", "mirrorpool/pool/administrative", "mirrorpool/pool/health"},
 	"mirrorpool/pool/geo":              {"mirrorpool/pool"},
 	"mirrorpool/pool/geo/geodata":      {"mirrorpool/pool/geo"},
 	"mirrorpool/pool/selection":        {"mirrorpool/pool", "mirrorpool/pool/geo", "mirrorpool/pool/health"},

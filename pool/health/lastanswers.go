@@ -63,6 +63,7 @@ func (l *lastAnswers) answered(network, host string, found []netip.Addr, err err
 	failed, is := errors.AsType[*net.DNSError](err)
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
+	l.again = time.Time{} // where nobody asked the server, the next one does
 	if byServer {
 		l.err = nil
 	}

@@ -19,10 +19,10 @@ import (
 // moody is a resolver that does as it is told, behind connections in memory.
 type moody struct {
 	// mute is the name that is not answered, all with "."; broken gets SERVFAIL, all with
-	// "."; gone gets NXDOMAIN. away tells that nobody is there.
-	mute, broken, gone string
-	away               bool
-	asked              atomic.Int64 // how many questions came
+	// "."; gone gets NXDOMAIN, refused REFUSED. away tells that nobody is there.
+	mute, broken, gone, refused string
+	away                        bool
+	asked                       atomic.Int64 // how many questions came
 }
 
 func (m *moody) dial(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -60,6 +60,8 @@ func (m *moody) reply(query *dns.Msg) *dns.Msg {
 		return nil
 	case m.broken == ".", m.broken == question.Name:
 		reply.Rcode = dns.RcodeServerFailure
+	case m.refused == question.Name:
+		reply.Rcode = dns.RcodeRefused
 	case m.gone == question.Name:
 		reply.Rcode = dns.RcodeNameError
 	}
@@ -95,6 +97,7 @@ func TestNamesWhileTheResolverIsAway(t *testing.T) {
 			{"there once more", &moody{}, "a.test", "127.0.0.42", false},
 			{"it knows nothing", &moody{broken: "."}, "a.test", "127.0.0.42", true},
 			{"it knows nothing of one that is new", &moody{broken: "."}, "new.test", "server misbehaving", true},
+			{"one name fails, and the root's are not told", &moody{broken: "a.test.", refused: "."}, "a.test", "server misbehaving", false},
 			{"the name is gone", &moody{gone: "a.test."}, "a.test", "no such host", false},
 			{"nobody is there, and it was gone", &moody{away: true}, "a.test", "connection refused", true},
 		} {
@@ -178,6 +181,37 @@ func TestSilentResolverLeavesTime(t *testing.T) {
 			if silent := r.Silent() != nil; silent != step.silent {
 				t.Errorf("%s: the resolver is silent: %t", step.name, silent)
 			}
+		}
+		time.Sleep(time.Minute) // what nobody waits for ends
+	})
+}
+
+// TestHostsAskNobody holds that a name from /etc/hosts, which comes first each time, keeps
+// nobody from finding that the resolver is back.
+func TestHostsAskNobody(t *testing.T) {
+	beforeBubble(t)
+	synctest.Test(t, func(t *testing.T) {
+		var current atomic.Pointer[moody]
+		r := NewResolver("127.0.0.1:53")
+		r.dialBy(func(ctx context.Context, network, address string) (net.Conn, error) {
+			return current.Load().dial(ctx, network, address)
+		})
+		look := func(server *moody, host string) {
+			current.Store(server)
+			if _, err := r.LookupNetIP(t.Context(), "ip4", host); err != nil {
+				t.Error(err)
+			}
+		}
+		look(&moody{}, "localhost")
+		look(&moody{}, "a.test")
+		look(&moody{away: true}, "a.test")
+		for range 2 {
+			time.Sleep(silentFor)
+			look(&moody{}, "localhost")
+			look(&moody{}, "a.test")
+		}
+		if err := r.Silent(); err != nil {
+			t.Errorf("it is back, and said to be silent: %v", err)
 		}
 		time.Sleep(time.Minute) // what nobody waits for ends
 	})

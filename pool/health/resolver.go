@@ -21,7 +21,8 @@ type Resolver interface {
 // NameResolver finds addresses in /etc/hosts and by DNS. Names with a dot in them are
 // taken for whole names: a mirror that is gone must not be found as another machine
 // within a search domain of /etc/resolv.conf. While its server does not answer at all, or
-// fails for every name, a name leads where it led last: that this machine's resolver is away is no mirror's fault.
+// fails for every name, a name leads where it led last: that this machine's resolver is
+// away is no mirror's fault.
 type NameResolver struct {
 	server   string // empty: those of /etc/resolv.conf
 	resolver net.Resolver
@@ -125,14 +126,13 @@ func (r *NameResolver) lookUp(ctx context.Context, network, host string) ([]neti
 }
 
 // answers reports whether the server knows anything, within a part of the context's time.
-// Every resolver that reaches the internet knows the name servers of the root; one that does
-// not says of each name, and of these, that it failed (SERVFAIL).
+// Every resolver that reaches the internet knows the name servers of the root, or refuses to
+// tell; one that does not says of each name, and of these, that it failed (SERVFAIL).
 func (r *NameResolver) answers(ctx context.Context, part float64) bool {
 	ctx, cancel := partOf(ctx, part)
 	defer cancel()
 	_, err := r.resolver.LookupNS(ctx, ".")
-	failed, is := errors.AsType[*net.DNSError](err)
-	return err == nil || ctx.Err() == nil && is && failed.IsNotFound
+	return err == nil || ctx.Err() == nil && !isUnhelpful(err) && !isSilence(err)
 }
 
 // leastWait is for how long an answer is waited for, however small a part of the time that

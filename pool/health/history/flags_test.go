@@ -124,6 +124,8 @@ func TestVerdict(t *testing.T) {
 	unseen, near := dataOf(now, [2]float64{100, 0.5}, [2]float64{99, 1}), dataOf(now, [2]float64{100, 0.5}, [2]float64{99, 1})
 	unseen.incidents[1].Ending = endedAbsent
 	near.incidents[0].Failing = near.incidents[1].Ended
+	second := dataOf(now, [2]float64{100, 0.5}, [2]float64{98.2, 1}, [2]float64{98.1, 1})
+	second.incidents[0].Failing = now.Add(-99 * time.Hour)
 	old, fresh := now.AddDate(-1, 0, 0), now.AddDate(0, -3, -14)
 	for name, one := range map[string]struct {
 		data    *memberData
@@ -141,6 +143,7 @@ func TestVerdict(t *testing.T) {
 		"every 80 minutes":  {dataOf(now, [2]float64{100, 0.5}, [2]float64{98.67, 0.5}, [2]float64{97.33, 0.5}), old, 0, "third failure in six months: consider removing it"},
 		"nobody looked":     {unseen, old, 0, "first failure in six months: disable it for a while, write to its operator"},
 		"about to fail":     {near, old, 0, "first failure in six months: disable it for a while, write to its operator"},
+		"soon at one":       {second, old, 0, "second failure in six months: consider removing it (within an hour of each other: it may have been one event)"},
 		"at two addresses":  {dataOf(now, [2]float64{100, 10}, [2]float64{98, 1}), old, 0, "first failure in six months: disable it for a while, write to its operator"},
 		"goes on":           {dataOf(now, [2]float64{5000, 0}), old, 0, "first failure in six months: disable it for a while, write to its operator"},
 		"altered":           {dataOf(now), old, 3, "it has delivered altered files: remove it, and tell its operator"},

@@ -44,7 +44,7 @@ func TestMarks(t *testing.T) {
 	w := newWorld(t, definitionOf("wiki", "edge"))
 	w.h.Mark(Mark{Time: begin, Kind: "freeze", Words: "of all"})
 	w.h.Mark(Mark{Time: begin, Kind: "disable", Pool: testPool, Member: "wiki", Words: "slow\x1b[31m"})
-	w.h.Mark(Mark{Time: begin, Kind: "disable", Pool: "other.example.org", Member: "*", Words: "elsewhere"})
+	w.h.Mark(Mark{Time: begin, Kind: "disable", Pool: "other.example.org", Member: "wiki", Words: "elsewhere"})
 	got := w.look("wiki").Marks
 	if len(got) != 2 || got[0].Words != "slow?[31m" || got[1].Kind != "freeze" {
 		t.Errorf("%+v", got)

@@ -58,6 +58,9 @@ func (o *outage) join(other outage) bool {
 	if other.failing.Sub(o.to) > apart {
 		return false
 	}
+	if other.failing.Before(o.failing) {
+		o.failing = other.failing
+	}
 	o.open = o.open || other.open
 	if other.to.After(o.to) {
 		o.to, o.unseen = other.to, other.unseen
