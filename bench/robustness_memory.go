@@ -31,14 +31,18 @@ func watchMemory(of *process, most int) *memoryWatch {
 	w := &memoryWatch{most: most, of: of, done: make(chan struct{}), ended: make(chan memoryCurve, 1)}
 	go func() {
 		var curve memoryCurve
+		look := func() {
+			quarter := min(4*int(w.sent.Load())/most, 3)
+			curve[quarter] = max(curve[quarter], resident(of.cmd.Process.Pid))
+		}
 		ticker := time.NewTicker(watchEvery)
 		defer ticker.Stop()
 		for {
-			quarter := min(4*int(w.sent.Load())/most, 3)
-			curve[quarter] = max(curve[quarter], resident(of.cmd.Process.Pid))
+			look()
 			select {
 			case <-ticker.C:
 			case <-w.done:
+				look() // a short run may have ended between two looks
 				w.ended <- curve
 				return
 			}

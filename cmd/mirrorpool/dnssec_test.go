@@ -62,6 +62,29 @@ func openTestKeys(t *testing.T, directory string) *keys {
 	return k
 }
 
+// TestKeysWrittenDuringAReload: a key that a rollover writes, and reads, while a reload is
+// under way is not lost to what the reload had read before.
+func TestKeysWrittenDuringAReload(t *testing.T) {
+	directory := t.TempDir()
+	first := writeKey(t, directory, "one.example.")
+	k := openTestKeys(t, directory)
+	change, err := k.prepare(keysSettings{directory: directory, lifetime: 240 * time.Hour}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := writeKey(t, directory, "one.example.")
+	if !k.refresh() {
+		t.Error("a new key is not seen")
+	}
+	k.adopt(change)
+	if got := k.of("one.example."); len(got) != 2 {
+		t.Errorf("%d keys are known, want %s and %s", len(got), first.ID(), second.ID())
+	}
+	if k.settings.lifetime != 240*time.Hour {
+		t.Errorf("signatures live %s", k.settings.lifetime)
+	}
+}
+
 // TestBadKeysChangeNothing: what becomes bad in the directory is said, and zones go on
 // being signed as they were.
 func TestBadKeysChangeNothing(t *testing.T) {

@@ -58,11 +58,12 @@ func (k *keys) adopt(change *keysChange) {
 	defer k.reading.Unlock()
 	k.mutex.Lock()
 	defer k.mutex.Unlock()
-	if change.settings.directory != k.settings.directory {
-		k.zones, k.doubts = nil, nil // what is in another directory is no longer to be used
-	}
+	another := change.settings.directory != k.settings.directory
 	k.settings = change.settings
-	k.take(change.directory)
+	if another {
+		k.zones, k.doubts = nil, nil // what is in another directory is no longer to be used
+		k.take(change.directory)
+	} // or else a rollover may have written a key since it was read
 	for apex := range k.plans {
 		if len(k.zones[apex]) == 0 {
 			k.logger.Warn().Str("zone", apex).Str("directory", k.settings.directory).

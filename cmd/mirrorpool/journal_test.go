@@ -207,7 +207,9 @@ func TestCatalogInTheWay(t *testing.T) {
 	if err := r.node.requestReload(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	r.eventually("there is a catalog", func() bool { return r.stage(stageCatalog).Error == "" })
+	r.eventually("there is a catalog", func() bool {
+		return r.stage(stageCatalog).Error == "" && r.node.compiler.table.Load().Version("catalog.test.") != nil
+	})
 	if text := versionLines(r.whole("catalog.test.")); !strings.Contains(text, "PTR\tcatalog.example.") {
 		t.Errorf("the catalog is\n%s", text)
 	}
