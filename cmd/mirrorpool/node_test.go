@@ -273,15 +273,10 @@ func TestRefusedCommitsChangeNothing(t *testing.T) {
 	} {
 		r.write("checkout/pools.json", bad.pools)
 		commit := r.push(bad.name)
-		r.eventually(bad.name+" is refused", func() bool {
-			refused := r.node.status().Source.Refused
-			return refused != nil && refused.Commit == commit
-		})
-		if stage := r.stage(stageCommit); !strings.Contains(stage.Error, bad.problem) || stage.StaleSince.IsZero() {
-			t.Errorf("%s: the stage says %+v, want %q", bad.name, stage, bad.problem)
-		}
-		r.eventually(fmt.Sprintf("%s: the log says %q", bad.name, bad.problem), func() bool {
-			return strings.Contains(r.log.String(), bad.problem)
+		r.eventually(fmt.Sprintf("%s is refused, and status, stage and log say %q", bad.name, bad.problem), func() bool {
+			refused, stage := r.node.status().Source.Refused, r.stage(stageCommit)
+			return refused != nil && refused.Commit == commit && strings.Contains(stage.Error, bad.problem) &&
+				!stage.StaleSince.IsZero() && strings.Contains(r.log.String(), bad.problem)
 		})
 		r.serving(first)
 	}
