@@ -51,8 +51,8 @@ func TestHistory(t *testing.T) {
 	r.eventually("answers", func() bool { return r.node.compiler.table.Load() != nil })
 
 	r.eventually("the history knows the member", func() bool {
-		code, _ := r.get("/api/v1/history?member=wiki")
-		return code == 200
+		_, body := r.get("/api/v1/history?member=wiki") // without a member where it is not known
+		return strings.Contains(body, "mirror.example.test")
 	})
 	contains(t, r.said(0, "history", "wiki"), "member wiki of dl.example.test, mirror.example.test", "no failure since it is known", "no incidents")
 	contains(t, r.said(1, "history", "nobody"), `nobody is known by the name "nobody"`)
